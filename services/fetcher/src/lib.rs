@@ -1,0 +1,1 @@
+//! Fetches order pages from the source into RAW, under windows in SYNC.

@@ -1,0 +1,1 @@
+//! Maps RAW pages to MAPPED orders, or to dead letters.

@@ -1,0 +1,1 @@
+//! Writes MAPPED orders to the target and records receipts, or dead letters.

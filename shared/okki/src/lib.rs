@@ -1,0 +1,1 @@
+//! The source API, OKKI CRM, as types and calls.
