@@ -1,1 +1,33 @@
-//! The vocabulary of the pipeline: ids, events and their encoding. No I/O.
+//! The vocabulary of the pipeline: identifiers, events and their encoding. No I/O.
+//!
+//! Every message in every stream is one [`Event`] in an envelope (see [`codec`]): MessagePack maps with field names,
+//! so that a field may be added and an old message still decodes. The encoded form of every event is kept under
+//! `tests/fixtures`, one folder a schema version.
+
+pub mod codec;
+mod dead;
+mod ids;
+mod mapped;
+mod operation;
+mod payload;
+mod raw;
+mod receipt;
+mod sync;
+
+pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
+pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
+pub use ids::{OrderKey, TargetName, WindowId};
+pub use mapped::{ContentHash, MappedOrder, Origin, Version};
+pub use operation::{Actor, OperationFinished, OperationStarted};
+pub use payload::{Encoding, Payload, PayloadError};
+pub use raw::RawPage;
+pub use receipt::{Outcome, Receipt};
+pub use sync::{PageFetched, PageJob, Proof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened};
+
+/// A point in time, as events carry it: microseconds since the Unix epoch, UTC.
+pub type Micros = i64;
+
+/// The current time in [`Micros`].
+pub fn now() -> Micros {
+    jiff::Timestamp::now().as_microsecond()
+}

@@ -1,0 +1,206 @@
+//! Edits, insertions and deletions, chosen by the seed and applied in batches.
+
+use std::collections::HashSet;
+
+use super::{Base, Book, Entry};
+use crate::civil::Seconds;
+use crate::draw::Draw;
+use crate::key::Key;
+use bytes::Bytes;
+use rust_decimal::Decimal;
+
+/// One change of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Edit {
+        index: u32,
+        at: Seconds,
+    },
+    /// A new order; with a file it is a copy of the order at `template` under a new id.
+    Insert {
+        template: u32,
+        at: Seconds,
+    },
+    Remove {
+        index: u32,
+        at: Seconds,
+    },
+}
+
+impl Book {
+    /// Edits of `n` live orders.
+    pub(crate) fn plan_edits(&self, n: u64, now: Seconds) -> Vec<Change> {
+        // A clock that was set back must not make an edit older than what it edits.
+        let at = |index| now.max(self.entry(index).times.updated);
+        self.choose(n, 1).into_iter().map(|index| Change::Edit { index, at: at(index) }).collect()
+    }
+
+    /// Deletions of `n` live orders.
+    pub(crate) fn plan_removals(&self, n: u64, now: Seconds) -> Vec<Change> {
+        self.choose(n, 2).into_iter().map(|index| Change::Remove { index, at: now }).collect()
+    }
+
+    /// `n` new orders; none when there is no order to copy.
+    pub(crate) fn plan_inserts(&self, n: u64, now: Seconds) -> Vec<Change> {
+        if self.base_count == 0 && matches!(self.base, Base::File(_)) {
+            return Vec::new();
+        }
+        let room = u64::from(u32::MAX) - self.entries.len() as u64;
+        let mut draw = self.draw(3);
+        let mut template = || u32::try_from(draw.below(u64::from(self.base_count))).unwrap_or(0);
+        (0..n.min(room)).map(|_| Change::Insert { template: template(), at: now }).collect()
+    }
+
+    /// Applies changes and returns the ids they touched.
+    pub(crate) fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Vec<Key> {
+        let mut keys = Vec::new();
+        let mut moved = HashSet::new();
+        for change in changes {
+            self.changes += 1;
+            let index = match change {
+                Change::Edit { index, at } => {
+                    let entry = &mut self.entries[index as usize];
+                    let times = self.history.entry(index).or_insert_with(|| vec![entry.times.updated]);
+                    times.push(at);
+                    entry.times.updated = at;
+                    entry.revision += 1;
+                    self.edits += 1;
+                    index
+                }
+                Change::Insert { template, at } => self.add(template, at),
+                Change::Remove { index, at } => {
+                    self.entries[index as usize].deleted = Some(at);
+                    self.removed.push(index);
+                    index
+                }
+            };
+            moved.insert(index);
+            keys.push(self.key(index));
+        }
+        if !moved.is_empty() {
+            self.version += 1;
+            self.live.retain(|(_, index)| !moved.contains(index));
+            let entries = &self.entries;
+            let live = moved.into_iter().filter(|index| entries[*index as usize].deleted.is_none());
+            self.live.extend(live.map(|index| (entries[index as usize].times.updated, index)));
+            self.sort_live();
+        }
+        keys
+    }
+
+    fn add(&mut self, template: u32, at: Seconds) -> u32 {
+        let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let mut times = self.generator.times(index);
+        (times.created, times.updated, times.ordered) = (at, at, at - at.rem_euclid(86_400));
+        if let Base::File(orders) = &mut self.base {
+            let number = index - self.base_count + 1;
+            let highest = orders.keys.iter().filter_map(|key| if let Key::Number(id) = key { Some(*id) } else { None });
+            // A later insertion continues from the one before, because that is then the highest id.
+            let id = if number == 1 { highest.max() } else { orders.keys.last().and_then(number_of) };
+            let key = Key::Number(id.unwrap_or(5_200_000_000).saturating_add(7));
+            let template = template as usize % orders.texts.len().max(1);
+            let text: Bytes = orders.texts[template].clone();
+            let total: Option<Decimal> = orders.totals[template];
+            orders.totals.push(total);
+            orders.add(key, Some(inserted_number(number)), text);
+        }
+        self.entries.push(Entry { times, deleted: None, revision: 0 });
+        index
+    }
+
+    fn choose(&self, n: u64, purpose: u64) -> Vec<u32> {
+        let mut draw = self.draw(purpose);
+        let live = self.live.len() as u64;
+        let n = n.min(live);
+        // Positions in the book, never in the index: that depends on the wall clock through the update times.
+        if n.saturating_mul(2) < live && live.saturating_mul(4) >= self.len() {
+            let mut chosen = HashSet::new();
+            let mut indexes = Vec::new();
+            while (indexes.len() as u64) < n {
+                let index = u32::try_from(draw.below(self.len())).unwrap_or(0);
+                if self.is_live(index) && chosen.insert(index) {
+                    indexes.push(index);
+                }
+            }
+            return indexes;
+        }
+        let mut all: Vec<u32> = (0..).take(self.entries.len()).filter(|index| self.is_live(*index)).collect();
+        let n = usize::try_from(n).unwrap_or(all.len());
+        for position in 0..n {
+            let rest = (all.len() - position) as u64;
+            all.swap(position, position + usize::try_from(draw.below(rest)).unwrap_or(0));
+        }
+        all.truncate(n);
+        all
+    }
+
+    fn draw(&self, purpose: u64) -> Draw {
+        Draw::new(self.generator.seed ^ (purpose << 48), self.changes)
+    }
+}
+
+/// The order number of the n-th order inserted among those of a file.
+pub(crate) fn inserted_number(number: u32) -> String {
+    format!("NEW-{number:06}")
+}
+
+fn number_of(key: &Key) -> Option<u64> {
+    match key {
+        Key::Number(number) => Some(*number),
+        Key::Text(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::options::Orders;
+
+    fn book() -> Book {
+        Book::load(&Orders::Generated { count: 100 }, 5).unwrap()
+    }
+
+    #[test]
+    fn the_choice_repeats_for_a_seed_and_moves_on() {
+        let (mut one, mut two) = (book(), book());
+        let first = one.plan_edits(5, 2_000_000_000);
+        assert_eq!(first, two.plan_edits(5, 2_000_000_000));
+        // The clock is no part of the choice.
+        let keys = one.apply(first);
+        let other = two.plan_edits(5, 2_000_000_777);
+        assert_eq!(two.apply(other), keys);
+        let next = one.plan_edits(5, 2_000_000_000);
+        assert_ne!(one.apply(next), keys);
+        assert_eq!((one.edits(), one.live_count()), (10, 100));
+    }
+
+    #[test]
+    fn choosing_more_than_there_are_takes_each_once() {
+        let mut book = book();
+        let changes = book.plan_removals(1000, 2_000_000_000);
+        assert_eq!(book.apply(changes).into_iter().collect::<HashSet<_>>().len(), 100);
+        assert_eq!((book.live_count(), book.len()), (0, 100));
+        assert!(book.plan_edits(1, 2_000_000_000).is_empty());
+    }
+
+    #[test]
+    fn an_edit_is_never_older_than_what_it_edits() {
+        let mut book = book();
+        let changes = book.plan_edits(1, 0);
+        let Change::Edit { index, at } = changes[0] else { panic!("not an edit") };
+        assert_eq!(at, book.entry(index).times.updated);
+        book.apply(changes);
+        assert_eq!(book.entry(index).revision, 1);
+    }
+
+    #[test]
+    fn insertions_get_new_ids() {
+        let mut book = book();
+        let changes = book.plan_inserts(3, 2_000_000_000);
+        let keys = book.apply(changes);
+        assert_eq!(keys, [100, 101, 102].map(super::super::generate::key));
+        assert!(keys.iter().all(|key| book.find(key).is_some()));
+        assert_eq!(book.live.last().map(|(time, _)| *time), Some(2_000_000_000));
+    }
+}

@@ -1,0 +1,88 @@
+//! MAPPED: one order in the target's shape.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Micros, OrderKey, WindowId};
+
+/// Which of two states of one order is newer: the source's update time first, then the order of reading, then how often
+/// the same reading was mapped again. An order without an update time is older than one with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version {
+    /// The source's update time.
+    pub updated_at: Option<Micros>,
+    /// The sequence of its page in RAW.
+    pub raw_seq: u64,
+    /// 0 for the live flow; raised by a replay.
+    pub generation: u32,
+}
+
+/// Where a mapped order or a dead letter came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The window.
+    pub window: WindowId,
+    /// The page number, from 1.
+    pub page: u32,
+    /// The row of the page, from 0.
+    pub row: u32,
+    /// The sequence of the page in RAW.
+    pub raw_seq: u64,
+}
+
+/// 128 bits of blake3 over the mapped record: equal content is not sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ContentHash(#[serde(with = "serde_bytes")] [u8; 16]);
+
+impl ContentHash {
+    /// The hash of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut half = [0_u8; 16];
+        half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+        Self(half)
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One order, mapped and ready to be written to any target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedOrder {
+    /// The business key.
+    pub key: OrderKey,
+    /// The order number people use, when the mapping names one.
+    pub number: Option<String>,
+    /// How new it is.
+    pub version: Version,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The version of the mapping that made it.
+    pub mapping: String,
+    /// The hash of `record`.
+    pub content: ContentHash,
+    /// The record: one JSON object, exactly the bytes that are posted.
+    #[serde(with = "serde_bytes")]
+    pub record: Vec<u8>,
+}
+
+impl Event for MappedOrder {
+    const KIND: &'static str = "MappedOrder";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_is_update_time_then_reading_then_generation() {
+        let version = |updated_at, raw_seq, generation| Version { updated_at, raw_seq, generation };
+        let ascending =
+            [version(None, 9, 0), version(Some(1), 5, 0), version(Some(1), 5, 1), version(Some(1), 6, 0), version(Some(2), 1, 0)];
+        assert!(ascending.is_sorted());
+    }
+}

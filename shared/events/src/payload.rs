@@ -1,0 +1,103 @@
+//! Bytes kept exactly as they were, compressed on the way through the log.
+
+use serde::{Deserialize, Serialize};
+
+/// zstd level 1: three quarters of what level 3 saves on JSON orders at less than half its time.
+const LEVEL: i32 = 1;
+
+/// How the bytes of a [`Payload`] are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// As they are.
+    Plain,
+    /// One zstd frame (or, for a part of a page, a slice of one).
+    Zstd,
+}
+
+/// Some bytes, compressed, with the size they had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// How `bytes` are stored.
+    pub encoding: Encoding,
+    /// Size before compression, in bytes.
+    pub size: u64,
+    /// The stored bytes.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// Why stored bytes could not be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// zstd refused them.
+    #[error("{stored} stored bytes are no zstd frame")]
+    Corrupt {
+        /// How many bytes were stored.
+        stored: usize,
+        /// What zstd said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// They restored to another size than was written down.
+    #[error("restored {found} bytes, expected {expected}")]
+    Size {
+        /// The size written down.
+        expected: u64,
+        /// The size found.
+        found: u64,
+    },
+}
+
+impl Payload {
+    /// Compresses `bytes`; what does not shrink is kept as it is.
+    pub fn pack(bytes: &[u8]) -> Self {
+        let size = bytes.len() as u64;
+        match zstd::bulk::compress(bytes, LEVEL) {
+            Ok(packed) if packed.len() < bytes.len() => {
+                Self { encoding: Encoding::Zstd, size, bytes: packed }
+            }
+            _ => Self { encoding: Encoding::Plain, size, bytes: bytes.to_vec() },
+        }
+    }
+
+    /// The bytes as they were.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the stored bytes are damaged.
+    pub fn unpack(&self) -> Result<Vec<u8>, PayloadError> {
+        let bytes = match self.encoding {
+            Encoding::Plain => self.bytes.clone(),
+            Encoding::Zstd => {
+                let capacity = usize::try_from(self.size).unwrap_or(usize::MAX);
+                zstd::bulk::decompress(&self.bytes, capacity)
+                    .map_err(|source| PayloadError::Corrupt { stored: self.bytes.len(), source })?
+            }
+        };
+        let found = bytes.len() as u64;
+        if found == self.size { Ok(bytes) } else { Err(PayloadError::Size { expected: self.size, found }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..4_000)) {
+            prop_assert_eq!(Payload::pack(&bytes).unpack().expect("just packed"), bytes);
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let mut payload = Payload::pack(&[7; 1_000]);
+        assert_eq!(payload.encoding, Encoding::Zstd);
+        payload.bytes.truncate(4);
+        assert!(matches!(payload.unpack(), Err(PayloadError::Corrupt { .. })));
+        let wrong = Payload { encoding: Encoding::Plain, size: 3, bytes: vec![1] };
+        assert!(matches!(wrong.unpack(), Err(PayloadError::Size { expected: 3, found: 1 })));
+    }
+}

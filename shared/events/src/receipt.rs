@@ -1,0 +1,79 @@
+//! RECEIPTS: what became of a mapped order at a target. The last one of a subject is what the target holds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentHash, Event, Micros, OrderKey, TargetName, Version};
+
+/// What became of one mapped order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The target took it.
+    Written,
+    /// The target already holds the same content; nothing was sent.
+    Unchanged,
+    /// The target already holds a newer version; nothing was sent.
+    Superseded,
+    /// The target said it has this key already (idCheck) and kept what it had.
+    Repeat,
+    /// It was sent, and whether the target took it is not known.
+    Unknown,
+}
+
+impl Outcome {
+    /// Every outcome, in the order reports show them.
+    pub const ALL: [Self; 5] =
+        [Self::Written, Self::Unchanged, Self::Superseded, Self::Repeat, Self::Unknown];
+
+    /// The name used in headers, tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Unchanged => "unchanged",
+            Self::Superseded => "superseded",
+            Self::Repeat => "repeat",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One outcome, with what the target now holds of that order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The target.
+    pub target: TargetName,
+    /// The order.
+    pub key: OrderKey,
+    /// Its number, when it has one.
+    pub number: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The sequence in MAPPED this outcome is about.
+    pub mapped_seq: u64,
+    /// The version it is about.
+    pub version: Version,
+    /// The newest version the target is known to hold after this (older than `version` never).
+    pub held: Version,
+    /// The content the target holds after this.
+    pub content: ContentHash,
+    /// The HTTP status of the last answer, when something was sent.
+    pub status: Option<u16>,
+    /// How often it was sent; 0 when nothing was.
+    pub attempts: u32,
+    /// The idempotency key it was sent under.
+    pub idempotency_key: String,
+    /// When it was known.
+    pub at: Micros,
+}
+
+impl Event for Receipt {
+    const KIND: &'static str = "Receipt";
+}

@@ -1,0 +1,72 @@
+//! Atomic batches (ADR-50): all of the messages are stored, one after another, or none.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::Request;
+
+use crate::record::Record;
+use crate::{Journal, JournalError, Stored};
+
+/// The server's limit (error 10199 above it).
+pub(crate) const MAX_MESSAGES: usize = 1_000;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Journal {
+    /// Stores all records in one stream, one after another, or none. At most 1,000.
+    ///
+    /// # Errors
+    /// [`JournalError::DuplicateInBatch`] when any of them was stored before; [`JournalError::Conflict`] when any
+    /// expected another last sequence; nothing is stored then. [`JournalError::Unavailable`] when no answer came.
+    pub async fn commit(&self, records: &[Record]) -> Result<Vec<Stored>, JournalError> {
+        let Some((last, head)) = records.split_last() else { return Ok(Vec::new()) };
+        if head.is_empty() {
+            return self.publish(last).await.map(|stored| vec![stored]);
+        }
+        for record in records {
+            self.check_size(record)?;
+        }
+        let what = format!("store a batch of {} messages", records.len());
+        // Unique among all connections of the server; the inbox prefix holds a random id of this process.
+        let inbox = self.client().new_inbox();
+        let batch = format!("{}-{}", &inbox[inbox.len().saturating_sub(22)..], NEXT.fetch_add(1, Ordering::Relaxed));
+        for (at, record) in (1_u64..).zip(head) {
+            let mut headers = record.headers();
+            headers.insert("Nats-Batch-Id", batch.as_str());
+            headers.insert("Nats-Batch-Sequence", at.to_string());
+            self.client()
+                .publish_with_headers(record.subject.clone(), headers, record.payload.clone())
+                .await
+                .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        }
+        let mut headers = last.headers();
+        headers.insert("Nats-Batch-Id", batch.as_str());
+        headers.insert("Nats-Batch-Sequence", records.len().to_string());
+        headers.insert("Nats-Batch-Commit", "1");
+        let request = Request::new().headers(headers).payload(last.payload.clone());
+        let ack = self.request_ack(&last.subject, request, &what).await?;
+        let first = ack.sequence + 1 - records.len() as u64;
+        Ok((first..=ack.sequence).map(|seq| Stored { seq, duplicate: false }).collect())
+    }
+
+    /// Stores all records; those stored before are reported as duplicates instead of refusing the rest. Records that
+    /// have to be stored together or not at all go through [`Journal::commit`] instead.
+    ///
+    /// # Errors
+    /// As [`Journal::publish`], for the first record that fails.
+    pub async fn store_all(&self, records: &[Record]) -> Result<Vec<Stored>, JournalError> {
+        let mut stored = Vec::with_capacity(records.len());
+        for chunk in records.chunks(MAX_MESSAGES) {
+            match self.commit(chunk).await {
+                Ok(batch) => stored.extend(batch),
+                Err(JournalError::DuplicateInBatch) => {
+                    for record in chunk {
+                        stored.push(self.publish(record).await?);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stored)
+    }
+}

@@ -1,0 +1,249 @@
+//! The one consume-handle-settle loop. A handler returns a [`Settlement`]; only this file acks, naks or terminates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull};
+use async_nats::jetstream::{AckKind, Message};
+use events::DeadLetter;
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Delivery, Journal, JournalError, Stream, Topology};
+
+/// The priority group of pinned consumers.
+pub(crate) const GROUP: &str = "one";
+
+/// What a handler decided about a message.
+#[derive(Debug)]
+pub enum Settlement {
+    /// The work is done and stored: ack.
+    Done,
+    /// Try again after this long: nak with delay.
+    Retry(Duration),
+    /// It will never work: store the letter, then terminate.
+    Dead(Box<DeadLetter>),
+    /// Not begun (shutdown): somebody else may have it at once.
+    Release,
+}
+
+/// What is consumed, and how.
+#[derive(Debug, Clone)]
+pub struct Consumption {
+    /// The stream.
+    pub stream: Stream,
+    /// The durable consumer's name; replicas that share it share the work.
+    pub durable: String,
+    /// Only this subject, when given.
+    pub filter: Option<String>,
+    /// Messages in hand at the same time.
+    pub in_flight: usize,
+    /// How long a message may stay unsettled before it is delivered again. Work that takes longer is kept alive.
+    pub ack_wait: Duration,
+    /// Pinned to one replica at a time; the pin passes on after this long without a pull.
+    pub pinned: Option<Duration>,
+    /// How long work in hand may take after the shutdown signal.
+    pub grace: Duration,
+}
+
+impl Consumption {
+    pub(crate) fn config(&self) -> pull::Config {
+        pull::Config {
+            durable_name: Some(self.durable.clone()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.ack_wait,
+            max_deliver: -1,
+            // Enough for many replicas; what one replica holds is bounded by `in_flight`.
+            max_ack_pending: 20_000,
+            filter_subject: self.filter.clone().unwrap_or_default(),
+            priority_policy: match self.pinned {
+                Some(_) => PriorityPolicy::PinnedClient,
+                None => PriorityPolicy::None,
+            },
+            priority_groups: self.pinned.iter().map(|_| GROUP.to_string()).collect(),
+            priority_timeout: self.pinned.unwrap_or_default(),
+            ..pull::Config::default()
+        }
+    }
+}
+
+impl Journal {
+    /// Consumes until `shutdown`, then finishes what is in hand within the grace period and gives back the rest.
+    ///
+    /// # Errors
+    /// When the consumer cannot be set up. Trouble after that is waited out.
+    pub async fn consume<H, F>(
+        &self,
+        topology: &Topology,
+        consumption: &Consumption,
+        shutdown: &CancellationToken,
+        handler: H,
+    ) -> Result<(), JournalError>
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Settlement> + Send + 'static,
+    {
+        let consumer = self.consumer(topology, consumption).await?;
+        let worker =
+            Arc::new(Worker { journal: self.clone(), topology: topology.clone(), ack_wait: consumption.ack_wait, handler });
+        let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
+        let mut in_hand = JoinSet::new();
+        'connected: while !shutdown.is_cancelled() {
+            let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else { break };
+            loop {
+                let permit = tokio::select! {
+                    () = shutdown.cancelled() => break 'connected,
+                    permit = Arc::clone(&permits).acquire_owned() => permit,
+                };
+                let message = tokio::select! {
+                    () = shutdown.cancelled() => break 'connected,
+                    message = messages.next() => message,
+                };
+                match message {
+                    Some(Ok(message)) => {
+                        let worker = Arc::clone(&worker);
+                        in_hand.spawn(async move {
+                            worker.settle(message).await;
+                            drop(permit);
+                        });
+                    }
+                    // The stream recovers by itself from a restarting server.
+                    Some(Err(error)) => tracing::debug!(%error, consumer = consumption.durable, "pull interrupted"),
+                    None => break,
+                }
+                while in_hand.try_join_next().is_some() {}
+            }
+        }
+        drain(in_hand, consumption).await;
+        if consumption.pinned.is_some() {
+            self.unpin(topology, consumption).await;
+        }
+        Ok(())
+    }
+
+    /// Lets another replica have the pin at once instead of after its timeout.
+    async fn unpin(&self, topology: &Topology, consumption: &Consumption) {
+        let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
+        if let Ok(stream) = stream
+            && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
+        {
+            tracing::debug!(%error, consumer = consumption.durable, "pin not released; it will time out");
+        }
+    }
+
+    async fn pull(
+        &self,
+        consumer: &Consumer<pull::Config>,
+        consumption: &Consumption,
+        shutdown: &CancellationToken,
+    ) -> Option<pull::Stream> {
+        loop {
+            let builder = consumer
+                .stream()
+                // Little is buffered here: what waits in a buffer is not kept alive.
+                .max_messages_per_batch(consumption.in_flight.clamp(1, 500))
+                .heartbeat(Duration::from_secs(1))
+                .expires(Duration::from_secs(3));
+            let builder = if consumption.pinned.is_some() { builder.group(GROUP) } else { builder };
+            match builder.messages().await {
+                Ok(messages) => return Some(messages),
+                Err(error) => tracing::warn!(%error, consumer = consumption.durable, "cannot pull; trying again"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+            }
+        }
+    }
+
+    pub(crate) async fn consumer(
+        &self,
+        topology: &Topology,
+        consumption: &Consumption,
+    ) -> Result<Consumer<pull::Config>, JournalError> {
+        let (stream, what) = (topology.stream(consumption.stream), format!("set up consumer {}", consumption.durable));
+        self.jetstream()
+            .create_consumer_on_stream(consumption.config(), stream)
+            .await
+            .map_err(|error| JournalError::unavailable(what, error))
+    }
+}
+
+/// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.
+async fn drain(mut in_hand: JoinSet<()>, consumption: &Consumption) {
+    let ended = tokio::time::timeout(consumption.grace, async { while in_hand.join_next().await.is_some() {} }).await;
+    if ended.is_err() {
+        tracing::warn!(left = in_hand.len(), consumer = consumption.durable, "grace period over, work in hand cut off");
+    }
+}
+
+struct Worker<H> {
+    journal: Journal,
+    topology: Topology,
+    ack_wait: Duration,
+    handler: H,
+}
+
+impl<H, F> Worker<H>
+where
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Settlement> + Send + 'static,
+{
+    async fn settle(&self, message: Message) {
+        let Ok(info) = message.info() else {
+            tracing::error!(subject = %message.subject, "a delivery without JetStream's reply subject was ignored");
+            return;
+        };
+        let (stream, seq) = (info.stream.to_string(), info.stream_sequence);
+        let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let delivery = Delivery {
+            stream,
+            seq,
+            delivered,
+            subject: message.subject.to_string(),
+            payload: message.payload.clone(),
+            headers: message.headers.clone(),
+        };
+        let settlement = self.alive(&message, (self.handler)(delivery)).await;
+        let ack = match settlement {
+            Settlement::Done => AckKind::Ack,
+            Settlement::Retry(after) => AckKind::Nak(Some(after.max(Duration::from_millis(1)))),
+            Settlement::Release => AckKind::Nak(Some(Duration::from_millis(1))),
+            Settlement::Dead(letter) => {
+                let trace = crate::delivery::trace_of(message.headers.as_ref());
+                self.alive(&message, self.bury(&letter, trace)).await;
+                AckKind::Term
+            }
+        };
+        // An ack is not durable, not even a confirmed one; when it is lost the message comes again, and what it did
+        // before is recognised (design note in ARCHITECTURE.md). So it is not waited for.
+        if let Err(error) = message.ack_with(ack).await {
+            tracing::debug!(%error, seq, "ack not sent; the message will come again");
+        }
+    }
+
+    async fn bury(&self, letter: &DeadLetter, trace: Option<crate::TraceParent>) {
+        while let Err(error) = self.journal.bury(&self.topology, letter, trace).await {
+            tracing::error!(%error, "a dead letter cannot be stored; its message waits");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Runs `work`, telling the server every third of the ack wait that it is still in hand. Stops when `work` ends.
+    async fn alive<T>(&self, message: &Message, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(self.ack_wait / 3) => {
+                    if let Err(error) = message.ack_with(AckKind::Progress).await {
+                        tracing::debug!(%error, "keep-alive not sent");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A stored message as a handler sees it.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use events::{Decoded, Event, decode};
+
+use crate::{JournalError, TraceParent};
+
+/// A fact that is repeated in a header, so that a fold can read headers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// `<raw sequence>/<row>`: where a mapped order or a dead letter came from.
+    Origin,
+    /// What became of an order.
+    Outcome,
+    /// The sequence in MAPPED a receipt or a dead letter is about.
+    Mapped,
+    /// How many rows of a page were mapped or died; on the page's last message.
+    Rows,
+}
+
+impl Label {
+    /// The header's name.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Origin => "Orderflow-Origin",
+            Self::Outcome => "Orderflow-Outcome",
+            Self::Mapped => "Orderflow-Mapped",
+            Self::Rows => "Orderflow-Rows",
+        }
+    }
+}
+
+/// A message delivered to a handler.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The stream it lies in.
+    pub stream: String,
+    /// Its sequence there.
+    pub seq: u64,
+    /// How often it has been delivered, from 1. Counts crashes and lost acks too, so it is no count of attempts.
+    pub delivered: u64,
+    /// Its subject.
+    pub subject: String,
+    /// The encoded event.
+    pub payload: Bytes,
+    pub(crate) headers: Option<HeaderMap>,
+}
+
+impl Delivery {
+    /// The event.
+    ///
+    /// # Errors
+    /// [`JournalError::Codec`] when the message holds something else.
+    pub fn event<E: Event>(&self) -> Result<Decoded<E>, JournalError> {
+        decode(&self.payload)
+            .map_err(|source| JournalError::Codec { stream: self.stream.clone(), seq: self.seq, source })
+    }
+
+    /// The trace the message belongs to.
+    pub fn trace(&self) -> Option<TraceParent> {
+        trace_of(self.headers.as_ref())
+    }
+}
+
+pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> Option<TraceParent> {
+    headers?.get("traceparent")?.as_str().parse().ok()
+}

@@ -1,0 +1,137 @@
+//! One table of a mapping file, read key by key, every refusal naming its place.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::mapping_error::{MappingError, Place, one_of};
+
+/// A TOML table with all that an error about it has to say.
+pub(crate) struct Section<'t> {
+    pub(crate) source_name: &'t str,
+    /// The whole file, to find lines in.
+    pub(crate) text: &'t str,
+    pub(crate) table: &'t DeTable<'t>,
+    /// Where the table itself stands.
+    pub(crate) span: Range<usize>,
+    /// The field's number from 1, `None` for the top of the file.
+    pub(crate) number: Option<usize>,
+}
+
+impl<'t> Section<'t> {
+    /// Refuses the first key that is not known.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), MappingError> {
+        let unknown = self
+            .table
+            .keys()
+            .filter(|key| !known.contains(&key.get_ref().as_ref()))
+            .min_by_key(|key| key.span().start);
+        match unknown {
+            None => Ok(()),
+            Some(key) => {
+                let name = key.get_ref();
+                let expected = one_of(known, name);
+                Err(self.refuse_at(key.span(), name, "an unknown key", expected))
+            }
+        }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.get(key)
+    }
+
+    /// The text of a key that must be a string.
+    pub(crate) fn string(&self, key: &str) -> Result<Option<&'t str>, MappingError> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        match value.get_ref().as_str() {
+            Some(text) => Ok(Some(text)),
+            None => Err(self.refuse(key, described(value.get_ref()), "a string")),
+        }
+    }
+
+    /// The text of a key that must be there.
+    pub(crate) fn required(&self, key: &str, expected: &str) -> Result<&'t str, MappingError> {
+        match self.string(key)? {
+            None => Err(self.refuse(key, "nothing", expected)),
+            Some("") => Err(self.refuse(key, "\"\"", expected)),
+            Some(text) => Ok(text),
+        }
+    }
+
+    /// The truth of a key, false when it is absent.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, MappingError> {
+        match self.get(key).map(|value| value.get_ref()) {
+            None => Ok(false),
+            Some(DeValue::Boolean(flag)) => Ok(*flag),
+            Some(other) => Err(self.refuse(key, described(other), "true or false")),
+        }
+    }
+
+    /// The error of a key: at its value, or at the table when it is absent.
+    pub(crate) fn refuse(
+        &self,
+        key: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> MappingError {
+        self.refuse_at(self.span_of(key), key, found, expected)
+    }
+
+    fn refuse_at(
+        &self,
+        span: Range<usize>,
+        key: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> MappingError {
+        MappingError::Key {
+            place: self.place(span),
+            key: key.to_owned(),
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+
+    pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
+        self.get(key)
+            .map_or_else(|| self.span.clone(), |value| value.span())
+    }
+
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
+        let to = self.get("to").and_then(|to| to.get_ref().as_str());
+        Place {
+            source_name: self.source_name.into(),
+            line: Some(line(self.text, span.start)),
+            field: self.number.map(|number| (number, to.map(Into::into))),
+        }
+    }
+}
+
+/// The line of a byte offset, from 1.
+pub(crate) fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    before.filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// A TOML value as an error shows it.
+pub(crate) fn described(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => {
+            let mut shown: String = text.chars().take(60).collect();
+            if shown.len() < text.len() {
+                shown.push('…');
+            }
+            format!("{shown:?}")
+        }
+        DeValue::Integer(number) => format!("the integer {number}"),
+        DeValue::Float(number) => format!("the float {number}"),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(time) => format!("the time {time}"),
+        DeValue::Array(_) => "an array".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
