@@ -164,7 +164,7 @@ from_release
 # fails on the signature below.
 debian_uris() {
     release_names="stable|oldstable|testing|unstable|sid"
-    codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2>/dev/null) || codename=
     [ -n "$codename" ] && release_names="$release_names|$codename"
     {
         cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |

@@ -1,1 +1,17 @@
-//! The only crate that knows reqwest: classification, retry, token, Retry-After.
+//! The only crate that knows reqwest: one client, one table that classifies failures, retry, token, Retry-After, pace.
+
+mod class;
+mod client;
+mod error;
+mod pace;
+mod retry;
+mod retry_after;
+mod token;
+
+pub use class::Class;
+pub use client::{Answer, Client, Method, Request};
+pub use error::HttpError;
+pub use pace::Pace;
+pub use retry::RetryPolicy;
+pub use retry_after::retry_after;
+pub use token::{Token, TokenCache};

@@ -36,10 +36,7 @@ pub(crate) fn add(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
     let (a, b) = (a.normalize(), b.normalize());
     let scale = a.scale().max(b.scale());
     match (raised(a, scale), raised(b, scale)) {
-        (Some(x), Some(y)) => x
-            .checked_add(y)
-            .ok_or(Overflow)
-            .and_then(|sum| fit(sum, scale)),
+        (Some(x), Some(y)) => x.checked_add(y).ok_or(Overflow).and_then(|sum| fit(sum, scale)),
         _ => Err(TooPrecise),
     }
 }

@@ -175,23 +175,16 @@ impl Expression {
     }
 
     /// The variable of a name or a number, a new one if it is new.
-    fn variable(
-        &mut self,
-        operand: &str,
-        is_number: bool,
-    ) -> Result<&'static str, ExpressionError> {
+    fn variable(&mut self, operand: &str, is_number: bool) -> Result<&'static str, ExpressionError> {
         let next = self.scope.len();
         let variable = || {
-            VARIABLES
-                .get(next..=next)
-                .ok_or(ExpressionError::Limit {
-                    limit: VARIABLES.len(),
-                    what: "names and numbers",
-                })
+            VARIABLES.get(next..=next).ok_or(ExpressionError::Limit {
+                limit: VARIABLES.len(),
+                what: "names and numbers",
+            })
         };
         if is_number {
-            let value = number::decimal(operand)
-                .map_err(|_| ExpressionError::Number(operand.to_owned()))?;
+            let value = number::decimal(operand).map_err(|_| ExpressionError::Number(operand.to_owned()))?;
             let variable = variable()?;
             self.scope.push_dynamic(variable, Dynamic::from_decimal(value));
             return Ok(variable);
@@ -308,10 +301,39 @@ mod tests {
     #[test]
     fn nothing_but_arithmetic_compiles() {
         for text in [
-            "", " ", "a b", "a(1)", "(a", "a)", "()", "a *", "* a", "a ** b", "a % b", "a = 1",
-            "a.b", "a[0]", "\"a\"", "{a}", "a; b", "a // b", "a /* b", "a == b", "a && b", "!a",
-            "|x| x", "a--b", "1e", "1.2.3", "0x10", "1_000", "$a", "`a`", "let a = 1",
-            "while a { }", "print(a)",
+            "",
+            " ",
+            "a b",
+            "a(1)",
+            "(a",
+            "a)",
+            "()",
+            "a *",
+            "* a",
+            "a ** b",
+            "a % b",
+            "a = 1",
+            "a.b",
+            "a[0]",
+            "\"a\"",
+            "{a}",
+            "a; b",
+            "a // b",
+            "a /* b",
+            "a == b",
+            "a && b",
+            "!a",
+            "|x| x",
+            "a--b",
+            "1e",
+            "1.2.3",
+            "0x10",
+            "1_000",
+            "$a",
+            "`a`",
+            "let a = 1",
+            "while a { }",
+            "print(a)",
         ] {
             assert!(Expression::compile(text).is_err(), "{text}");
         }

@@ -14,7 +14,7 @@ pub enum MappingError {
     #[error("{place}: not valid TOML: {}", source.message())]
     Syntax {
         /// Where in the file.
-        place: Place,
+        place: Box<Place>,
         /// What the TOML parser says.
         source: Box<toml::de::Error>,
     },
@@ -22,7 +22,7 @@ pub enum MappingError {
     #[error("{place}: key `{key}`: found {found}, expected {expected}")]
     Key {
         /// Where in the file.
-        place: Place,
+        place: Box<Place>,
         /// The key as written.
         key: String,
         /// What stands there.
@@ -34,7 +34,7 @@ pub enum MappingError {
     #[error("{place}: key `of`: cannot use `{text}`: {source}")]
     Expression {
         /// Where in the file.
-        place: Place,
+        place: Box<Place>,
         /// The expression as written.
         text: String,
         /// What is wrong with it.

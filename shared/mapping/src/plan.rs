@@ -71,9 +71,8 @@ impl Plan {
     /// converted in a field whose `on_error` is `dead`.
     pub fn map(&self, row: &RawValue) -> Result<Mapped, RowError> {
         let row = row.get();
-        let slots = row::members(&self.table.names, row).ok_or_else(|| {
-            Fault::new(Kind::NotAnObject, Some(row), "an object").of_field("", "")
-        })?;
+        let slots = row::members(&self.table.names, row)
+            .ok_or_else(|| Fault::new(Kind::NotAnObject, Some(row), "an object").of_field("", ""))?;
         let identity = self.identity(&slots);
         if identity.key.is_none() {
             return Err(self.missing_key(&slots));
@@ -151,12 +150,7 @@ impl Plan {
     }
 
     /// Appends the value of a field; `Ok(false)` when it is missing.
-    fn write(
-        &self,
-        field: &Field,
-        slots: &[Option<&str>],
-        out: &mut Vec<u8>,
-    ) -> Result<bool, Fault> {
+    fn write(&self, field: &Field, slots: &[Option<&str>], out: &mut Vec<u8>) -> Result<bool, Fault> {
         match &field.origin {
             Origin::Constant(json) => {
                 out.extend_from_slice(json);

@@ -148,10 +148,7 @@ impl Path {
     /// error with the offending JSON when it leads through something that is
     /// not an object. PHP writes an empty object as `[]` and an absent one
     /// sometimes as `""`; both lead nowhere.
-    pub(crate) fn find<'row>(
-        &self,
-        slots: &[Option<&'row str>],
-    ) -> Result<Option<&'row str>, &'row str> {
+    pub(crate) fn find<'row>(&self, slots: &[Option<&'row str>]) -> Result<Option<&'row str>, &'row str> {
         let mut here = slots[self.slot];
         for names in &self.below {
             let Some(json) = here else { return Ok(None) };

@@ -89,7 +89,7 @@ impl<'t> Section<'t> {
         expected: impl Into<String>,
     ) -> MappingError {
         MappingError::Key {
-            place: self.place(span),
+            place: Box::new(self.place(span)),
             key: key.to_owned(),
             found: found.into(),
             expected: expected.into(),

@@ -65,18 +65,12 @@ impl Elements<'_, '_, '_> {
         for slot in 0..self.slots.len() {
             let json = self.slots[slot];
             let value = value::decimal(json)
-                .and_then(|value| {
-                    value.ok_or_else(|| Fault::new(Kind::BadElement, json, "a number"))
-                })
+                .and_then(|value| value.ok_or_else(|| Fault::new(Kind::BadElement, json, "a number")))
                 .map_err(|fault| self.at_member(slot, fault))?;
             self.evaluation.set(slot, value);
         }
-        let value = self
-            .evaluation
-            .run()
-            .map_err(|error| self.not_computed(error))?;
-        self.total = arithmetic::add(self.total, value)
-            .map_err(|error| self.not_added(value, error))?;
+        let value = self.evaluation.run().map_err(|error| self.not_computed(error))?;
+        self.total = arithmetic::add(self.total, value).map_err(|error| self.not_added(value, error))?;
         self.slots.fill(None);
         self.index += 1;
         Ok(())
@@ -88,9 +82,7 @@ impl Elements<'_, '_, '_> {
             Some(ArithmeticError::TooPrecise) => {
                 (Kind::TooPrecise, "values with a result that needs no rounding")
             }
-            Some(ArithmeticError::DivisionByZero) => {
-                (Kind::DivisionByZero, "a divisor other than zero")
-            }
+            Some(ArithmeticError::DivisionByZero) => (Kind::DivisionByZero, "a divisor other than zero"),
             None => (Kind::BadElement, "values to compute with"),
         };
         let values: Vec<String> = self
@@ -183,15 +175,15 @@ mod tests {
     #[test]
     fn an_error_names_the_element_and_the_member() {
         let after = |element: &str| of("q / p", &format!(r#"[{{"q":1,"p":1}},{element}]"#));
-        insta::assert_snapshot!(after(r#"{"q":1,"p":"abc"}"#), @"");
-        insta::assert_snapshot!(after(r#"{"q":1}"#), @"");
-        insta::assert_snapshot!(after(r#"{"q":[],"p":1}"#), @"");
-        insta::assert_snapshot!(after("7"), @"");
-        insta::assert_snapshot!(after("[]"), @"");
-        insta::assert_snapshot!(after(r#"{"q":1,"p":0}"#), @"");
-        insta::assert_snapshot!(after(r#"{"q":1,"p":3}"#), @"");
-        insta::assert_snapshot!(after(r#"{"q":79228162514264337593543950335,"p":1}"#), @"");
-        insta::assert_snapshot!(after(r#"{"q":1e-40,"p":1}"#), @"");
-        insta::assert_snapshot!(of("q", r#"{"q":1}"#), @"");
+        insta::assert_snapshot!(after(r#"{"q":1,"p":"abc"}"#), @r#"field `total` (from items[1].p): found "abc", expected a number"#);
+        insta::assert_snapshot!(after(r#"{"q":1}"#), @"field `total` (from items[1].p): found nothing, expected a number");
+        insta::assert_snapshot!(after(r#"{"q":[],"p":1}"#), @"field `total` (from items[1].q): found [], expected a number");
+        insta::assert_snapshot!(after("7"), @"field `total` (from items[1]): found 7, expected an object");
+        insta::assert_snapshot!(after("[]"), @"field `total` (from items[1]): found [], expected an object");
+        insta::assert_snapshot!(after(r#"{"q":1,"p":0}"#), @"field `total` (from items[1]): found q = 1, p = 0, expected a divisor other than zero");
+        insta::assert_snapshot!(after(r#"{"q":1,"p":3}"#), @"field `total` (from items[1]): found q = 1, p = 3, expected values with a result that needs no rounding");
+        insta::assert_snapshot!(after(r#"{"q":79228162514264337593543950335,"p":1}"#), @"field `total` (from items[1]): found 1 plus 79228162514264337593543950335, expected a sum of 96 bits");
+        insta::assert_snapshot!(after(r#"{"q":1e-40,"p":1}"#), @"field `total` (from items[1].q): found 1e-40, expected a number of at most 28 decimals that needs no rounding");
+        insta::assert_snapshot!(of("q", r#"{"q":1}"#), @r#"field `total` (from items): found {"q":1}, expected an array"#);
     }
 }

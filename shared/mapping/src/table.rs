@@ -63,17 +63,13 @@ const PATH: &str = "a name, or names joined by dots such as company.name";
 const ORIGIN: &str = "exactly one of `from`, `sum` with `of`, or `value`";
 
 impl Table {
-    pub(crate) fn read(
-        source_name: &str,
-        text: &str,
-        zone: &TimeZone,
-    ) -> Result<Table, MappingError> {
+    pub(crate) fn read(source_name: &str, text: &str, zone: &TimeZone) -> Result<Table, MappingError> {
         let document = DeTable::parse(text).map_err(|error| MappingError::Syntax {
-            place: Place {
+            place: Box::new(Place {
                 source_name: source_name.into(),
                 line: error.span().map(|span| line(text, span.start)),
                 field: None,
-            },
+            }),
             source: Box::new(error),
         })?;
         let top = Section {
@@ -86,8 +82,7 @@ impl Table {
         top.only(&TOP)?;
         let mut names = Names::default();
         top.required("key", PATH)?;
-        let key = path(&top, "key", &mut names)?
-            .ok_or_else(|| top.refuse("key", "nothing", PATH))?;
+        let key = path(&top, "key", &mut names)?.ok_or_else(|| top.refuse("key", "nothing", PATH))?;
         let number = path(&top, "number", &mut names)?;
         let version = path(&top, "version", &mut names)?;
         let fields = fields(&top, zone, &mut names)?;
@@ -101,11 +96,7 @@ impl Table {
     }
 }
 
-fn path(
-    section: &Section<'_>,
-    key: &str,
-    names: &mut Names,
-) -> Result<Option<Path>, MappingError> {
+fn path(section: &Section<'_>, key: &str, names: &mut Names) -> Result<Option<Path>, MappingError> {
     let Some(text) = section.string(key)? else {
         return Ok(None);
     };
@@ -115,11 +106,7 @@ fn path(
     }
 }
 
-fn fields(
-    top: &Section<'_>,
-    zone: &TimeZone,
-    names: &mut Names,
-) -> Result<Vec<Field>, MappingError> {
+fn fields(top: &Section<'_>, zone: &TimeZone, names: &mut Names) -> Result<Vec<Field>, MappingError> {
     const EXPECTED: &str = "at least one [[field]]";
     let rows = match top.get("field").map(Spanned::get_ref) {
         None => return Err(top.refuse("field", "nothing", EXPECTED)),
@@ -150,11 +137,7 @@ fn fields(
     Ok(fields)
 }
 
-fn field(
-    section: &Section<'_>,
-    zone: &TimeZone,
-    names: &mut Names,
-) -> Result<Field, MappingError> {
+fn field(section: &Section<'_>, zone: &TimeZone, names: &mut Names) -> Result<Field, MappingError> {
     section.only(&FIELD)?;
     let to = section.required("to", "the field's name in the record")?;
     let mut opening = Vec::new();
@@ -222,7 +205,7 @@ fn origin(
     }
     let text = section.required("of", "an expression over one element of the array")?;
     let expression = Expression::compile(text).map_err(|error| MappingError::Expression {
-        place: section.place(section.span_of("of")),
+        place: Box::new(section.place(section.span_of("of"))),
         text: text.to_owned(),
         source: Box::new(error),
     })?;

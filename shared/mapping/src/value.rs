@@ -22,9 +22,8 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    pub(crate) const NAMES: [&'static str; 6] = [
-        "string", "integer", "decimal", "date", "datetime", "boolean",
-    ];
+    pub(crate) const NAMES: [&'static str; 6] =
+        ["string", "integer", "decimal", "date", "datetime", "boolean"];
 
     pub(crate) fn named(name: &str) -> Option<Type> {
         Some(match name {
@@ -73,10 +72,7 @@ pub(crate) enum Scalar<'row> {
 }
 
 impl<'row> Scalar<'row> {
-    pub(crate) fn read(
-        json: Option<&'row str>,
-        expected: &'static str,
-    ) -> Result<Scalar<'row>, Fault> {
+    pub(crate) fn read(json: Option<&'row str>, expected: &'static str) -> Result<Scalar<'row>, Fault> {
         let Some(json) = json else {
             return Ok(Scalar::Missing);
         };
@@ -114,22 +110,17 @@ pub(crate) fn decimal(json: Option<&str>) -> Result<Option<Decimal>, Fault> {
             text => number::decimal(text),
         },
     };
-    kind.map(Some)
-        .map_err(|kind| Fault::new(kind, json, expected))
+    kind.map(Some).map_err(|kind| Fault::new(kind, json, expected))
 }
 
 /// Appends the JSON of `json` converted to `to`. `Ok(false)` when the value is
 /// missing and nothing was written; after an error `out` may end in a part of it.
-pub(crate) fn write(
-    to: Type,
-    json: Option<&str>,
-    zone: &TimeZone,
-    out: &mut Vec<u8>,
-) -> Result<bool, Fault> {
+pub(crate) fn write(to: Type, json: Option<&str>, zone: &TimeZone, out: &mut Vec<u8>) -> Result<bool, Fault> {
     let fault = |kind| Fault::new(kind, json, to.expected());
     let scalar = Scalar::read(json, to.expected())?;
     if to == Type::String {
-        return Ok(write_text(scalar, out));
+        // Before blanks are looked at: to a text they are a value.
+        return Ok(write_text(&scalar, out));
     }
     let text = match &scalar {
         Scalar::Missing => return Ok(false),
@@ -145,7 +136,7 @@ pub(crate) fn write(
         return Ok(false);
     }
     match to {
-        Type::String => unreachable!("text was written above"),
+        Type::String => return Ok(write_text(&scalar, out)),
         Type::Integer => number::write_integer(text, out).map_err(fault)?,
         Type::Decimal => number::write_decimal(number::decimal(text).map_err(fault)?, out),
         Type::Boolean => match boolean(text) {
@@ -163,8 +154,8 @@ pub(crate) fn write(
     Ok(true)
 }
 
-fn write_text(scalar: Scalar<'_>, out: &mut Vec<u8>) -> bool {
-    let plain = match &scalar {
+fn write_text(scalar: &Scalar<'_>, out: &mut Vec<u8>) -> bool {
+    let plain = match scalar {
         Scalar::Missing => return false,
         Scalar::Boolean(true) => "true",
         Scalar::Boolean(false) => "false",

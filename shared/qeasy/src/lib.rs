@@ -1,1 +1,7 @@
-//! The target API, 轻易云 (Qeasy), as types and calls.
+//! The target API, 轻易云 (Qeasy), as types and calls: the `execute` form of the case and the documented `store` form.
+
+mod answer;
+mod client;
+
+pub use answer::{Verdict, WriteError, judge};
+pub use client::{Form, Qeasy, Settings, Written};

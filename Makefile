@@ -1,0 +1,41 @@
+# make            lists the targets
+# make run        the demo, on a machine that has nothing but Rust
+# Variables:      ORDERS=5000 (how many orders the demo has), ARGS='...' (further flags of `orderflow up`)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test bench lint deps clean-data
+
+# Finds or fetches a nats-server and hands it to what follows.
+with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: deps ## the whole pipeline once against the sandbox: ORDERS=n, ARGS='...'
+	@$(with_nats) cargo build --release --locked -p orderflow && \
+	./target/release/orderflow up --demo --once $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
+
+test: deps ## every test, against a real nats-server
+	@$(with_nats) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
+
+bench: deps ## the throughput of the pipeline
+	@$(with_nats) cargo bench --locked -p orderflow-tests --bench pipeline
+
+lint: deps ## formatting, clippy, licences and bans of the dependencies
+	@.ci/run fmt clippy deny
+
+deps: ## checks for cargo and for a C compiler, which zstd and TLS are built with
+	@command -v cargo >/dev/null || { \
+		echo "cargo is missing: install Rust 1.90 or newer, see https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			echo "cc is missing: installing build-essential" >&2; \
+			apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+				apt-get -qq install -y --no-install-recommends build-essential >&2; \
+		else \
+			echo "cc is missing: install a C compiler (Debian: sudo apt-get install build-essential)" >&2; exit 1; \
+		fi; }
+
+clean-data: ## forgets what `make run` stored
+	rm -rf .orderflow

@@ -1,0 +1,82 @@
+//! `ORDERFLOW_SECTION__KEY`: the environment over the file.
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+const PREFIX: &str = "ORDERFLOW_";
+
+/// Names with the prefix that are not configuration keys.
+const OTHERS: [&str; 3] = ["ORDERFLOW_CONFIG", "ORDERFLOW_LOG", "ORDERFLOW_CACHE"];
+
+/// Lays the variables over the table. A key keeps the spelling it has in `known` (`idCheck`).
+///
+/// # Errors
+/// When a variable names a target that is not there.
+pub(super) fn overlay(
+    table: &mut Table,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(), ConfigError> {
+    for (name, text) in variables {
+        let Some(path) = name.strip_prefix(PREFIX).filter(|_| !OTHERS.contains(&name.as_str())) else { continue };
+        let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        set(table, &path, &name, &text)?;
+    }
+    Ok(())
+}
+
+fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), ConfigError> {
+    match path {
+        [] => Ok(()),
+        [key] => {
+            let key = if *key == "idcheck" { "idCheck" } else { key };
+            let value = like(table.get(key), text);
+            table.insert(key.to_string(), value);
+            Ok(())
+        }
+        ["target", which, rest @ ..] => {
+            let targets = match table.get_mut("target") {
+                Some(Value::Array(targets)) => targets.as_mut_slice(),
+                _ => &mut [],
+            };
+            let names: Vec<String> = targets.iter().filter_map(|target| name_of(target)).collect();
+            let at = which.parse().ok().or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(which)));
+            match at.and_then(|at: usize| targets.get_mut(at)).and_then(Value::as_table_mut) {
+                Some(target) => set(target, rest, name, text),
+                None => Err(ConfigError::key(
+                    name,
+                    format!("there is no target \"{which}\"; the file has {}", listed(&names)),
+                )),
+            }
+        }
+        [section, rest @ ..] => {
+            let entry = table.entry(section.to_string()).or_insert_with(|| Value::Table(Table::new()));
+            match entry.as_table_mut() {
+                Some(inner) => set(inner, rest, name, text),
+                None => Err(ConfigError::key(name, format!("\"{section}\" is a key, not a section"))),
+            }
+        }
+    }
+}
+
+fn name_of(target: &Value) -> Option<String> {
+    Some(target.get("name")?.as_str()?.to_string())
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "no target".into() } else { names.join(", ") }
+}
+
+/// A text as a TOML value of the kind the key has now, else of the kind it looks like.
+fn like(now: Option<&Value>, text: &str) -> Value {
+    let string = || Value::String(text.to_string());
+    match now {
+        Some(Value::String(_)) => string(),
+        Some(Value::Float(_)) => text.parse().map_or_else(|_| string(), Value::Float),
+        _ => match text.parse::<i64>() {
+            Ok(number) => Value::Integer(number),
+            Err(_) => text.parse::<bool>().map_or_else(|_| string(), Value::Boolean),
+        },
+    }
+}

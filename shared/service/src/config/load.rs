@@ -1,0 +1,166 @@
+//! Loading: defaults, file, environment; then secrets; then the checks across keys.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::env::overlay;
+use super::validate::validate;
+use super::{Config, ConfigError, DEFAULTS, Secret};
+
+impl Config {
+    /// Loads `path`, with the environment of this process over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file and line or the variable.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = |source| ConfigError::File { what: "configuration".into(), path: path.to_path_buf(), source };
+        let text = std::fs::read_to_string(path).map_err(file)?;
+        Self::parse(path, &text, std::env::vars())
+    }
+
+    /// As [`Config::load`], from a text and given variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let syntax =
+            |error: toml::de::Error| ConfigError::Syntax { path: path.to_path_buf(), message: error.to_string() };
+        let file: Table = toml::from_str(text).map_err(syntax)?;
+        refuse_literal_secrets(path, text, &file)?;
+        let mut table: Table = toml::from_str(DEFAULTS).map_err(syntax)?;
+        // `cron` in the file replaces the default `every`; giving both is refused later.
+        if let Some(schedule) = file.get("schedule").and_then(Value::as_table)
+            && schedule.contains_key("cron")
+            && let Some(defaults) = table.get_mut("schedule").and_then(Value::as_table_mut)
+        {
+            defaults.remove("every");
+        }
+        merge(&mut table, file);
+        // Typed once before the environment is laid over it, so that an error of the file is blamed on the file.
+        typed(&table).map_err(|message| place(path, text, message))?;
+        let before = table.clone();
+        overlay(&mut table, variables)?;
+        let mut config = typed(&table).map_err(|message| match table == before {
+            true => place(path, text, message),
+            false => ConfigError::key("environment (ORDERFLOW_...)", message),
+        })?;
+        read_secrets(path, &mut config)?;
+        config.mapping.file = beside(path, &config.mapping.file);
+        validate(path, text, &config)?;
+        Ok(config)
+    }
+}
+
+fn typed(table: &Table) -> Result<Config, String> {
+    Config::deserialize(table.clone()).map_err(|error| with_suggestion(&error.to_string()))
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// serde's message, with the known name that is nearest to an unknown one.
+fn with_suggestion(message: &str) -> String {
+    let message = message.trim().replace('\n', " ");
+    let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
+        return message;
+    };
+    let known = message.split('`').skip(3).step_by(2);
+    match known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b))) {
+        Some(near) if strsim::jaro(unknown, near) > 0.7 => {
+            format!("unknown key `{unknown}`; did you mean `{near}`? ({})", without_field(&message))
+        }
+        _ => format!("unknown key `{unknown}` ({})", without_field(&message)),
+    }
+}
+
+fn without_field(message: &str) -> &str {
+    message.split_once("expected").map_or(message, |(_, rest)| rest.trim_start_matches(" one of").trim())
+}
+
+/// The file and the line of the first key that the message names in backquotes.
+fn place(path: &Path, text: &str, message: String) -> ConfigError {
+    let key = message.split('`').nth(1).unwrap_or_default().to_string();
+    let at = path.display().to_string();
+    ConfigError::key(line_of(text, &key).map_or_else(|| at.clone(), |line| format!("{at}:{line}")), message)
+}
+
+/// The number of the first line that sets `key` (or opens the section of that name).
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
+    let key = key.rsplit('.').next().filter(|key| !key.is_empty())?;
+    let sets = |line: &str| {
+        let line = line.trim_start().trim_start_matches('[');
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
+    };
+    text.lines().position(sets).map(|at| at + 1)
+}
+
+/// A secret that stands in a configuration file ends up in version control, tickets and backups.
+fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), ConfigError> {
+    let refuse = |key: &str, variable: String| {
+        let line = line_of(text, key).map_or_else(String::new, |line| format!(":{line}"));
+        Err(ConfigError::key(
+            format!("{}{line}", path.display()),
+            format!("`{key}` must not stand in this file; give it as {variable}, or name a file with {key}_file"),
+        ))
+    };
+    if file.get("source").and_then(|source| source.get("client_secret")).is_some() {
+        return refuse("client_secret", "ORDERFLOW_SOURCE__CLIENT_SECRET".into());
+    }
+    let targets = file.get("target").and_then(Value::as_array).into_iter().flatten();
+    for (at, target) in targets.enumerate() {
+        if target.get("app_secret").is_some() {
+            let name = target.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
+            return refuse("app_secret", format!("ORDERFLOW_TARGET__{name}__APP_SECRET"));
+        }
+    }
+    Ok(())
+}
+
+fn read_secrets(path: &Path, config: &mut Config) -> Result<(), ConfigError> {
+    let read = |what: &str, file: &Path| {
+        let path = beside(path, file);
+        std::fs::read_to_string(&path)
+            .map(|text| Secret::new(text.trim()))
+            .map_err(|source| ConfigError::File { what: what.into(), path, source })
+    };
+    if let (true, Some(file)) = (config.source.client_secret.is_empty(), &config.source.client_secret_file) {
+        config.source.client_secret = read("source.client_secret_file", file)?;
+    }
+    for target in &mut config.targets {
+        if let (true, Some(file)) = (target.app_secret.is_empty(), &target.app_secret_file) {
+            target.app_secret = read("target.app_secret_file", file)?;
+        }
+        for (name, value) in &mut target.headers {
+            let place = format!("target {}, header {name}", target.name);
+            if let Some(variable) = value.strip_prefix("env:") {
+                *value = std::env::var(variable)
+                    .map_err(|_| ConfigError::key(place, format!("the environment has no {variable}")))?;
+            } else if let Some(file) = value.strip_prefix("file:") {
+                *value = read(&place, Path::new(file))?.reveal().to_string();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn beside(config: &Path, file: &Path) -> PathBuf {
+    config.parent().map_or_else(|| file.to_path_buf(), |folder| folder.join(file))
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

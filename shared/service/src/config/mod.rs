@@ -1,0 +1,19 @@
+//! `orderflow.toml`: compiled-in defaults, then the file, then the environment; unknown keys are refused.
+
+mod env;
+mod error;
+mod load;
+mod model;
+mod secret;
+mod span;
+mod validate;
+
+pub use error::ConfigError;
+pub use model::{
+    Backoff, Config, Kind, Limit, Mapping, Nats, Schedule, Source, SourceLimit, Target, TargetKind, TargetLimit, Writer,
+};
+pub use secret::Secret;
+pub use span::Span;
+
+/// The defaults, every key with its comment; what `orderflow check --defaults` prints.
+pub const DEFAULTS: &str = include_str!("default.toml");

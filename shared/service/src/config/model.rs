@@ -1,0 +1,262 @@
+//! The configuration as types. The names are a contract; their meaning is written in `default.toml`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{Secret, Span};
+
+/// The whole configuration of a flow.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The flow's name.
+    pub flow: String,
+    /// The log.
+    pub nats: Nats,
+    /// Where orders come from.
+    pub source: Source,
+    /// When they are fetched.
+    pub schedule: Schedule,
+    /// What they become.
+    pub mapping: Mapping,
+    /// Where they go.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<Target>,
+    /// How they are written.
+    pub writer: Writer,
+}
+
+/// `[nats]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Absent: a server of our own.
+    pub url: Option<String>,
+    /// A `.creds` file.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// The kinds of source there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// OKKI CRM.
+    Okki,
+}
+
+/// `[source]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Which API it speaks.
+    pub kind: Kind,
+    /// Its address.
+    pub base_url: Option<String>,
+    /// The list call.
+    pub api: String,
+    /// Its HTTP method.
+    pub method: String,
+    /// The field people know an order by.
+    pub number: String,
+    /// The field that identifies an order.
+    pub id: String,
+    /// Our client id.
+    #[serde(default)]
+    pub client_id: String,
+    /// Our secret; from the environment only.
+    #[serde(default)]
+    pub client_secret: Secret,
+    /// A file that holds our secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// The scopes asked for.
+    pub scope: String,
+    /// The zone of times without offset.
+    pub time_zone: String,
+    /// How long a call may take.
+    pub timeout: Span,
+    /// Passes before a window fails.
+    pub max_passes: u32,
+    /// The request's parameters.
+    pub request: toml::Table,
+    /// How often we may ask.
+    pub limit: SourceLimit,
+}
+
+/// `[source.limit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceLimit {
+    /// Requests a second; 0 is no limit.
+    pub requests_per_second: f64,
+    /// Requests at once after a pause.
+    pub burst: u32,
+    /// Requests at the same time.
+    pub concurrency: usize,
+}
+
+/// `[schedule]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// How often to sync.
+    pub every: Option<Span>,
+    /// When to sync, instead of `every`.
+    pub cron: Option<String>,
+    /// Where the first window begins.
+    pub since: Option<String>,
+    /// How far a window reaches back behind the watermark.
+    pub overlap: Span,
+    /// How far short of now a window ends.
+    pub settle: Span,
+}
+
+/// `[mapping]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The field table.
+    pub file: PathBuf,
+}
+
+/// The kinds of target there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// The case's form.
+    Execute,
+    /// The documented form.
+    Store,
+}
+
+/// `[[target]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Which endpoint.
+    pub kind: TargetKind,
+    /// Its address.
+    pub url: String,
+    /// What the platform executes.
+    #[serde(default = "write_nothing_further")]
+    pub api: String,
+    /// Metadata of the platform.
+    #[serde(default = "execute")]
+    pub effect: String,
+    /// Its HTTP method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Whether a key that is there is refused.
+    #[serde(default = "yes", rename = "idCheck")]
+    pub id_check: bool,
+    /// Further headers.
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The header of the idempotency key.
+    #[serde(default = "idempotency_key")]
+    pub idempotency_header: String,
+    /// Whether HTTP 200 alone counts.
+    #[serde(default)]
+    pub trust_status: bool,
+    /// Orders a request.
+    #[serde(default = "one")]
+    pub batch: usize,
+    /// Requests at the same time.
+    #[serde(default = "thirty_two")]
+    pub concurrency: usize,
+    /// How long a call may take.
+    #[serde(default = "half_a_minute")]
+    pub timeout: Span,
+    /// `store`: the application's key.
+    #[serde(default)]
+    pub app_key: String,
+    /// `store`: its secret; from the environment only.
+    #[serde(default)]
+    pub app_secret: Secret,
+    /// `store`: a file that holds the secret.
+    pub app_secret_file: Option<PathBuf>,
+    /// `store`: the scheme written to.
+    #[serde(default)]
+    pub scheme_id: String,
+    /// How often we may write.
+    #[serde(default)]
+    pub limit: TargetLimit,
+}
+
+/// `[target.limit]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetLimit {
+    /// Requests a minute; 0 is no limit.
+    pub requests_per_minute: f64,
+    /// Requests at once after a pause.
+    pub burst: u32,
+}
+
+impl Default for TargetLimit {
+    fn default() -> Self {
+        Self { requests_per_minute: 0.0, burst: 1 }
+    }
+}
+
+/// `[writer]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Writer {
+    /// How many partitions.
+    pub partitions: u16,
+    /// Attempts before a dead letter.
+    pub max_attempts: u32,
+    /// The delays between them.
+    pub backoff: Backoff,
+}
+
+/// `[writer.backoff]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// The first delay.
+    pub initial: Span,
+    /// The longest delay.
+    pub max: Span,
+    /// How much a delay may differ from its middle.
+    pub jitter: f64,
+}
+
+/// Requests within a period: `[source.limit]` and `[target.limit]` in one form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// How many.
+    pub requests: f64,
+    /// In how long.
+    pub period: std::time::Duration,
+    /// How many at once.
+    pub burst: u32,
+}
+
+fn write_nothing_further() -> String {
+    "写入空操作".into()
+}
+fn execute() -> String {
+    "EXECUTE".into()
+}
+fn post() -> String {
+    "POST".into()
+}
+fn idempotency_key() -> String {
+    "Idempotency-Key".into()
+}
+fn yes() -> bool {
+    true
+}
+fn one() -> usize {
+    1
+}
+fn thirty_two() -> usize {
+    32
+}
+fn half_a_minute() -> Span {
+    Span::from(std::time::Duration::from_secs(30))
+}
