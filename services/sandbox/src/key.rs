@@ -19,7 +19,8 @@ impl Key {
         if text.is_empty() {
             return None;
         }
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+        let plain =
+            text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
         match text.parse() {
             Ok(number) if plain => Some(Self::Number(number)),
             _ => Some(Self::Text(text.into())),

@@ -6,8 +6,16 @@ use serde_json::value::RawValue;
 
 /// A JSON number, or a string holding one; `None` for anything else, and for more digits than can be held exactly.
 pub(crate) fn decimal(json: &str) -> Option<Decimal> {
-    let text = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json).trim();
-    if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { Decimal::from_str_exact(text).ok() }
+    let text = json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(json)
+        .trim();
+    if text.contains(['e', 'E']) {
+        Decimal::from_scientific(text).ok()
+    } else {
+        Decimal::from_str_exact(text).ok()
+    }
 }
 
 /// One order line: how many at what price.
@@ -21,7 +29,13 @@ impl Line {
     /// The line as it is after so many edits of its order. Both sizes grow with every edit, so no two revisions of an
     /// order have the same total unless the line is out of range.
     pub(crate) fn revised(self, revision: u32) -> Self {
-        let grow = |value: Decimal, by: Decimal| if value.is_sign_negative() { value - by } else { value + by };
+        let grow = |value: Decimal, by: Decimal| {
+            if value.is_sign_negative() {
+                value - by
+            } else {
+                value + by
+            }
+        };
         Self {
             quantity: grow(self.quantity, Decimal::from(revision)),
             price: grow(self.price, Decimal::new(i64::from(revision), 2)),
@@ -35,7 +49,9 @@ impl Line {
 
 /// The sum of quantity × price; `None` when it does not fit.
 pub(crate) fn total(lines: impl IntoIterator<Item = Line>) -> Option<Decimal> {
-    lines.into_iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.total()?))
+    lines
+        .into_iter()
+        .try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.total()?))
 }
 
 /// Which of the lines an edit of this order changes: always the same one.
@@ -100,7 +116,12 @@ mod tests {
 
     #[test]
     fn dirt_has_no_total() {
-        for order in [r#"{"items":[{"quantity":"","price":1}]}"#, r#"{"items":null}"#, r#"{"product_list":""}"#, "[]"] {
+        for order in [
+            r#"{"items":[{"quantity":"","price":1}]}"#,
+            r#"{"items":null}"#,
+            r#"{"product_list":""}"#,
+            "[]",
+        ] {
             assert!(lines(order).is_none(), "{order}");
         }
     }
@@ -108,8 +129,13 @@ mod tests {
     #[test]
     fn every_revision_has_its_own_total() {
         for (quantity, price) in [("0", "0"), ("3", "0"), ("-2", "5.5"), ("1", "0.01")] {
-            let line = Line { quantity: decimal(quantity).unwrap(), price: decimal(price).unwrap() };
-            let totals = (0..20).map(|r| line.revised(r).total().unwrap()).collect::<std::collections::BTreeSet<_>>();
+            let line = Line {
+                quantity: decimal(quantity).unwrap(),
+                price: decimal(price).unwrap(),
+            };
+            let totals = (0..20)
+                .map(|r| line.revised(r).total().unwrap())
+                .collect::<std::collections::BTreeSet<_>>();
             assert_eq!(totals.len(), 20, "{quantity} x {price}");
         }
     }

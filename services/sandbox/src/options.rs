@@ -42,7 +42,8 @@ impl Default for Options {
             seed: 1,
             // The published offset of the source; a machine without a zone database still gets it right, because the
             // zone has had no daylight saving since 1991.
-            time_zone: TimeZone::get("Asia/Shanghai").unwrap_or_else(|_| TimeZone::fixed(jiff::tz::offset(8))),
+            time_zone: TimeZone::get("Asia/Shanghai")
+                .unwrap_or_else(|_| TimeZone::fixed(jiff::tz::offset(8))),
             client_id: "demo".to_owned(),
             client_secret: "demo-secret".to_owned(),
             page_limit: 500,
@@ -93,7 +94,9 @@ pub enum SandboxError {
         problem: String,
     },
     /// The data directory was written for another set of orders.
-    #[error("{path} was written for other orders ({found}), not for these ({wanted}); give another directory")]
+    #[error(
+        "{path} was written for other orders ({found}), not for these ({wanted}); give another directory"
+    )]
     OtherOrders {
         /// The log.
         path: PathBuf,

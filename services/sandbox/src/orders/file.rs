@@ -50,11 +50,16 @@ struct Outer<'a> {
 }
 
 pub(crate) fn load(path: &Path) -> Result<FileOrders, SandboxError> {
-    let failed = |source| SandboxError::File { path: path.to_owned(), source };
+    let failed = |source| SandboxError::File {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = std::fs::read(path).map_err(failed)?;
     if path.extension().is_some_and(|ending| ending == "gz") {
         let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).map_err(failed)?;
+        flate2::read::MultiGzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut plain)
+            .map_err(failed)?;
         bytes = plain;
     }
     parse(Bytes::from(bytes), path)
@@ -71,10 +76,12 @@ fn parse(bytes: Bytes, path: &Path) -> Result<FileOrders, SandboxError> {
         product_list: false,
         fingerprint: blake3::hash(&bytes).to_hex()[..16].to_owned(),
     };
-    let mut number = 0;
-    for line in bytes.split(|byte| *byte == b'\n') {
-        number += 1;
-        let wrong = |problem: String| SandboxError::Line { path: PathBuf::from(path), line: number, problem };
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let wrong = |problem: String| SandboxError::Line {
+            path: PathBuf::from(path),
+            line: number,
+            problem,
+        };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             continue;
@@ -83,12 +90,16 @@ fn parse(bytes: Bytes, path: &Path) -> Result<FileOrders, SandboxError> {
         if !text.trim_start().starts_with('{') {
             return Err(wrong("not a JSON object".to_owned()));
         }
-        let outer: Outer<'_> = serde_json::from_str(text).map_err(|error| wrong(format!("not an order: {error}")))?;
+        let outer: Outer<'_> =
+            serde_json::from_str(text).map_err(|error| wrong(format!("not an order: {error}")))?;
         let key = outer
             .order_id
             .and_then(Key::from_json)
             .ok_or_else(|| wrong("no order_id, or one that is neither a number nor a text".to_owned()))?;
-        let order_no = outer.order_no.and_then(Key::from_json).map(|order_no| order_no.to_string());
+        let order_no = outer
+            .order_no
+            .and_then(Key::from_json)
+            .map(|order_no| order_no.to_string());
         let time = |raw: Option<&RawValue>| raw.and_then(|raw| civil::parse(raw.get().trim_matches('"')));
         let created = time(outer.create_time).unwrap_or(0);
         orders.product_list |= outer.product_list.is_some();
@@ -147,10 +158,19 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         for (text, words) in [
-            ("{\"order_id\":1}\n[1]\n", "orders.ndjson, line 2: not a JSON object"),
+            (
+                "{\"order_id\":1}\n[1]\n",
+                "orders.ndjson, line 2: not a JSON object",
+            ),
             ("{\"order_no\":1}\n", "orders.ndjson, line 1: no order_id"),
-            ("{\"order_id\":1}\n{\"order_id\":\n", "orders.ndjson, line 2: not an order"),
-            ("{\"order_id\":1}\n{\"order_id\":\"1\"}\n", "orders.ndjson, line 2: order_id 1 is there twice"),
+            (
+                "{\"order_id\":1}\n{\"order_id\":\n",
+                "orders.ndjson, line 2: not an order",
+            ),
+            (
+                "{\"order_id\":1}\n{\"order_id\":\"1\"}\n",
+                "orders.ndjson, line 2: order_id 1 is there twice",
+            ),
         ] {
             let error = read(text).err().unwrap().to_string();
             assert!(error.starts_with(words), "{error}");
@@ -162,7 +182,8 @@ mod tests {
         use std::io::Write as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("orders.ndjson.gz");
-        let mut gz = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+        let mut gz =
+            flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
         gz.write_all(b"{\"order_id\":1}\n{\"order_id\":2}").unwrap();
         gz.finish().unwrap();
         assert_eq!(load(&path).unwrap().keys.len(), 2);

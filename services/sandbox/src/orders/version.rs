@@ -15,7 +15,9 @@ impl Book {
             Base::File(orders) if revision == 0 => orders.totals[index as usize],
             Base::File(orders) => {
                 let mut lines = money::lines(std::str::from_utf8(&orders.texts[index as usize]).ok()?)?;
-                if let Some(edited) = money::edited_line(orders.keys[index as usize].stable_hash(), lines.len()) {
+                if let Some(edited) =
+                    money::edited_line(orders.keys[index as usize].stable_hash(), lines.len())
+                {
                     lines[edited] = lines[edited].revised(revision);
                 }
                 money::total(lines)
@@ -25,13 +27,21 @@ impl Book {
 
     /// Whether a written total is not that of the revision its update time names. Without an update time that the
     /// source ever had, the total of any revision will do. Orders unknown here, or without a total, are never wrong.
-    pub(crate) fn is_wrong_total(&self, key: &Key, written: Option<Decimal>, updated: Option<Seconds>) -> bool {
+    pub(crate) fn is_wrong_total(
+        &self,
+        key: &Key,
+        written: Option<Decimal>,
+        updated: Option<Seconds>,
+    ) -> bool {
         let Some(index) = self.find(key) else { return false };
         let named = |revision: u32| updated.is_some_and(|time| time == self.updated_at(index, revision));
         let last = self.entry(index).revision;
         let any_named = (0..=last).any(named);
         let mut candidates = (0..=last).filter(|revision| !any_named || named(*revision));
-        candidates.all(|revision| self.total(index, revision).is_some_and(|total| Some(total) != written))
+        candidates.all(|revision| {
+            self.total(index, revision)
+                .is_some_and(|total| Some(total) != written)
+        })
     }
 
     /// Whether a record with this update time and total shows the order as it is now. Two revisions of one second are
@@ -49,7 +59,10 @@ impl Book {
     }
 
     fn updated_at(&self, index: u32, revision: u32) -> Seconds {
-        let times = self.history.get(&index).and_then(|times| times.get(revision as usize));
+        let times = self
+            .history
+            .get(&index)
+            .and_then(|times| times.get(revision as usize));
         times.copied().unwrap_or(self.entry(index).times.updated)
     }
 }
@@ -66,7 +79,16 @@ mod tests {
         let mut book = Book::load(&Orders::Generated { count: 3 }, 1).unwrap();
         let key = book.key(1);
         let first = book.entry(1).times.updated;
-        book.apply([Change::Edit { index: 1, at: first + 10 }, Change::Edit { index: 1, at: first + 10 }]);
+        book.apply([
+            Change::Edit {
+                index: 1,
+                at: first + 10,
+            },
+            Change::Edit {
+                index: 1,
+                at: first + 10,
+            },
+        ]);
         let totals = [0, 1, 2].map(|revision| book.total(1, revision));
         assert!(totals[0] < totals[1] && totals[1] < totals[2]);
 

@@ -1,0 +1,217 @@
+//! What the target holds, and the honest count of how it got there.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rust_decimal::Decimal;
+
+use crate::civil::Seconds;
+use crate::draw::{hash_text, mix};
+use crate::key::Key;
+use crate::lock::lock;
+use crate::log::Log;
+
+/// Enough that two requests rarely meet at one lock.
+const SHARDS: usize = 64;
+
+/// The total a record carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Total {
+    Missing,
+    /// Present, but no number.
+    Garbage,
+    Amount(Decimal),
+}
+
+/// One record to be written.
+pub(crate) struct Write<'a> {
+    pub(crate) key: Key,
+    /// The record's JSON text.
+    pub(crate) record: &'a str,
+    pub(crate) total: Total,
+    pub(crate) updated: Option<Seconds>,
+    /// The call's idempotency key, unless it is ignored.
+    pub(crate) idempotency: Option<&'a str>,
+    /// An order that is already there is refused.
+    pub(crate) id_check: bool,
+    /// The total is not that of the revision at the source.
+    pub(crate) wrong_total: bool,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Applied,
+    /// This key wrote this order before: the first answer is given again.
+    Retried,
+    /// Refused, because the order is already there.
+    Repeat,
+}
+
+/// Counts of rows; see [`crate::report::TargetReport`] for their meaning.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) repeats: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) wrong_totals: AtomicU64,
+    pub(crate) missing_totals: AtomicU64,
+}
+
+/// One order at the target.
+pub(crate) struct Held {
+    /// As written last.
+    record: Box<str>,
+    /// Newest update time ever written, and the total that came with it.
+    newest: Option<Seconds>,
+    newest_total: Option<Decimal>,
+    /// Hash of what was written last, and of everything different before it.
+    content: u64,
+    earlier: Vec<u64>,
+    /// Hashes of the idempotency keys that wrote it.
+    key: Option<u64>,
+    earlier_keys: Vec<u64>,
+}
+
+/// All orders at the target.
+pub(crate) struct Ledger {
+    shards: [Mutex<HashMap<Key, Held>>; SHARDS],
+    pub(crate) counts: Counts,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Decides and applies one write. The line for `log` is queued under the same lock, so the log has the writes of
+    /// one order in the order they were applied; the caller flushes it before answering.
+    pub(crate) fn write(&self, write: Write<'_>, log: Option<&Log>) -> Outcome {
+        let add = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
+        let content = fingerprint(write.record);
+        let idempotency = write.idempotency.map(hash_text);
+        let amount = if let Total::Amount(amount) = write.total {
+            Some(amount)
+        } else {
+            None
+        };
+        let mut shard = lock(self.shard(&write.key));
+        match shard.entry(write.key) {
+            Entry::Occupied(mut entry) => {
+                let held = entry.get_mut();
+                if idempotency.is_some_and(|key| held.key == Some(key) || held.earlier_keys.contains(&key)) {
+                    add(&self.counts.retried);
+                    return Outcome::Retried;
+                }
+                if write.id_check {
+                    add(&self.counts.repeats);
+                    return Outcome::Repeat;
+                }
+                if held.content == content || held.earlier.contains(&content) {
+                    add(&self.counts.duplicates);
+                }
+                if held.content != content {
+                    if !held.earlier.contains(&held.content) {
+                        held.earlier.push(held.content);
+                    }
+                    held.content = content;
+                    held.record = write.record.into();
+                }
+                if write.updated.is_some() && write.updated < held.newest {
+                    add(&self.counts.stale);
+                } else if write.updated.is_some() || held.newest.is_none() {
+                    (held.newest, held.newest_total) = (write.updated, amount);
+                }
+                if let Some(before) = idempotency.and_then(|key| held.key.replace(key)) {
+                    held.earlier_keys.push(before);
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Held {
+                    record: write.record.into(),
+                    newest: write.updated,
+                    newest_total: amount,
+                    content,
+                    earlier: Vec::new(),
+                    key: idempotency,
+                    earlier_keys: Vec::new(),
+                });
+            }
+        }
+        if let Some(log) = log {
+            push_line(log, write.idempotency, write.record);
+        }
+        drop(shard);
+        add(&self.counts.accepted);
+        match write.total {
+            Total::Missing => add(&self.counts.missing_totals),
+            Total::Garbage => add(&self.counts.wrong_totals),
+            Total::Amount(_) if write.wrong_total => add(&self.counts.wrong_totals),
+            Total::Amount(_) => 0,
+        };
+        Outcome::Applied
+    }
+
+    /// The record held for an order, as JSON text.
+    pub(crate) fn record(&self, key: &Key) -> Option<Box<str>> {
+        lock(self.shard(key)).get(key).map(|held| held.record.clone())
+    }
+
+    /// Every id held, ascending.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self
+            .shards
+            .iter()
+            .flat_map(|shard| lock(shard).keys().cloned().collect::<Vec<_>>())
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Shows every order held with the newest update time written and its total.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Key, Option<Seconds>, Option<Decimal>)) {
+        for shard in &self.shards {
+            for (key, held) in &*lock(shard) {
+                see(key, held.newest, held.newest_total);
+            }
+        }
+    }
+
+    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Held>> {
+        let hash = match key {
+            Key::Number(number) => mix(*number),
+            Key::Text(text) => hash_text(text),
+        };
+        &self.shards[hash as usize % SHARDS]
+    }
+}
+
+/// 64 bits of the content's hash are plenty: they are only compared within one order.
+fn fingerprint(record: &str) -> u64 {
+    let hash = blake3::hash(record.as_bytes());
+    hash.as_bytes()[..8]
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// One line of the log: `{"key":...,"row":...}`.
+fn push_line(log: &Log, idempotency: Option<&str>, record: &str) {
+    let quoted = idempotency.map(crate::fields::quote);
+    let key = quoted.as_deref().unwrap_or("null").as_bytes();
+    // Line breaks can stand only between the tokens of a record: within its texts they are escaped.
+    let one_line = record
+        .contains(['\n', '\r'])
+        .then(|| record.replace(['\n', '\r'], " "));
+    let row = one_line.as_deref().unwrap_or(record).as_bytes();
+    log.push(&[b"{\"key\":", key, b",\"row\":", row, b"}"]);
+}
+
+#[cfg(test)]
+mod tests;

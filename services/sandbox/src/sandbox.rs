@@ -1,0 +1,124 @@
+//! A running server and the handle on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::serve::ListenerExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::lock::read;
+use crate::options::{Options, SandboxError};
+use crate::state::{Alteration, State};
+use crate::{Faults, Report, control, source, target};
+
+/// How long open calls may finish after a shutdown was asked for.
+const GRACE: Duration = Duration::from_secs(2);
+/// The largest body accepted: a batch of 500 large orders has room.
+const BODY_BYTES: usize = 64 << 20;
+
+/// Binds, loads the orders and serves in the background until the token is cancelled.
+pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Sandbox, SandboxError> {
+    let listen = options.listen;
+    let failed = |source| SandboxError::Listen { listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let token = shutdown.clone();
+    let loaded = tokio::task::spawn_blocking(move || State::load(options, token)).await;
+    let state = Arc::new(loaded.map_err(|error| failed(std::io::Error::other(error)))??);
+    let router = Router::new()
+        .merge(source::routes())
+        .merge(target::routes())
+        .merge(control::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(Arc::clone(&state));
+    // Small answers must not wait for more to send.
+    let listener = listener.tap_io(|stream: &mut TcpStream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let serving = tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        tokio::select! {
+            _ = served => {}
+            () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {}
+        }
+    });
+    Ok(Sandbox {
+        address,
+        state,
+        serving,
+    })
+}
+
+/// A running sandbox. Dropping the handle does not stop it; cancelling its token does.
+pub struct Sandbox {
+    address: SocketAddr,
+    state: Arc<State>,
+    serving: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Where it listens, without a trailing slash: `http://127.0.0.1:8088`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> Faults {
+        self.state.dial.now().faults.clone()
+    }
+
+    /// Replaces all faults; the next request already meets the new ones.
+    pub fn set_faults(&self, faults: Faults) {
+        self.state.set_faults(faults);
+    }
+
+    /// Edits `n` live orders of the source, now, and returns their ids.
+    pub fn edit(&self, n: u64) -> Vec<String> {
+        self.state.alter(Alteration::Edit, n)
+    }
+
+    /// Adds `n` new orders to the source, now, and returns their ids.
+    pub fn insert(&self, n: u64) -> Vec<String> {
+        self.state.alter(Alteration::Insert, n)
+    }
+
+    /// Deletes `n` live orders of the source, now, and returns their ids.
+    pub fn remove(&self, n: u64) -> Vec<String> {
+        self.state.alter(Alteration::Remove, n)
+    }
+
+    /// Counts what both sides saw until now. Takes a pass over all orders held.
+    pub fn report(&self) -> Report {
+        self.state.report()
+    }
+
+    /// Whether the orders have their lines in `product_list` (from a file) rather than in `items`.
+    pub fn has_product_list(&self) -> bool {
+        read(&self.state.book).has_product_list()
+    }
+
+    /// The state behind the handle, for a report after the end.
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Waits until the server has stopped, which it does after its token was cancelled.
+    pub async fn stopped(self) {
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the sandbox ended badly");
+        }
+    }
+}
