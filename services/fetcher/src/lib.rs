@@ -1,1 +1,111 @@
-//! Fetches order pages from the source into RAW, under windows in SYNC.
+//! The fetcher: OKKI to RAW and SYNC.
+//!
+//! A window of source time is opened as an event, its pages are fetched as jobs by however many fetchers there are, each
+//! page is stored raw before it is recorded, and the window closes with a proof. There is no leader: every fetcher
+//! follows the same log and tries the same appends, and one of them wins.
+
+mod completeness;
+mod page;
+mod planner;
+mod request;
+mod schedule;
+mod settings;
+mod window;
+
+use std::sync::Arc;
+
+use http::Client;
+use journal::{Journal, JournalError};
+use okki::Okki;
+use service::{Config, ConfigError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use planner::Ended;
+pub use window::Progress;
+
+/// Why a fetcher cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Http(#[from] http::HttpError),
+}
+
+/// How long a fetcher runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is told to stop.
+    Forever,
+    /// Until everything up to the moment it started is fetched, or cannot be.
+    Once,
+}
+
+/// What a running fetcher shows of itself.
+#[derive(Debug, Clone)]
+pub struct Live {
+    progress: watch::Sender<Progress>,
+    trouble: watch::Sender<Option<String>>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { progress: watch::channel(Progress::default()).0, trouble: watch::channel(None).0 }
+    }
+}
+
+impl Live {
+    /// The window that is being fetched.
+    pub fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// The last thing that went wrong and has not gone right since.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+}
+
+/// Runs a fetcher until `shutdown`, or as its mode says.
+///
+/// # Errors
+/// When it cannot start; trouble after that is waited out and shown in `live`.
+pub async fn run(
+    config: &Config,
+    journal: Journal,
+    mode: Mode,
+    live: Live,
+    shutdown: CancellationToken,
+) -> Result<Ended, FetchError> {
+    let settings = Arc::new(settings::Settings::of(config)?);
+    let client = Client::new(settings.concurrency)?;
+    let okki = Okki::new(settings.source.clone(), client);
+    journal.ensure(&settings.topology).await?;
+    let stop = shutdown.child_token();
+    let state = Arc::new(window::Shared::default());
+    let pages =
+        page::Pages::new(Arc::clone(&settings), journal.clone(), okki, Arc::clone(&state), live.clone());
+    let consuming = tokio::spawn({
+        let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());
+        let pages = Arc::new(pages);
+        async move {
+            let consumption = settings.consumption();
+            journal
+                .consume(&settings.topology, &consumption, &stop, move |job| Arc::clone(&pages).handle(job))
+                .await
+        }
+    });
+    let planned = planner::run(&settings, &journal, &state, mode, &live, &stop).await;
+    stop.cancel();
+    match consuming.await {
+        Ok(consumed) => consumed?,
+        Err(panicked) => tracing::error!(%panicked, "the page loop ended badly"),
+    }
+    Ok(planned?)
+}

@@ -68,7 +68,10 @@ pub struct Receipt {
     pub status: Option<u16>,
     /// How often it was sent; 0 when nothing was.
     pub attempts: u32,
-    /// The idempotency key it was sent under.
+    /// The sequence in RECEIPTS of the order's last receipt before this one that says the target took something; 0 when
+    /// there is none. The idempotency key is made of it.
+    pub last_write: u64,
+    /// The idempotency key it was sent under; empty when nothing was.
     pub idempotency_key: String,
     /// When it was known.
     pub at: Micros,

@@ -74,7 +74,8 @@ fn receipt() -> Receipt {
         content: ContentHash::of(b"{}"),
         status: Some(200),
         attempts: 1,
-        idempotency_key: "qeasy-5203550000-7".into(),
+        last_write: 4,
+        idempotency_key: "5203550000-4-cf83e1357eefb8bd".into(),
         at: AT,
     }
 }

@@ -3,6 +3,7 @@
 mod class;
 mod client;
 mod error;
+mod gate;
 mod pace;
 mod retry;
 mod retry_after;
@@ -11,6 +12,7 @@ mod token;
 pub use class::Class;
 pub use client::{Answer, Client, Method, Request};
 pub use error::HttpError;
+pub use gate::Gate;
 pub use pace::Pace;
 pub use retry::RetryPolicy;
 pub use retry_after::retry_after;

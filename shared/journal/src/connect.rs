@@ -113,6 +113,11 @@ impl Journal {
         self.reconnects.load(Ordering::Relaxed).saturating_sub(1)
     }
 
+    /// A name for this process that no other has.
+    pub fn member(&self) -> String {
+        self.client.new_inbox().trim_start_matches("_INBOX.").to_string()
+    }
+
     /// Sends what is still buffered, so that the last acks are not lost with the process.
     pub async fn flush(&self) {
         if let Err(error) = self.client.flush().await {

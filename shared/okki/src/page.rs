@@ -196,7 +196,7 @@ mod tests {
             ),
             (
                 r#"{"code":200,"data":[]}"#,
-                "the source answered /list?start_index=1 with \"[]\", expected data with list and count",
+                "the source answered /list?start_index=1 with data without list, expected data.list",
             ),
             (r#"{"code":404,"message":"Not Found"}"#, "the source answered /list?start_index=1 with code 404: Not Found"),
         ] {

@@ -31,7 +31,7 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
         [] => Ok(()),
         [key] => {
             let key = if *key == "idcheck" { "idCheck" } else { key };
-            let value = like(table.get(key), text);
+            let value = like(key, table.get(key), text);
             table.insert(key.to_string(), value);
             Ok(())
         }
@@ -68,15 +68,16 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "no target".into() } else { names.join(", ") }
 }
 
-/// A text as a TOML value of the kind the key has now, else of the kind it looks like.
-fn like(now: Option<&Value>, text: &str) -> Value {
+/// A text as a TOML value: of the kind the key has now; for a key without a value, of the kind it is known to need.
+fn like(key: &str, now: Option<&Value>, text: &str) -> Value {
     let string = || Value::String(text.to_string());
-    match now {
-        Some(Value::String(_)) => string(),
-        Some(Value::Float(_)) => text.parse().map_or_else(|_| string(), Value::Float),
-        _ => match text.parse::<i64>() {
-            Ok(number) => Value::Integer(number),
-            Err(_) => text.parse::<bool>().map_or_else(|_| string(), Value::Boolean),
-        },
+    let integer = || text.parse().map_or_else(|_| string(), Value::Integer);
+    let float = || text.parse().map_or_else(|_| string(), Value::Float);
+    let boolean = || text.parse().map_or_else(|_| string(), Value::Boolean);
+    match (now, key) {
+        (Some(Value::Integer(_)), _) | (None, "batch" | "concurrency" | "burst") => integer(),
+        (Some(Value::Float(_)), _) | (None, "requests_per_minute") => float(),
+        (Some(Value::Boolean(_)), _) | (None, "idCheck" | "trust_status") => boolean(),
+        _ => string(),
     }
 }

@@ -1,0 +1,224 @@
+//! One raw page: each row becomes a mapped order or a dead letter, and only then is the page settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{
+    ContentHash, DeadLetter, LetterOrigin, MappedOrder, OrderKey, Origin, Payload, RawPage, Stage, Version,
+};
+use journal::{Committer, Delivery, Journal, JournalError, Label, Record, Settlement, Stream, Topology, TraceParent};
+use mapping::{Mapped, Plan, RowError};
+use serde_json::value::RawValue;
+use tracing::Instrument;
+
+/// What a MAPPED message holds beside the record stays below this.
+const HEADROOM: usize = 4 << 10;
+
+pub(crate) struct Pages {
+    pub(crate) journal: Journal,
+    pub(crate) topology: Topology,
+    pub(crate) plan: Plan,
+    pub(crate) committer: Committer,
+}
+
+impl Pages {
+    pub(crate) async fn handle(self: Arc<Self>, raw: Delivery) -> Settlement {
+        let span = tracing::info_span!("transform page", raw_seq = raw.seq);
+        let parent = raw.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
+        let (trace_id, span_id, sampled) = service::traced(&span, parent);
+        let trace = TraceParent { trace_id, span_id, sampled };
+        async {
+            match self.page(&raw, trace).await {
+                Ok(settlement) => settlement,
+                Err(error) => {
+                    tracing::warn!(%error, raw_seq = raw.seq, "a page waits");
+                    Settlement::Retry(Duration::from_secs(1))
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn page(&self, raw: &Delivery, trace: TraceParent) -> Result<Settlement, JournalError> {
+        let page = match self.whole(raw).await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(Settlement::Done), // a further part; its page is handled with the first one
+            Err(error @ JournalError::Codec { .. }) => {
+                return Ok(self.unreadable(raw, None, &raw.payload, &error.to_string(), trace));
+            }
+            Err(error) => return Err(error),
+        };
+        let body = match page.body.unpack() {
+            Ok(body) => body,
+            Err(error) => return Ok(self.unreadable(raw, Some(&page), &page.body.bytes, &error.to_string(), trace)),
+        };
+        let rows = match okki::rows(&body) {
+            Ok(rows) => rows,
+            Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
+        };
+        let (mut records, mut letters) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (at, row) in (0_u32..).zip(&rows) {
+            let origin = Origin { window: page.window.clone(), page: page.page, row: at, raw_seq: raw.seq };
+            match self.plan.map(row) {
+                Ok(mapped) => match self.record(mapped, origin, trace)? {
+                    Ok(record) => records.push(record),
+                    Err(letter) => letters.push(*letter),
+                },
+                Err(error) => letters.push(self.dead_row(row, origin, &error, raw, trace)),
+            }
+        }
+        let (mapped, dead) = (records.len(), letters.len());
+        for letter in &letters {
+            tracing::warn!(raw_seq = raw.seq, row = letter.origin.row, error = letter.message, "an order cannot be mapped");
+            self.journal.bury(&self.topology, letter, Some(trace)).await?;
+        }
+        self.committer.store(records).await?;
+        tracing::debug!(raw_seq = raw.seq, mapped, dead, "page mapped");
+        Ok(Settlement::Done)
+    }
+
+    /// The whole page when this is its first part; `None` for the others.
+    async fn whole(&self, raw: &Delivery) -> Result<Option<RawPage>, JournalError> {
+        let first: RawPage = raw.event()?.body;
+        match (first.part, first.parts) {
+            (_, 0 | 1) => Ok(Some(first)),
+            (0, count) => {
+                // An atomic batch stores its messages one after another.
+                let mut parts = vec![first];
+                for seq in raw.seq + 1..raw.seq + u64::from(count) {
+                    parts.push(self.journal.get(&self.topology, Stream::Raw, seq).await?.event::<RawPage>()?.body);
+                }
+                let incomplete = || std::io::Error::other("a part of the page is missing");
+                RawPage::join(parts).map(Some).ok_or_else(|| JournalError::Unavailable {
+                    what: format!("hold page {} together", raw.seq),
+                    source: Box::new(incomplete()),
+                })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn record(
+        &self,
+        mapped: Mapped,
+        origin: Origin,
+        trace: TraceParent,
+    ) -> Result<Result<Record, Box<DeadLetter>>, JournalError> {
+        for problem in &mapped.dropped {
+            tracing::debug!(raw_seq = origin.raw_seq, row = origin.row, %problem.error, "field dropped or defaulted");
+        }
+        let Mapped { identity, record, .. } = mapped;
+        let too_large = record.len() > self.journal.max_payload().saturating_sub(HEADROOM);
+        let key = identity.key.clone().and_then(OrderKey::new);
+        let key = match key {
+            Some(key) if !too_large => key,
+            _ => {
+                let message = if too_large {
+                    let limit = self.journal.max_payload();
+                    format!("the mapped order has {} bytes, NATS takes {limit} (max_payload)", record.len())
+                } else {
+                    "the mapped order has no key".to_string()
+                };
+                let kind = if too_large { "too_large" } else { "missing_key" };
+                let letter = self.letter(kind, message, origin, (identity.key, identity.number), &record, trace);
+                return Ok(Err(Box::new(letter)));
+            }
+        };
+        let order = MappedOrder {
+            version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
+            number: identity.number,
+            mapping: self.plan.version().to_string(),
+            content: ContentHash::of(&record),
+            origin,
+            record,
+            key,
+        };
+        let place = format!("{}/{}", order.origin.raw_seq, order.origin.row);
+        // A redelivered page maps to the same messages; after the broker's dedupe window the ledger knows them.
+        let id = format!("map:{place}:{}", order.mapping);
+        let record = Record::new(self.topology.mapped_of(&order.key), id, &order)?;
+        Ok(Ok(record.traced(Some(trace)).labelled(Label::Origin, place)))
+    }
+
+    fn dead_row(
+        &self,
+        row: &RawValue,
+        origin: Origin,
+        error: &RowError,
+        raw: &Delivery,
+        trace: TraceParent,
+    ) -> DeadLetter {
+        debug_assert_eq!(raw.seq, origin.raw_seq);
+        let who = self.plan.identify(row);
+        let names = (who.key, who.number);
+        self.letter(error.kind(), error.to_string(), origin, names, row.get().as_bytes(), trace)
+    }
+
+    fn letter(
+        &self,
+        kind: &str,
+        message: String,
+        origin: Origin,
+        (key, number): (Option<String>, Option<String>),
+        payload: &[u8],
+        trace: TraceParent,
+    ) -> DeadLetter {
+        DeadLetter {
+            stage: Stage::Transform,
+            kind: kind.to_string(),
+            message,
+            causes: Vec::new(),
+            origin: LetterOrigin {
+                stream: self.topology.stream(Stream::Raw),
+                sequence: origin.raw_seq,
+                window: Some(origin.window),
+                page: Some(origin.page),
+                row: Some(origin.row),
+                raw_seq: Some(origin.raw_seq),
+            },
+            target: None,
+            key,
+            number,
+            payload: Payload::pack(payload),
+            answer: None,
+            attempts: Vec::new(),
+            mapping: Some(self.plan.version().to_string()),
+            trace_id: Some(trace.trace_id()),
+        }
+    }
+
+    /// A page that is no page: it was one when it was fetched, so its bytes are damaged, or it was put there by hand.
+    fn unreadable(
+        &self,
+        raw: &Delivery,
+        page: Option<&RawPage>,
+        bytes: &[u8],
+        message: &str,
+        trace: TraceParent,
+    ) -> Settlement {
+        tracing::error!(raw_seq = raw.seq, message, "a raw page cannot be read");
+        Settlement::Dead(Box::new(DeadLetter {
+            stage: Stage::Transform,
+            kind: "malformed".into(),
+            message: format!("raw page {} cannot be read: {message}", raw.seq),
+            causes: Vec::new(),
+            origin: LetterOrigin {
+                stream: raw.stream.clone(),
+                sequence: raw.seq,
+                window: page.map(|page| page.window.clone()),
+                page: page.map(|page| page.page),
+                row: None,
+                raw_seq: Some(raw.seq),
+            },
+            target: None,
+            key: None,
+            number: None,
+            payload: Payload::pack(bytes),
+            answer: None,
+            attempts: Vec::new(),
+            mapping: Some(self.plan.version().to_string()),
+            trace_id: Some(trace.trace_id()),
+        }))
+    }
+}

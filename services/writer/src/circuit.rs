@@ -1,0 +1,185 @@
+//! A target that is down is not a bad record: the stage waits, one request probes, and no attempt of any order is spent.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::RetryPolicy;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// So many different orders failing in a row, with no success between them, is the target's trouble and not theirs.
+const SUSPICIOUS: usize = 5;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    Probing,
+}
+
+#[derive(Debug, Default)]
+struct Doubt {
+    /// Orders that failed since the last success.
+    failing: HashSet<u64>,
+    /// How often the circuit opened since the last success.
+    openings: usize,
+}
+
+/// The circuit before one target.
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    phase: watch::Sender<Phase>,
+    doubt: Mutex<Doubt>,
+    waits: RetryPolicy,
+    trouble: watch::Sender<Option<String>>,
+}
+
+impl Circuit {
+    pub(crate) fn new(waits: RetryPolicy, trouble: watch::Sender<Option<String>>) -> Self {
+        Self { phase: watch::channel(Phase::Closed).0, doubt: Mutex::default(), waits, trouble }
+    }
+
+    /// Waits until a request may be sent: at once while the circuit is closed, else one at a time as a probe.
+    pub(crate) async fn pass(&self) {
+        let mut phase = self.phase.subscribe();
+        loop {
+            let now = *phase.borrow_and_update();
+            match now {
+                Phase::Closed => return,
+                Phase::Open { until } => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        _ = phase.changed() => continue,
+                    }
+                    let probe = self.phase.send_if_modified(|phase| {
+                        let due = *phase == Phase::Open { until };
+                        if due {
+                            *phase = Phase::Probing;
+                        }
+                        due
+                    });
+                    if probe {
+                        return;
+                    }
+                }
+                Phase::Probing => {
+                    // A probe that is cut off by a shutdown never reports: do not wait for it for ever.
+                    let _ = tokio::time::timeout(self.waits.max, phase.changed()).await;
+                    self.phase.send_if_modified(|phase| {
+                        let stuck = *phase == Phase::Probing;
+                        if stuck {
+                            *phase = Phase::Open { until: Instant::now() };
+                        }
+                        stuck
+                    });
+                }
+            }
+        }
+    }
+
+    /// The target answered an order, whatever it said of it: it is there.
+    pub(crate) fn works(&self) {
+        *self.doubt() = Doubt::default();
+        let closed = self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Closed) != Phase::Closed);
+        if closed {
+            tracing::info!("the target works again; circuit closed");
+        }
+        self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+    }
+
+    /// The target is down, throttles, or refuses us: leave it alone, `wait` long when it said how long.
+    pub(crate) fn down(&self, wait: Option<Duration>, why: &str) {
+        // Requests that were under way when it opened fail too; they are not a reason to wait even longer.
+        if matches!(*self.phase.borrow(), Phase::Open { until } if wait.is_none() && until > Instant::now()) {
+            return;
+        }
+        let openings = {
+            let mut doubt = self.doubt();
+            doubt.openings += 1;
+            doubt.openings
+        };
+        let wait = wait.unwrap_or_else(|| self.waits.delay(openings));
+        if openings == 1 {
+            tracing::warn!(why, "circuit opened; orders wait");
+        } else {
+            tracing::debug!(why, openings, again_in = ?wait, "the target still does not work");
+        }
+        self.trouble.send_replace(Some(why.to_string()));
+        self.phase.send_replace(Phase::Open { until: Instant::now() + wait });
+    }
+
+    /// An order failed in a way that may be its own fault. True when so many others did that it is not.
+    pub(crate) fn doubtful(&self, order: u64, why: &str) -> bool {
+        let suspicious = {
+            let mut doubt = self.doubt();
+            doubt.failing.insert(order);
+            doubt.failing.len() >= SUSPICIOUS
+        };
+        if suspicious {
+            self.down(None, &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"));
+        } else {
+            // A probe that ends like this has told nothing: let the next one through.
+            self.phase.send_if_modified(|phase| {
+                let probing = *phase == Phase::Probing;
+                if probing {
+                    *phase = Phase::Open { until: Instant::now() };
+                }
+                probing
+            });
+        }
+        suspicious
+    }
+
+    fn doubt(&self) -> std::sync::MutexGuard<'_, Doubt> {
+        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circuit() -> Circuit {
+        let waits = RetryPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(8), jitter: 0.0 };
+        Circuit::new(waits, watch::channel(None).0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_probed_by_one_and_released_by_success() {
+        let (circuit, start) = (circuit(), Instant::now());
+        circuit.pass().await;
+        circuit.down(None, "no connection");
+        circuit.pass().await; // the probe
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        let waiting = circuit.pass();
+        tokio::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending(), "only one probes");
+        circuit.works();
+        waiting.await;
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+        assert_eq!(*circuit.trouble.borrow(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_failed_probe_waits_longer_and_a_told_wait_is_kept() {
+        let (circuit, start) = (circuit(), Instant::now());
+        for expected in [1, 3, 7] {
+            circuit.down(None, "503");
+            circuit.pass().await;
+            assert_eq!(start.elapsed().as_secs(), expected);
+        }
+        circuit.down(Some(Duration::from_secs(300)), "429");
+        circuit.pass().await;
+        assert_eq!(start.elapsed().as_secs(), 307);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_different_orders_failing_is_an_outage_and_one_order_failing_is_not() {
+        let circuit = circuit();
+        assert!((0..20).all(|_| !circuit.doubtful(7, "500")), "one bad order");
+        assert!((1..4).all(|order| !circuit.doubtful(order, "500")));
+        assert!(circuit.doubtful(4, "500"));
+        assert!(circuit.trouble.borrow().as_ref().is_some_and(|why| why.contains("5 orders in a row")));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the target holds, folded from its receipts; and what that means for an order that arrives (rules 7 and 8).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use events::{ContentHash, MappedOrder, Outcome, OrderKey, Receipt, TargetName, Version};
+use futures::StreamExt;
+use journal::{Entry, From, Journal, JournalError, Stream, Topology};
+
+/// What the target holds of one order: about 150 bytes with its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The newest version it was given.
+    pub(crate) version: Version,
+    /// The content it was given; `None` when it is not known whether it took it.
+    pub(crate) content: Option<ContentHash>,
+    /// The message in MAPPED that the last receipt is about.
+    pub(crate) mapped_seq: u64,
+    /// The sequence of the last receipt: what the next one has to expect.
+    pub(crate) receipt_seq: u64,
+    /// The sequence of the last receipt that says the target took something; 0 for none.
+    pub(crate) last_write: u64,
+}
+
+impl Held {
+    /// What a receipt says.
+    pub(crate) fn after(receipt: &Receipt, seq: u64) -> Self {
+        let took = matches!(receipt.outcome, Outcome::Written | Outcome::Repeat);
+        Self {
+            version: receipt.held,
+            content: (receipt.outcome != Outcome::Unknown).then_some(receipt.content),
+            mapped_seq: receipt.mapped_seq,
+            receipt_seq: seq,
+            last_write: if took { seq } else { receipt.last_write },
+        }
+    }
+}
+
+/// What is to be done with an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Send it.
+    Send,
+    /// The target holds the same content: record that, send nothing.
+    Unchanged,
+    /// The target holds a newer version: record that, send nothing.
+    Superseded,
+    /// This very message has its receipt: nothing is left to do.
+    Settled,
+}
+
+/// Decides about an order that arrived as message `mapped_seq`.
+pub(crate) fn decide(held: Option<&Held>, order: &MappedOrder, mapped_seq: u64) -> Decision {
+    match held {
+        None => Decision::Send,
+        Some(held) if held.mapped_seq == mapped_seq => Decision::Settled,
+        Some(held) if order.version < held.version => Decision::Superseded,
+        Some(held) if held.content == Some(order.content) => Decision::Unchanged,
+        Some(_) => Decision::Send,
+    }
+}
+
+/// What the target holds of the orders of one partition.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    held: Mutex<HashMap<OrderKey, Held>>,
+}
+
+impl Ledger {
+    /// Folds the receipts of one partition.
+    ///
+    /// # Errors
+    /// When RECEIPTS cannot be read.
+    pub(crate) async fn load(
+        journal: &Journal,
+        names: &Topology,
+        target: &TargetName,
+        partition: u16,
+    ) -> Result<Self, JournalError> {
+        let filter = names.receipts(target, partition);
+        let mut log = journal.read(names, Stream::Receipts, Some(&filter), From::LastPerSubject, false).await?;
+        let mut held = HashMap::new();
+        while let Some(entry) = log.next().await {
+            let entry = entry?;
+            let receipt = entry.event::<Receipt>()?.body;
+            held.insert(receipt.key.clone(), Held::after(&receipt, entry.seq));
+        }
+        tracing::debug!(partition, orders = held.len(), "ledger loaded");
+        Ok(Self { held: Mutex::new(held) })
+    }
+
+    pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
+        self.held().get(key).copied()
+    }
+
+    pub(crate) fn set(&self, key: OrderKey, held: Held) {
+        self.held().insert(key, held);
+    }
+
+    /// Takes over what another writer recorded.
+    pub(crate) fn learn(&self, entry: &Entry) -> Result<Held, JournalError> {
+        let receipt = entry.event::<Receipt>()?.body;
+        let held = Held::after(&receipt, entry.seq);
+        self.set(receipt.key, held);
+        Ok(held)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<OrderKey, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::{Origin, WindowId};
+
+    fn order(updated_at: i64, raw_seq: u64, content: &str) -> MappedOrder {
+        MappedOrder {
+            key: OrderKey::new("1").expect("not empty"),
+            number: None,
+            version: Version { updated_at: Some(updated_at), raw_seq, generation: 0 },
+            origin: Origin { window: WindowId::live(1), page: 1, row: 0, raw_seq },
+            mapping: "m".into(),
+            content: ContentHash::of(content.as_bytes()),
+            record: content.as_bytes().to_vec(),
+        }
+    }
+
+    fn held(of: &MappedOrder, mapped_seq: u64, known: bool) -> Held {
+        let content = known.then_some(of.content);
+        Held { version: of.version, content, mapped_seq, receipt_seq: 1, last_write: 1 }
+    }
+
+    #[test]
+    fn newer_wins_and_the_same_is_not_sent_twice() {
+        let (first, second) = (order(10, 1, "a"), order(20, 2, "b"));
+        assert_eq!(decide(None, &first, 5), Decision::Send);
+        assert_eq!(decide(Some(&held(&first, 5, true)), &first, 5), Decision::Settled);
+        assert_eq!(decide(Some(&held(&first, 5, true)), &second, 6), Decision::Send);
+        assert_eq!(decide(Some(&held(&second, 6, true)), &first, 7), Decision::Superseded);
+        assert_eq!(decide(Some(&held(&first, 5, true)), &order(30, 3, "a"), 8), Decision::Unchanged);
+        // Read again in an overlap, not touched at the source.
+        assert_eq!(decide(Some(&held(&first, 5, true)), &order(10, 9, "a"), 8), Decision::Unchanged);
+    }
+
+    #[test]
+    fn what_is_unknown_is_sent_again() {
+        let first = order(10, 1, "a");
+        assert_eq!(decide(Some(&held(&first, 5, false)), &order(10, 2, "a"), 6), Decision::Send);
+    }
+}
