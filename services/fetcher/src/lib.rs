@@ -72,6 +72,14 @@ impl Live {
     }
 }
 
+/// Checks what a fetcher needs of the configuration, without connecting to anything.
+///
+/// # Errors
+/// [`ConfigError`] naming the key.
+pub fn check(config: &Config) -> Result<(), ConfigError> {
+    settings::Settings::of(config).map(|_| ())
+}
+
 /// Runs a fetcher until `shutdown`, or as its mode says.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use events::{
     WindowOpened, now,
 };
 use http::{Class, Gate, Pace};
-use journal::{Delivery, Journal, JournalError, Record, Settlement, TraceParent};
+use journal::{Delivery, Journal, JournalError, Label, Record, Settlement, TraceParent};
 use okki::{Okki, OkkiError, Page};
 use tracing::Instrument;
 
@@ -44,7 +44,7 @@ impl Pages {
         let wanted = match job.event::<PageJob>() {
             Ok(decoded) => decoded.body,
             Err(error) => {
-                tracing::error!(error = %chain(&error), "a page job cannot be read and is dropped; the planner asks again");
+                tracing::error!(error = %service::chain(&error), "a page job cannot be read and is dropped; the planner asks again");
                 return Settlement::Done;
             }
         };
@@ -78,7 +78,7 @@ impl Pages {
                     Settlement::Done
                 }
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "a page could not be stored; it is fetched again");
+                    tracing::warn!(error = %service::chain(&error), "a page could not be stored; it is fetched again");
                     Settlement::Retry(Duration::from_secs(1))
                 }
             },
@@ -107,7 +107,11 @@ impl Pages {
         let limit = self.journal.max_payload().saturating_sub(HEADROOM);
         let mut records = Vec::new();
         for part in raw.into_parts(limit) {
-            records.push(Record::new(names.raw(), format!("{id}:{}", part.part), &part)?.traced(Some(trace)));
+            let record = Record::new(names.raw(), format!("{id}:{}", part.part), &part)?.traced(Some(trace));
+            records.push(match part.part {
+                0 => record.labelled(Label::Rows, part.rows),
+                _ => record,
+            });
         }
         let stored = self.journal.store_all(&records).await?;
         let raw_seq = stored.first().map_or(0, |first| first.seq);
@@ -129,7 +133,7 @@ impl Pages {
     }
 
     async fn failed(&self, job: &Delivery, wanted: &PageJob, error: OkkiError, trace: TraceParent) -> Settlement {
-        let (class, message) = (error.class(), chain(&error));
+        let (class, message) = (error.class(), service::chain(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
             attempts.push(Attempt { at: now(), message: message.clone() });
@@ -233,13 +237,4 @@ impl Pages {
         all.retain(|_, attempts| !attempts.is_empty());
         result
     }
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

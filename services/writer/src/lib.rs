@@ -50,6 +50,11 @@ impl Counts {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// How many orders have an outcome or a dead letter since the process started.
+    pub fn done(&self) -> u64 {
+        Outcome::ALL.into_iter().map(|outcome| self.of(outcome)).sum::<u64>() + self.dead()
+    }
+
     fn note(&self, outcome: Outcome) {
         self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -191,21 +191,21 @@ impl Partition {
         let writer = &*self.writer;
         let class = error.class();
         let attempts = self.with_attempts(message.seq, |attempts| {
-            attempts.push(Attempt { at: now(), message: chain(&error) });
+            attempts.push(Attempt { at: now(), message: service::chain(&error) });
             attempts.len()
         });
         let spent = attempts as u64 >= u64::from(writer.max_attempts);
         if class != Class::Permanent && !spent {
             let after = writer.retry.delay(attempts.min(20));
-            tracing::warn!(key = %order.key, error = chain(&error), attempt = attempts, ?after, "an order is tried again");
+            tracing::warn!(key = %order.key, error = service::chain(&error), attempt = attempts, ?after, "an order is tried again");
             return Err(Settlement::Retry(after));
         }
         if class == Class::Uncertain {
-            tracing::error!(key = %order.key, error = chain(&error), "it is not known whether the target took this order");
+            tracing::error!(key = %order.key, error = service::chain(&error), "it is not known whether the target took this order");
             return Ok(());
         }
         let answer = error.answer().map(|(status, excerpt)| Answer { status, excerpt: excerpt.to_string() });
-        let letter = self.letter(message, Some(order), class.name(), chain(&error), answer, trace);
+        let letter = self.letter(message, Some(order), class.name(), service::chain(&error), answer, trace);
         tracing::warn!(key = %order.key, error = letter.message, "an order became a dead letter");
         writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(Settlement::Dead(Box::new(letter)))
@@ -300,13 +300,4 @@ impl Partition {
         }
         result
     }
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

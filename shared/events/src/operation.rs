@@ -24,6 +24,8 @@ pub struct OperationStarted {
     pub actor: Actor,
     /// What it is going to do, for a person.
     pub plan: String,
+    /// The sequence in SYNC from which its windows count.
+    pub from_sync: u64,
 }
 
 /// An operation has ended.

@@ -107,7 +107,7 @@ fn dead() -> DeadLetter {
 
 fn started() -> OperationStarted {
     let actor = Actor { user: "li".into(), host: "erp-1".into() };
-    OperationStarted { id: "sync-1".into(), verb: "sync".into(), actor, plan: "sync up to now".into() }
+    OperationStarted { id: "sync-1".into(), verb: "sync".into(), actor, plan: "sync up to now".into(), from_sync: 3 }
 }
 
 fn path<E: Event>() -> PathBuf {

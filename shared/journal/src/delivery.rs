@@ -15,8 +15,12 @@ pub enum Label {
     Outcome,
     /// The sequence in MAPPED a receipt or a dead letter is about.
     Mapped,
-    /// How many rows of a page were mapped or died; on the page's last message.
+    /// How many rows a raw page holds; on its first part.
     Rows,
+    /// The target a dead letter is about.
+    Target,
+    /// The sequence in RAW of a whole page that became a dead letter.
+    Page,
 }
 
 impl Label {
@@ -27,6 +31,8 @@ impl Label {
             Self::Outcome => "Orderflow-Outcome",
             Self::Mapped => "Orderflow-Mapped",
             Self::Rows => "Orderflow-Rows",
+            Self::Target => "Orderflow-Target",
+            Self::Page => "Orderflow-Page",
         }
     }
 }

@@ -29,6 +29,6 @@ pub use log::{Entry, From, Lag};
 pub use partitions::Partitions;
 pub use publish::Stored;
 pub use record::Record;
-pub use server::{LocalServer, ServerError, find_server};
+pub use server::{LocalServer, ServerError, find_server, local_url};
 pub use topology::{Stream, Topology};
 pub use trace::TraceParent;

@@ -5,7 +5,7 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{self, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use bytes::Bytes;
-use events::{Decoded, Event, decode};
+use events::{Decoded, Event, Micros, decode};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -18,6 +18,8 @@ pub enum From {
     Start,
     /// With this sequence.
     Seq(u64),
+    /// With the first message stored at or after this time, by the server's clock.
+    Time(Micros),
     /// The last message of each subject.
     LastPerSubject,
 }
@@ -144,6 +146,7 @@ impl Journal {
             deliver_policy: match from {
                 From::Start => DeliverPolicy::All,
                 From::Seq(seq) => DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) },
+                From::Time(at) => DeliverPolicy::ByStartTime { start_time: server_time(at) },
                 From::LastPerSubject => DeliverPolicy::LastPerSubject,
             },
             filter_subject: filter.unwrap_or_default().to_string(),
@@ -243,6 +246,35 @@ impl Journal {
         }
     }
 
+    /// The subjects of a stream that match `filter`, each with how many messages it has.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn subjects(
+        &self,
+        topology: &Topology,
+        stream: Stream,
+        filter: &str,
+    ) -> Result<Vec<(String, u64)>, JournalError> {
+        let name = topology.stream(stream);
+        let what = format!("list the subjects of {name}");
+        let handle = self
+            .jetstream()
+            .get_stream_no_info(&name)
+            .await
+            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let mut listed = handle
+            .info_with_subjects(filter)
+            .await
+            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let mut subjects = Vec::new();
+        while let Some(subject) = listed.next().await {
+            let (subject, count) = subject.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+            subjects.push((subject, count as u64));
+        }
+        Ok(subjects)
+    }
+
     /// How many messages a stream holds, its last sequence, and how many subjects it has.
     ///
     /// # Errors
@@ -257,6 +289,12 @@ impl Journal {
         let state = &found.cached_info().state;
         Ok((state.messages, state.last_sequence, state.subjects_count))
     }
+}
+
+/// The client library counts in another crate's type.
+fn server_time(at: Micros) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
 fn entry(stream: &str, message: Message) -> Result<(Entry, u64), JournalError> {

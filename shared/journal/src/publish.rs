@@ -46,11 +46,13 @@ impl Journal {
         let target = letter.target.as_ref().map_or("-", |target| target.as_str());
         let id = format!("dead:{}:{}:{}:{row}:{target}:{}", letter.stage, origin.stream, origin.sequence, letter.kind);
         let mut record = Record::new(topology.dead(letter.stage, &letter.kind), id, letter)?.traced(trace);
-        if let (Some(raw), Some(row)) = (origin.raw_seq, origin.row) {
-            record = record.labelled(Label::Origin, format!("{raw}/{row}"));
-        }
-        if letter.stage == events::Stage::Write {
-            record = record.labelled(Label::Mapped, origin.sequence);
+        record = match (origin.raw_seq, origin.row) {
+            (Some(raw), Some(row)) => record.labelled(Label::Origin, format!("{raw}/{row}")),
+            (Some(raw), None) => record.labelled(Label::Page, raw),
+            _ => record,
+        };
+        if let Some(target) = &letter.target {
+            record = record.labelled(Label::Mapped, origin.sequence).labelled(Label::Target, target.token());
         }
         self.publish(&record).await
     }

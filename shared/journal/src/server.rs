@@ -187,19 +187,29 @@ fn ports_files(folder: &Path) -> Vec<(PathBuf, u32)> {
         .collect()
 }
 
-/// The URL of the server of that name which has written its ports in `folder`, when it answers.
-async fn listening(folder: &Path, name: &str) -> Option<String> {
+/// The address that the server in this folder wrote down when it started; it may have ended since.
+pub fn local_url(folder: &Path) -> Option<String> {
+    let (path, _) = ports_files(folder).pop()?;
+    ports(&path)
+}
+
+fn ports(path: &Path) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Ports {
         nats: Vec<String>,
     }
+    let ports: Ports = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    ports.nats.first().cloned()
+}
+
+/// The URL of the server of that name which has written its ports in `folder`, when it answers.
+async fn listening(folder: &Path, name: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Info {
         server_name: String,
     }
     let (path, _) = ports_files(folder).pop()?;
-    let ports: Ports = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let url = ports.nats.first()?.clone();
+    let url = ports(&path)?;
     let stream = TcpStream::connect(url.strip_prefix("nats://")?).await.ok()?;
     let mut line = String::new();
     tokio::time::timeout(Duration::from_secs(2), BufReader::new(stream).read_line(&mut line)).await.ok()?.ok()?;

@@ -134,6 +134,11 @@ impl Topology {
         format!("{}.receipt.{}.{partition}.*", self.flow, target.token())
     }
 
+    /// All receipts of one target.
+    pub fn receipts_of(&self, target: &TargetName) -> String {
+        format!("{}.receipt.{}.>", self.flow, target.token())
+    }
+
     /// The dead letters of one stage and kind.
     pub fn dead(&self, stage: Stage, kind: &str) -> String {
         format!("{}.dead.{stage}.{kind}", self.flow)

@@ -1,1 +1,10 @@
-//! Folds over the streams that operators look at: status and the account of a run.
+//! Folds over the streams that operators look at: the account of a run, and the status of a flow. Both are made from the
+//! logs alone, so that they say the same whichever process asks.
+
+mod account;
+mod run;
+mod status;
+
+pub use account::{Account, TargetAccount, WindowLine, WindowState};
+pub use run::{account_from, finished, started};
+pub use status::{DeadLetters, StageStatus, Status, Watermark};

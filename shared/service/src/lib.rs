@@ -1,9 +1,11 @@
 //! What every binary needs: configuration, telemetry, shutdown.
 
+mod chain;
 pub mod config;
 mod shutdown;
 mod telemetry;
 
+pub use chain::chain;
 pub use config::{Config, ConfigError};
 pub use shutdown::on_signals;
 pub use telemetry::{LogFormat, Telemetry, TelemetryError, traced};

@@ -1,0 +1,150 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use service::LogFormat;
+
+/// Carries sales orders from OKKI CRM to 轻易云 through NATS JetStream: none missed, none written twice.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "ORDERFLOW_CONFIG", default_value = "orderflow.toml")]
+    pub config: PathBuf,
+    /// How log lines look; json when stderr is no terminal.
+    #[arg(long, global = true)]
+    log: Option<Log>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Log {
+    Text,
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process, with a nats-server of its own when nats.url is not given.
+    Up(UpArgs),
+    /// Run the fetcher: source to RAW. Start as many as you like.
+    Fetch(FetchArgs),
+    /// Run the transformer: RAW to MAPPED. Start as many as you like.
+    Transform,
+    /// Run the writer: MAPPED to the targets. Start as many as you like.
+    Write(WriteArgs),
+    /// Run a stand-in OKKI and a stand-in 轻易云 that can misbehave on request.
+    Sandbox(sandbox::Cli),
+    /// Check configuration and mapping, without connecting to anything.
+    Check(CheckArgs),
+    /// Show stages, lag, watermark and open dead letters. Exit status 4 when something waits for a person.
+    Status(StatusArgs),
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Sync once up to now, drain every stage, print a summary, and exit 0 only if every order read is accounted for.
+    #[arg(long)]
+    pub once: bool,
+    /// Against the sandbox, with a configuration of its own unless --config names one that exists.
+    #[arg(long)]
+    pub demo: bool,
+    /// Demo: the orders of this file (.ndjson or .ndjson.gz, one order a line) instead of generated ones.
+    #[arg(long, value_name = "FILE", requires = "demo")]
+    pub orders: Option<PathBuf>,
+    /// Demo: how many orders to generate.
+    #[arg(long, default_value_t = 10_000, requires = "demo")]
+    pub count: u64,
+    /// Demo: what the generated orders and the sandbox's dice come from.
+    #[arg(long, default_value_t = 1, requires = "demo")]
+    pub seed: u64,
+    /// Demo: a JSON file with the faults to begin with.
+    #[arg(long, value_name = "FILE", requires = "demo")]
+    pub faults: Option<PathBuf>,
+    /// Where our own nats-server (and the demo) keep their data.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+    /// With --once: give up after this many seconds in which nothing moved.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub patience: u64,
+}
+
+/// Flags of `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Fetch everything up to now and exit.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Flags of `write`.
+#[derive(Debug, Args)]
+pub struct WriteArgs {
+    /// Only this target; all of them when not given.
+    #[arg(long)]
+    pub target: Option<String>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Print every configuration key with its default and its meaning.
+    #[arg(long)]
+    pub defaults: bool,
+}
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+}
+
+/// The form of an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+impl Cli {
+    /// How log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        match self.log {
+            Some(Log::Json) => LogFormat::Json,
+            Some(Log::Text) => LogFormat::Text,
+            None if std::io::stderr().is_terminal() => LogFormat::Text,
+            None => LogFormat::Json,
+        }
+    }
+
+    /// What is logged when `ORDERFLOW_LOG` does not say.
+    pub fn log_filter(&self) -> &'static str {
+        match self.command {
+            // The progress bars tell the rest.
+            Command::Up(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
+            Command::Check(_) | Command::Status(_) => "warn,async_nats=off",
+            _ => "info,async_nats=error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,76 @@
+//! `orderflow status`.
+
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table, presets};
+use events::TargetName;
+use jiff::Timestamp;
+use journal::Topology;
+use operations::{Status, WindowState};
+use service::Config;
+
+use crate::cli::{Output, StatusArgs};
+use crate::exit::Exit;
+use crate::stages::connect;
+use crate::up;
+
+pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
+    let mut config = Config::load(path)?;
+    if config.nats.url.is_none() {
+        // The server that a running `orderflow up` started beside this configuration.
+        config.nats.url = Some(up::running_server(path)?);
+    }
+    let journal = connect(&config, "status").await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    let targets: Vec<TargetName> = config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
+    let status = Status::read(&journal, &names, &targets).await?;
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Output::Table => print!("{}", shown(&status, &config)),
+    }
+    Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
+}
+
+fn shown(status: &Status, config: &Config) -> String {
+    let time = |micros: i64| match Timestamp::from_microsecond(micros) {
+        Ok(at) => at.to_zoned_datetime(config.zone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+        Err(_) => "-".into(),
+    };
+    let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["stage", "target", "lag", "ack pending", "redelivered"]);
+    for stage in &status.stages {
+        let target = stage.target.clone().unwrap_or_else(|| "-".into());
+        table.add_row([
+            stage.stage.to_string(),
+            target,
+            dash(stage.lag),
+            dash(stage.ack_pending),
+            dash(stage.redelivered),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let watermark = status.watermark.as_ref().map_or_else(
+        || "-".to_string(),
+        |watermark| format!("{} ({} s ago)", time(watermark.to), watermark.age_seconds),
+    );
+    let window = status.window.as_ref().map_or_else(
+        || "-".to_string(),
+        |line| match &line.state {
+            WindowState::Open => format!("{} is being read", line.window),
+            WindowState::Closed { total, distinct, .. } => {
+                format!("{} closed with proof: {distinct} distinct orders, the source counts {total}", line.window)
+            }
+            WindowState::Failed { reason } => format!("{} FAILED: {reason}", line.window),
+        },
+    );
+    let dead: Vec<String> =
+        status.dead.iter().map(|group| format!("{} {}: {}", group.stage, group.kind, group.letters)).collect();
+    let dead = if dead.is_empty() { String::new() } else { format!(" ({})", dead.join(", ")) };
+    format!(
+        "flow       {}\nwatermark  {watermark}\nwindow     {window}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n",
+        status.flow, status.orders, status.dead_open,
+    )
+}

@@ -1,0 +1,49 @@
+//! The folder in which `orderflow up` keeps the data of its own nats-server. One process at a time.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// The folder, locked for this process. The lock goes with the process, however it ends.
+pub struct Home {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    /// Creates and locks the folder.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let shown = folder.display();
+        std::fs::create_dir_all(folder).with_context(|| format!("the data folder {shown} cannot be created"))?;
+        let lock =
+            File::create(folder.join("lock")).with_context(|| format!("the data folder {shown} cannot be written"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another `orderflow up` uses {shown}; stop it, or choose another folder with --data")
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("the data folder {shown} cannot be locked"))
+            }
+        }
+    }
+
+    /// Where the server keeps its streams.
+    pub fn nats(&self) -> PathBuf {
+        self.folder.join("nats")
+    }
+
+    /// A file or folder in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// The address of the nats-server that a running `orderflow up` started in the folder of this configuration.
+pub fn running_server(config: &Path) -> anyhow::Result<String> {
+    let beside = config.parent().unwrap_or(Path::new(""));
+    journal::local_url(&beside.join(".orderflow").join("nats")).context(
+        "nats.url is missing and no `orderflow up` runs here: start it, or say where NATS is (ORDERFLOW_NATS__URL)",
+    )
+}

@@ -1,0 +1,139 @@
+//! `orderflow up`: everything in one process.
+
+mod demo;
+mod home;
+mod once;
+mod progress;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use events::TargetName;
+use fetcher::Mode;
+use journal::{Connection, Journal, LocalServer, Topology};
+use service::Config;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::UpArgs;
+use crate::exit::Exit;
+use demo::Demo;
+use home::Home;
+pub use home::running_server;
+
+/// What runs in this process.
+struct Flow {
+    config: Config,
+    journal: Journal,
+    names: Topology,
+    targets: Vec<TargetName>,
+    fetcher: fetcher::Live,
+    writers: Vec<writer::Live>,
+}
+
+pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let config = if args.demo { None } else { Some(Config::load(path)?) };
+    let folder = if args.demo { args.data.join(demo::folder(&args)) } else { args.data.clone() };
+    let home = Home::open(&folder)?;
+    // The sandbox and the server outlive the stages, which still need them to drain.
+    let support = CancellationToken::new();
+    let _support = support.clone().drop_guard();
+    let (config, demo) = match config {
+        Some(config) => (config, None),
+        None => {
+            let (config, demo) = Demo::start(&args, path, &home, support.clone()).await?;
+            (config, Some(demo))
+        }
+    };
+    let server = match config.nats.url {
+        Some(_) => None,
+        None => Some(LocalServer::start(&journal::find_server().await?, &home.nats()).await?),
+    };
+    let result = carry(&args, config, server.as_ref(), demo.as_ref(), shutdown).await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    support.cancel();
+    if let Some(demo) = demo {
+        demo.stopped().await;
+    }
+    result
+}
+
+async fn carry(
+    args: &UpArgs,
+    config: Config,
+    server: Option<&LocalServer>,
+    demo: Option<&Demo>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Exit> {
+    let url = server.map(|server| server.url().to_string()).or_else(|| config.nats.url.clone());
+    let connection = Connection {
+        url: url.context("nats.url is missing")?,
+        credentials_file: config.nats.credentials_file.clone(),
+        name: format!("orderflow up {}", config.flow),
+    };
+    let journal = Journal::connect(&connection).await?;
+    let flow = Arc::new(Flow {
+        names: Topology::new(&config.flow, config.writer.partitions),
+        targets: config.targets.iter().map(|target| TargetName::new(&target.name)).collect(),
+        fetcher: fetcher::Live::default(),
+        writers: config.targets.iter().map(|_| writer::Live::default()).collect(),
+        journal,
+        config,
+    });
+    flow.journal.ensure(&flow.names).await?;
+    let exit = if args.once {
+        once::run(args, &flow, demo, shutdown).await
+    } else {
+        forever(&flow, shutdown).await
+    };
+    flow.journal.flush().await;
+    exit
+}
+
+/// Runs all stages until the shutdown signal, or until one cannot run.
+async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let mut stages = JoinSet::new();
+    flow.start(&mut stages, &shutdown);
+    let (fetching, stop) = (Arc::clone(flow), shutdown.clone());
+    stages.spawn(async move {
+        let live = fetching.fetcher.clone();
+        fetcher::run(&fetching.config, fetching.journal.clone(), Mode::Forever, live, stop).await?;
+        Ok(())
+    });
+    let showing = progress::show(Arc::clone(flow), shutdown.clone());
+    let mut result = Ok(Exit::Ok);
+    while let Some(ended) = stages.join_next().await {
+        if let Err(error) = ended.context("a stage ended badly").and_then(|ended| ended) {
+            result = Err(error);
+            shutdown.cancel();
+        }
+    }
+    shutdown.cancel();
+    showing.await?;
+    result
+}
+
+impl Flow {
+    /// Starts the transformer and the writers.
+    fn start(self: &Arc<Self>, stages: &mut JoinSet<anyhow::Result<()>>, stop: &CancellationToken) {
+        let (flow, token) = (Arc::clone(self), stop.clone());
+        stages.spawn(async move { Ok(transformer::run(&flow.config, flow.journal.clone(), token).await?) });
+        for (at, live) in self.writers.iter().enumerate() {
+            let (flow, token, live) = (Arc::clone(self), stop.clone(), live.clone());
+            stages.spawn(async move {
+                let target = &flow.config.targets[at];
+                Ok(writer::run(&flow.config, target, flow.journal.clone(), live, token).await?)
+            });
+        }
+    }
+
+    /// What stands in the way at the moment, for a person.
+    fn trouble(&self) -> Option<String> {
+        let writers = self.targets.iter().zip(&self.writers);
+        let writing = writers.filter_map(|(target, live)| Some(format!("target {target}: {}", live.trouble()?)));
+        self.fetcher.trouble().into_iter().chain(writing).reduce(|all, one| format!("{all}; {one}"))
+    }
+}

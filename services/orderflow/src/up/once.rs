@@ -1,0 +1,127 @@
+//! `up --once`: sync up to now, drain every stage, account for every order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fetcher::{Ended, FetchError, Mode};
+use operations::{Account, StageStatus, Status};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::demo::Demo;
+use super::{Flow, progress};
+use crate::cli::UpArgs;
+use crate::exit::Exit;
+use crate::summary::{summary, verdict};
+
+/// How often the stages are asked what is left.
+const ASK: Duration = Duration::from_millis(50);
+
+/// How the waiting ended.
+enum Waited {
+    Drained,
+    Interrupted,
+    /// Nothing moved for the whole patience.
+    Stuck,
+}
+
+pub async fn run(
+    args: &UpArgs,
+    flow: &Arc<Flow>,
+    demo: Option<&Demo>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Exit> {
+    let began = Instant::now();
+    let from_sync = operations::account_from(&flow.journal, &flow.names, "sync").await?;
+    let plan = "sync everything up to now and drain every stage".to_string();
+    let id = operations::started(&flow.journal, &flow.names, "sync", plan, from_sync).await?;
+    let stop = shutdown.child_token();
+    let mut stages = JoinSet::new();
+    flow.start(&mut stages, &stop);
+    let fetching = tokio::spawn({
+        let (flow, stop) = (Arc::clone(flow), stop.clone());
+        async move { fetcher::run(&flow.config, flow.journal.clone(), Mode::Once, flow.fetcher.clone(), stop).await }
+    });
+    let showing = progress::show(Arc::clone(flow), stop.clone());
+    let waited = wait(args, flow, fetching, &mut stages, &stop).await;
+    stop.cancel();
+    while let Some(ended) = stages.join_next().await {
+        ended??;
+    }
+    showing.await?;
+    let (ended, waited) = waited?;
+    let account = Account::of(&flow.journal, &flow.names, &flow.targets, from_sync).await?;
+    let complete = ended.complete && account.is_complete();
+    operations::finished(&flow.journal, &flow.names, &id, complete, verdict(&account)).await?;
+    println!("{}", summary(&account, &flow.config.zone(), began.elapsed()));
+    if let Some(demo) = demo {
+        println!("The sandbox saw:\n{}", demo.report());
+    }
+    let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+    match waited {
+        Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
+        Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
+        Waited::Drained => {}
+    }
+    if let Some((window, reason)) = &ended.failed {
+        eprintln!("error: window {window} failed, so the watermark stays and the next run tries again: {reason}");
+    }
+    Ok(match (complete, account.dead_letters()) {
+        (true, 0) => Exit::Ok,
+        (true, _) => Exit::Partial,
+        (false, _) => Exit::Failure,
+    })
+}
+
+/// Waits for the fetcher, then for the transformer, then for the writers.
+async fn wait(
+    args: &UpArgs,
+    flow: &Arc<Flow>,
+    mut fetching: JoinHandle<Result<Ended, FetchError>>,
+    stages: &mut JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Ended, Waited)> {
+    let patience = Duration::from_secs(args.patience.max(1));
+    let (mut moved_at, mut last) = (Instant::now(), String::new());
+    let mut fetched = None;
+    loop {
+        tokio::select! {
+            ended = &mut fetching, if fetched.is_none() => {
+                fetched = Some(ended??);
+                continue;
+            }
+            Some(ended) = stages.join_next() => {
+                ended??; // a stage that ends before it is told to cannot run: say why
+                continue;
+            }
+            () = stop.cancelled() => {
+                let ended = match fetched { Some(ended) => ended, None => fetching.await?? };
+                return Ok((ended, Waited::Interrupted));
+            }
+            () = tokio::time::sleep(ASK) => {}
+        }
+        let transform = StageStatus::transform(&flow.journal, &flow.names).await;
+        let mut writes = Vec::with_capacity(flow.targets.len());
+        for target in &flow.targets {
+            writes.push(Status::write_stage(&flow.journal, &flow.names, target).await);
+        }
+        let drained = matches!(&transform, Ok(stage) if stage.is_drained())
+            && writes.iter().all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
+        if let Some(ended) = fetched.take_if(|_| drained) {
+            return Ok((ended, Waited::Drained));
+        }
+        let progress = flow.fetcher.progress();
+        // What is in hand goes up and down while nothing gets done: only what is done counts as moving.
+        let done: Vec<_> = flow.writers.iter().map(|live| live.counts.done()).collect();
+        let lag = transform.ok().and_then(|stage| stage.lag);
+        let now = format!("{progress:?} {lag:?} {done:?}");
+        if now != last {
+            (moved_at, last) = (Instant::now(), now);
+        } else if moved_at.elapsed() > patience {
+            stop.cancel();
+            let ended = match fetched { Some(ended) => ended, None => fetching.await?? };
+            return Ok((ended, Waited::Stuck));
+        }
+    }
+}
