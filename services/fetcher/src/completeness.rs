@@ -33,7 +33,9 @@ pub(crate) enum Assessment {
 
 /// Assesses pass number `number`, whose pages hold up to `page_size` rows.
 pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
-    let Some(first) = pass.get(&1) else { return Assessment::Wanted(vec![1]) };
+    let Some(first) = pass.get(&1) else {
+        return Assessment::Wanted(vec![1]);
+    };
     let total = first.total;
     if let Some((page, other)) = pass.iter().find(|(_, facts)| facts.total != total) {
         return Assessment::ReadAgain(format!(
@@ -41,7 +43,9 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
             other.total
         ));
     }
-    let pages = u32::try_from(total.div_ceil(u64::from(page_size.max(1)))).unwrap_or(u32::MAX).max(1);
+    let pages = u32::try_from(total.div_ceil(u64::from(page_size.max(1))))
+        .unwrap_or(u32::MAX)
+        .max(1);
     // A source that gives fewer rows a page than asked for would need more pages than we count.
     let full = usize::try_from(total.min(u64::from(page_size))).unwrap_or(usize::MAX);
     if first.ids.len() < full {
@@ -56,14 +60,24 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
     }
     let distinct = distinct(pass);
     if distinct == total {
-        return Assessment::Complete(Proof { pass: number, pages, total, distinct });
+        return Assessment::Complete(Proof {
+            pass: number,
+            pages,
+            total,
+            distinct,
+        });
     }
-    Assessment::ReadAgain(format!("{distinct} distinct orders were read where the source counts {total}: rows moved"))
+    Assessment::ReadAgain(format!(
+        "{distinct} distinct orders were read where the source counts {total}: rows moved"
+    ))
 }
 
 /// How many distinct ids a pass has seen.
 pub(crate) fn distinct(pass: &Pass) -> u64 {
-    pass.values().flat_map(|facts| &facts.ids).collect::<HashSet<_>>().len() as u64
+    pass.values()
+        .flat_map(|facts| &facts.ids)
+        .collect::<HashSet<_>>()
+        .len() as u64
 }
 
 #[cfg(test)]
@@ -72,7 +86,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn facts(total: u64, ids: impl IntoIterator<Item = u32>) -> PageFacts {
-        PageFacts { total, ids: ids.into_iter().map(|id| id.to_string()).collect() }
+        PageFacts {
+            total,
+            ids: ids.into_iter().map(|id| id.to_string()).collect(),
+        }
     }
 
     #[test]
@@ -84,25 +101,45 @@ mod tests {
         pass.insert(3, facts(5, [5]));
         assert_eq!(assess(1, &pass, 2), Assessment::Wanted(vec![2]));
         pass.insert(2, facts(5, [3, 4]));
-        let proof = Proof { pass: 1, pages: 3, total: 5, distinct: 5 };
+        let proof = Proof {
+            pass: 1,
+            pages: 3,
+            total: 5,
+            distinct: 5,
+        };
         assert_eq!(assess(1, &pass, 2), Assessment::Complete(proof));
     }
 
     #[test]
     fn an_empty_window_is_complete_after_one_page() {
         let pass = Pass::from([(1, facts(0, []))]);
-        assert_eq!(assess(1, &pass, 100), Assessment::Complete(Proof { pass: 1, pages: 1, total: 0, distinct: 0 }));
+        assert_eq!(
+            assess(1, &pass, 100),
+            Assessment::Complete(Proof {
+                pass: 1,
+                pages: 1,
+                total: 0,
+                distinct: 0
+            })
+        );
     }
 
     #[test]
     fn what_moved_is_not_complete() {
         let moved = Pass::from([(1, facts(4, [1, 2])), (2, facts(4, [2, 4]))]);
-        let Assessment::ReadAgain(why) = assess(1, &moved, 2) else { panic!("complete") };
-        assert_eq!(why, "3 distinct orders were read where the source counts 4: rows moved");
+        let Assessment::ReadAgain(why) = assess(1, &moved, 2) else {
+            panic!("complete")
+        };
+        assert_eq!(
+            why,
+            "3 distinct orders were read where the source counts 4: rows moved"
+        );
         let changed = Pass::from([(1, facts(4, [1, 2])), (2, facts(3, [3]))]);
         assert!(matches!(assess(1, &changed, 2), Assessment::ReadAgain(_)));
         let short = Pass::from([(1, facts(4, [1]))]);
-        assert!(matches!(assess(1, &short, 2), Assessment::ReadAgain(why) if why.contains("source.request.count")));
+        assert!(
+            matches!(assess(1, &short, 2), Assessment::ReadAgain(why) if why.contains("source.request.count"))
+        );
     }
 
     proptest! {

@@ -35,9 +35,28 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn new(settings: Arc<Settings>, journal: Journal, okki: Okki, window: Arc<Shared>, live: Live) -> Self {
-        let pace = Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst);
-        Self { settings, journal, okki, window, live, pace, gate: Gate::default(), attempts: Mutex::default() }
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        journal: Journal,
+        okki: Okki,
+        window: Arc<Shared>,
+        live: Live,
+    ) -> Self {
+        let pace = Pace::new(
+            settings.limit.requests,
+            settings.limit.period,
+            settings.limit.burst,
+        );
+        Self {
+            settings,
+            journal,
+            okki,
+            window,
+            live,
+            pace,
+            gate: Gate::default(),
+            attempts: Mutex::default(),
+        }
     }
 
     pub(crate) async fn handle(self: Arc<Self>, job: Delivery) -> Settlement {
@@ -56,11 +75,21 @@ impl Pages {
         };
         let span = tracing::info_span!("fetch page", window = %wanted.window, pass = wanted.pass, page = wanted.page);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
-        let trace = TraceParent { trace_id, span_id, sampled };
+        let trace = TraceParent {
+            trace_id,
+            span_id,
+            sampled,
+        };
         self.fetch(&job, &wanted, &window, trace).instrument(span).await
     }
 
-    async fn fetch(&self, job: &Delivery, wanted: &PageJob, window: &WindowOpened, trace: TraceParent) -> Settlement {
+    async fn fetch(
+        &self,
+        job: &Delivery,
+        wanted: &PageJob,
+        window: &WindowOpened,
+        trace: TraceParent,
+    ) -> Settlement {
         let parameters = match self.settings.template.page(window, wanted.page) {
             Ok(parameters) => parameters,
             Err(message) => {
@@ -73,7 +102,9 @@ impl Pages {
         match self.okki.list(parameters).await {
             Ok(page) => match self.record(wanted, page, trace).await {
                 Ok(()) => {
-                    self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                    self.live
+                        .trouble
+                        .send_if_modified(|trouble| trouble.take().is_some());
                     self.with_attempts(job.seq, |attempts| attempts.clear());
                     Settlement::Done
                 }
@@ -116,7 +147,12 @@ impl Pages {
         let stored = self.journal.store_all(&records).await?;
         let raw_seq = stored.first().map_or(0, |first| first.seq);
         let nameless = |row: usize| format!("no id: page {}, row {row}", wanted.page);
-        let ids = page.ids.into_iter().enumerate().map(|(row, id)| id.unwrap_or_else(|| nameless(row))).collect();
+        let ids = page
+            .ids
+            .into_iter()
+            .enumerate()
+            .map(|(row, id)| id.unwrap_or_else(|| nameless(row)))
+            .collect();
         let fetched = PageFetched {
             window: wanted.window.clone(),
             pass: wanted.pass,
@@ -128,15 +164,29 @@ impl Pages {
         let id = format!("page:{}:{}:{}", wanted.window, wanted.pass, wanted.page);
         let record = Record::new(names.window(&wanted.window), id, &fetched)?.traced(Some(trace));
         self.journal.publish(&record).await?;
-        tracing::debug!(raw_seq, rows = fetched.ids.len(), total = fetched.total, "page stored");
+        tracing::debug!(
+            raw_seq,
+            rows = fetched.ids.len(),
+            total = fetched.total,
+            "page stored"
+        );
         Ok(())
     }
 
-    async fn failed(&self, job: &Delivery, wanted: &PageJob, error: OkkiError, trace: TraceParent) -> Settlement {
+    async fn failed(
+        &self,
+        job: &Delivery,
+        wanted: &PageJob,
+        error: OkkiError,
+        trace: TraceParent,
+    ) -> Settlement {
         let (class, message) = (error.class(), service::chain(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
-            attempts.push(Attempt { at: now(), message: message.clone() });
+            attempts.push(Attempt {
+                at: now(),
+                message: message.clone(),
+            });
             attempts.len()
         });
         let delay = self.settings.retry.delay(seen.min(12));
@@ -152,7 +202,10 @@ impl Pages {
                 Settlement::Retry(wait)
             }
             Class::Credentials => {
-                tracing::error!(message, "the source refuses our credentials; trying again in a minute");
+                tracing::error!(
+                    message,
+                    "the source refuses our credentials; trying again in a minute"
+                );
                 self.gate.close_for(Duration::from_secs(60));
                 Settlement::Retry(Duration::from_secs(60))
             }
@@ -191,7 +244,9 @@ impl Pages {
             let record = Record::new(subject, format!("failed:{}:{expected}", wanted.window), &failed);
             match record.map(|record| record.expecting(expected)) {
                 Ok(record) => match self.journal.publish(&record).await {
-                    Ok(_) => tracing::error!(window = %wanted.window, reason, "window failed; the watermark stays"),
+                    Ok(_) => {
+                        tracing::error!(window = %wanted.window, reason, "window failed; the watermark stays")
+                    }
                     // Another page was recorded meanwhile: come back and decide again.
                     Err(_) => return Settlement::Retry(Duration::from_millis(200)),
                 },

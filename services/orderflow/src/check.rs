@@ -15,10 +15,19 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     println!("{}: ok, flow {}", path.display(), config.flow);
     fetcher::check(&config)?;
-    println!("source: {} {}", config.source.base_url.as_deref().unwrap_or("-"), config.source.api);
+    println!(
+        "source: {} {}",
+        config.source.base_url.as_deref().unwrap_or("-"),
+        config.source.api
+    );
     let plan = transformer::load_mapping(&config)?;
     let fields: Vec<&str> = plan.source_fields().collect();
-    println!("{}: ok, version {}, reads {}", config.mapping.file.display(), plan.version(), fields.join(", "));
+    println!(
+        "{}: ok, version {}, reads {}",
+        config.mapping.file.display(),
+        plan.version(),
+        fields.join(", ")
+    );
     if config.targets.is_empty() {
         println!("there is no [[target]]: orders are fetched and mapped, and written nowhere");
     }

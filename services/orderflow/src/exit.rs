@@ -31,7 +31,9 @@ impl Exit {
             }
             match cause.downcast_ref::<JournalError>() {
                 Some(
-                    JournalError::Connect { .. } | JournalError::TooOld { .. } | JournalError::NoJetStream { .. },
+                    JournalError::Connect { .. }
+                    | JournalError::TooOld { .. }
+                    | JournalError::NoJetStream { .. },
                 ) => return Self::Unreachable,
                 Some(error) if error.is_retryable() => return Self::Unreachable,
                 _ => {}

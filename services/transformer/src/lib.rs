@@ -46,7 +46,11 @@ pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
 ///
 /// # Errors
 /// When it cannot start; trouble after that is waited out.
-pub async fn run(config: &Config, journal: Journal, shutdown: CancellationToken) -> Result<(), TransformError> {
+pub async fn run(
+    config: &Config,
+    journal: Journal,
+    shutdown: CancellationToken,
+) -> Result<(), TransformError> {
     let plan = load_mapping(config)?;
     let topology = Topology::new(&config.flow, config.writer.partitions);
     journal.ensure(&topology).await?;
@@ -62,7 +66,16 @@ pub async fn run(config: &Config, journal: Journal, shutdown: CancellationToken)
     };
     tracing::info!(mapping = plan.version(), "transformer started");
     let committer = Committer::start(journal.clone(), Grouping::default());
-    let pages = Arc::new(page::Pages { journal: journal.clone(), topology: topology.clone(), plan, committer });
-    journal.consume(&topology, &consumption, &shutdown, move |raw| Arc::clone(&pages).handle(raw)).await?;
+    let pages = Arc::new(page::Pages {
+        journal: journal.clone(),
+        topology: topology.clone(),
+        plan,
+        committer,
+    });
+    journal
+        .consume(&topology, &consumption, &shutdown, move |raw| {
+            Arc::clone(&pages).handle(raw)
+        })
+        .await?;
     Ok(())
 }

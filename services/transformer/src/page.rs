@@ -6,7 +6,9 @@ use std::time::Duration;
 use events::{
     ContentHash, DeadLetter, LetterOrigin, MappedOrder, OrderKey, Origin, Payload, RawPage, Stage, Version,
 };
-use journal::{Committer, Delivery, Journal, JournalError, Label, Record, Settlement, Stream, Topology, TraceParent};
+use journal::{
+    Committer, Delivery, Journal, JournalError, Label, Record, Settlement, Stream, Topology, TraceParent,
+};
 use mapping::{Mapped, Plan, RowError};
 use serde_json::value::RawValue;
 use tracing::Instrument;
@@ -24,9 +26,15 @@ pub(crate) struct Pages {
 impl Pages {
     pub(crate) async fn handle(self: Arc<Self>, raw: Delivery) -> Settlement {
         let span = tracing::info_span!("transform page", raw_seq = raw.seq);
-        let parent = raw.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
+        let parent = raw
+            .trace()
+            .map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
-        let trace = TraceParent { trace_id, span_id, sampled };
+        let trace = TraceParent {
+            trace_id,
+            span_id,
+            sampled,
+        };
         async {
             match self.page(&raw, trace).await {
                 Ok(settlement) => settlement,
@@ -51,7 +59,9 @@ impl Pages {
         };
         let body = match page.body.unpack() {
             Ok(body) => body,
-            Err(error) => return Ok(self.unreadable(raw, Some(&page), &page.body.bytes, &error.to_string(), trace)),
+            Err(error) => {
+                return Ok(self.unreadable(raw, Some(&page), &page.body.bytes, &error.to_string(), trace));
+            }
         };
         let rows = match okki::rows(&body) {
             Ok(rows) => rows,
@@ -59,7 +69,12 @@ impl Pages {
         };
         let (mut records, mut letters) = (Vec::with_capacity(rows.len()), Vec::new());
         for (at, row) in (0_u32..).zip(&rows) {
-            let origin = Origin { window: page.window.clone(), page: page.page, row: at, raw_seq: raw.seq };
+            let origin = Origin {
+                window: page.window.clone(),
+                page: page.page,
+                row: at,
+                raw_seq: raw.seq,
+            };
             match self.plan.map(row) {
                 Ok(mapped) => match self.record(mapped, origin, trace)? {
                     Ok(record) => records.push(record),
@@ -70,7 +85,12 @@ impl Pages {
         }
         let (mapped, dead) = (records.len(), letters.len());
         for letter in &letters {
-            tracing::warn!(raw_seq = raw.seq, row = letter.origin.row, error = letter.message, "an order cannot be mapped");
+            tracing::warn!(
+                raw_seq = raw.seq,
+                row = letter.origin.row,
+                error = letter.message,
+                "an order cannot be mapped"
+            );
             self.journal.bury(&self.topology, letter, Some(trace)).await?;
         }
         self.committer.store(records).await?;
@@ -87,13 +107,21 @@ impl Pages {
                 // An atomic batch stores its messages one after another.
                 let mut parts = vec![first];
                 for seq in raw.seq + 1..raw.seq + u64::from(count) {
-                    parts.push(self.journal.get(&self.topology, Stream::Raw, seq).await?.event::<RawPage>()?.body);
+                    parts.push(
+                        self.journal
+                            .get(&self.topology, Stream::Raw, seq)
+                            .await?
+                            .event::<RawPage>()?
+                            .body,
+                    );
                 }
                 let incomplete = || std::io::Error::other("a part of the page is missing");
-                RawPage::join(parts).map(Some).ok_or_else(|| JournalError::Unavailable {
-                    what: format!("hold page {} together", raw.seq),
-                    source: Box::new(incomplete()),
-                })
+                RawPage::join(parts)
+                    .map(Some)
+                    .ok_or_else(|| JournalError::Unavailable {
+                        what: format!("hold page {} together", raw.seq),
+                        source: Box::new(incomplete()),
+                    })
             }
             _ => Ok(None),
         }
@@ -116,17 +144,31 @@ impl Pages {
             _ => {
                 let message = if too_large {
                     let limit = self.journal.max_payload();
-                    format!("the mapped order has {} bytes, NATS takes {limit} (max_payload)", record.len())
+                    format!(
+                        "the mapped order has {} bytes, NATS takes {limit} (max_payload)",
+                        record.len()
+                    )
                 } else {
                     "the mapped order has no key".to_string()
                 };
                 let kind = if too_large { "too_large" } else { "missing_key" };
-                let letter = self.letter(kind, message, origin, (identity.key, identity.number), &record, trace);
+                let letter = self.letter(
+                    kind,
+                    message,
+                    origin,
+                    (identity.key, identity.number),
+                    &record,
+                    trace,
+                );
                 return Ok(Err(Box::new(letter)));
             }
         };
         let order = MappedOrder {
-            version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
+            version: Version {
+                updated_at: identity.version,
+                raw_seq: origin.raw_seq,
+                generation: 0,
+            },
             number: identity.number,
             mapping: self.plan.version().to_string(),
             content: ContentHash::of(&record),
@@ -152,7 +194,14 @@ impl Pages {
         debug_assert_eq!(raw.seq, origin.raw_seq);
         let who = self.plan.identify(row);
         let names = (who.key, who.number);
-        self.letter(error.kind(), error.to_string(), origin, names, row.get().as_bytes(), trace)
+        self.letter(
+            error.kind(),
+            error.to_string(),
+            origin,
+            names,
+            row.get().as_bytes(),
+            trace,
+        )
     }
 
     fn letter(

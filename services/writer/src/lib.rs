@@ -52,7 +52,11 @@ impl Counts {
 
     /// How many orders have an outcome or a dead letter since the process started.
     pub fn done(&self) -> u64 {
-        Outcome::ALL.into_iter().map(|outcome| self.of(outcome)).sum::<u64>() + self.dead()
+        Outcome::ALL
+            .into_iter()
+            .map(|outcome| self.of(outcome))
+            .sum::<u64>()
+            + self.dead()
     }
 
     fn note(&self, outcome: Outcome) {
@@ -70,7 +74,10 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { counts: Arc::default(), trouble: watch::channel(None).0 }
+        Self {
+            counts: Arc::default(),
+            trouble: watch::channel(None).0,
+        }
     }
 }
 
@@ -103,7 +110,11 @@ pub async fn run(
         qeasy: Qeasy::new(settings.target.clone(), client),
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
         slots: Semaphore::new(target.concurrency),
-        pace: Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst),
+        pace: Pace::new(
+            settings.limit.requests,
+            settings.limit.period,
+            settings.limit.burst,
+        ),
         committer: Committer::start(journal.clone(), Grouping::default()),
         journal: journal.clone(),
         retry: settings.retry,
@@ -117,9 +128,14 @@ pub async fn run(
     partitions
         .run(&shutdown, |partition, token| {
             let held = Arc::new(order::Partition::new(Arc::clone(&writer), partition));
-            let (journal, consumption, topology) = (journal.clone(), consumption(partition), writer.topology.clone());
+            let (journal, consumption, topology) =
+                (journal.clone(), consumption(partition), writer.topology.clone());
             async move {
-                journal.consume(&topology, &consumption, &token, move |order| Arc::clone(&held).handle(order)).await
+                journal
+                    .consume(&topology, &consumption, &token, move |order| {
+                        Arc::clone(&held).handle(order)
+                    })
+                    .await
             }
         })
         .await?;

@@ -27,7 +27,10 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(config: &Config, target: &Target) -> Self {
         let form = match target.kind {
-            TargetKind::Execute => Form::Execute { api: target.api.clone(), id_check: target.id_check },
+            TargetKind::Execute => Form::Execute {
+                api: target.api.clone(),
+                id_check: target.id_check,
+            },
             TargetKind::Store => Form::Store {
                 scheme_id: target.scheme_id.clone(),
                 app_key: target.app_key.clone(),
@@ -38,8 +41,16 @@ impl Settings {
         Self {
             target: qeasy::Settings {
                 url: target.url.clone(),
-                method: if target.method == "PUT" { Method::Put } else { Method::Post },
-                headers: target.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+                method: if target.method == "PUT" {
+                    Method::Put
+                } else {
+                    Method::Post
+                },
+                headers: target
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
                 idempotency_header: target.idempotency_header.clone(),
                 timeout: target.timeout.get(),
                 trust_status: target.trust_status,
@@ -50,8 +61,16 @@ impl Settings {
                 period: Duration::from_secs(60),
                 burst: target.limit.burst,
             },
-            retry: RetryPolicy { initial: backoff.initial.get(), max: backoff.max.get(), jitter: backoff.jitter },
-            outage: RetryPolicy { initial: Duration::from_millis(500), max: Duration::from_secs(30), jitter: 0.3 },
+            retry: RetryPolicy {
+                initial: backoff.initial.get(),
+                max: backoff.max.get(),
+                jitter: backoff.jitter,
+            },
+            outage: RetryPolicy {
+                initial: Duration::from_millis(500),
+                max: Duration::from_secs(30),
+                jitter: 0.3,
+            },
             max_attempts: config.writer.max_attempts,
             // Twice: one half is being written while the receipts of the other are on their way.
             in_flight: (target.concurrency * 2).clamp(16, 256),
@@ -60,7 +79,12 @@ impl Settings {
     }
 
     /// How one partition is consumed.
-    pub(crate) fn consumption(&self, topology: &Topology, target: &TargetName, partition: u16) -> Consumption {
+    pub(crate) fn consumption(
+        &self,
+        topology: &Topology,
+        target: &TargetName,
+        partition: u16,
+    ) -> Consumption {
         let ack_wait = self.timeout + MARGIN;
         Consumption {
             stream: Stream::Mapped,

@@ -22,7 +22,9 @@ pub use operation::{Actor, OperationFinished, OperationStarted};
 pub use payload::{Encoding, Payload, PayloadError};
 pub use raw::RawPage;
 pub use receipt::{Outcome, Receipt};
-pub use sync::{PageFetched, PageJob, Proof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened};
+pub use sync::{
+    PageFetched, PageJob, Proof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
+};
 
 /// A point in time, as events carry it: microseconds since the Unix epoch, UTC.
 pub type Micros = i64;

@@ -80,9 +80,18 @@ mod tests {
 
     #[test]
     fn newer_is_update_time_then_reading_then_generation() {
-        let version = |updated_at, raw_seq, generation| Version { updated_at, raw_seq, generation };
-        let ascending =
-            [version(None, 9, 0), version(Some(1), 5, 0), version(Some(1), 5, 1), version(Some(1), 6, 0), version(Some(2), 1, 0)];
+        let version = |updated_at, raw_seq, generation| Version {
+            updated_at,
+            raw_seq,
+            generation,
+        };
+        let ascending = [
+            version(None, 9, 0),
+            version(Some(1), 5, 0),
+            version(Some(1), 5, 1),
+            version(Some(1), 6, 0),
+            version(Some(2), 1, 0),
+        ];
         assert!(ascending.is_sorted());
     }
 }

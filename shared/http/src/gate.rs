@@ -13,7 +13,9 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { until: watch::channel(None).0 }
+        Self {
+            until: watch::channel(None).0,
+        }
     }
 }
 

@@ -86,12 +86,18 @@ impl Journal {
         F: Future<Output = Settlement> + Send + 'static,
     {
         let consumer = self.consumer(topology, consumption).await?;
-        let worker =
-            Arc::new(Worker { journal: self.clone(), topology: topology.clone(), ack_wait: consumption.ack_wait, handler });
+        let worker = Arc::new(Worker {
+            journal: self.clone(),
+            topology: topology.clone(),
+            ack_wait: consumption.ack_wait,
+            handler,
+        });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
         let mut in_hand = JoinSet::new();
         'connected: while !shutdown.is_cancelled() {
-            let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else { break };
+            let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
+                break;
+            };
             loop {
                 let permit = tokio::select! {
                     () = shutdown.cancelled() => break 'connected,
@@ -110,7 +116,9 @@ impl Journal {
                         });
                     }
                     // The stream recovers by itself from a restarting server.
-                    Some(Err(error)) => tracing::debug!(%error, consumer = consumption.durable, "pull interrupted"),
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, consumer = consumption.durable, "pull interrupted")
+                    }
                     None => break,
                 }
                 while in_hand.try_join_next().is_some() {}
@@ -125,7 +133,10 @@ impl Journal {
 
     /// Lets another replica have the pin at once instead of after its timeout.
     async fn unpin(&self, topology: &Topology, consumption: &Consumption) {
-        let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
+        let stream = self
+            .jetstream()
+            .get_stream_no_info(topology.stream(consumption.stream))
+            .await;
         if let Ok(stream) = stream
             && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
         {
@@ -146,10 +157,16 @@ impl Journal {
                 .max_messages_per_batch(consumption.in_flight.clamp(1, 500))
                 .heartbeat(Duration::from_secs(1))
                 .expires(Duration::from_secs(3));
-            let builder = if consumption.pinned.is_some() { builder.group(GROUP) } else { builder };
+            let builder = if consumption.pinned.is_some() {
+                builder.group(GROUP)
+            } else {
+                builder
+            };
             match builder.messages().await {
                 Ok(messages) => return Some(messages),
-                Err(error) => tracing::warn!(%error, consumer = consumption.durable, "cannot pull; trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, consumer = consumption.durable, "cannot pull; trying again")
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => return None,
@@ -163,7 +180,10 @@ impl Journal {
         topology: &Topology,
         consumption: &Consumption,
     ) -> Result<Consumer<pull::Config>, JournalError> {
-        let (stream, what) = (topology.stream(consumption.stream), format!("set up consumer {}", consumption.durable));
+        let (stream, what) = (
+            topology.stream(consumption.stream),
+            format!("set up consumer {}", consumption.durable),
+        );
         self.jetstream()
             .create_consumer_on_stream(consumption.config(), stream)
             .await
@@ -173,9 +193,16 @@ impl Journal {
 
 /// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.
 async fn drain(mut in_hand: JoinSet<()>, consumption: &Consumption) {
-    let ended = tokio::time::timeout(consumption.grace, async { while in_hand.join_next().await.is_some() {} }).await;
+    let ended = tokio::time::timeout(consumption.grace, async {
+        while in_hand.join_next().await.is_some() {}
+    })
+    .await;
     if ended.is_err() {
-        tracing::warn!(left = in_hand.len(), consumer = consumption.durable, "grace period over, work in hand cut off");
+        tracing::warn!(
+            left = in_hand.len(),
+            consumer = consumption.durable,
+            "grace period over, work in hand cut off"
+        );
     }
 }
 

@@ -59,8 +59,11 @@ impl Delivery {
     /// # Errors
     /// [`JournalError::Codec`] when the message holds something else.
     pub fn event<E: Event>(&self) -> Result<Decoded<E>, JournalError> {
-        decode(&self.payload)
-            .map_err(|source| JournalError::Codec { stream: self.stream.clone(), seq: self.seq, source })
+        decode(&self.payload).map_err(|source| JournalError::Codec {
+            stream: self.stream.clone(),
+            seq: self.seq,
+            source,
+        })
     }
 
     /// The trace the message belongs to.

@@ -28,7 +28,9 @@ pub enum JournalError {
         needed: String,
     },
     /// The server runs without JetStream.
-    #[error("the NATS server at {url} runs without JetStream: start it with `jetstream {{ store_dir: ... }}`")]
+    #[error(
+        "the NATS server at {url} runs without JetStream: start it with `jetstream {{ store_dir: ... }}`"
+    )]
     NoJetStream {
         /// Where it is.
         url: String,
@@ -113,6 +115,9 @@ impl JournalError {
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Unavailable { what: what.into(), source: source.into() }
+        Self::Unavailable {
+            what: what.into(),
+            source: source.into(),
+        }
     }
 }

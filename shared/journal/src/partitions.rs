@@ -19,8 +19,18 @@ pub struct Partitions {
 
 impl Partitions {
     /// A share of the partitions for `member` among all that work in `role`.
-    pub fn new(journal: Journal, topology: Topology, role: impl Into<String>, member: impl Into<String>) -> Self {
-        Self { journal, topology, role: role.into(), member: member.into() }
+    pub fn new(
+        journal: Journal,
+        topology: Topology,
+        role: impl Into<String>,
+        member: impl Into<String>,
+    ) -> Self {
+        Self {
+            journal,
+            topology,
+            role: role.into(),
+            member: member.into(),
+        }
     }
 
     /// Runs `hold` for every partition of our share until `shutdown`. When a partition leaves our share its token is
@@ -55,7 +65,12 @@ impl Partitions {
                     _ => {}
                 }
             }
-            tracing::info!(role = self.role, members = share.members, partitions = held.len(), "share of partitions");
+            tracing::info!(
+                role = self.role,
+                members = share.members,
+                partitions = held.len(),
+                "share of partitions"
+            );
             tokio::select! {
                 () = leaving.cancelled() => {}
                 _ = rank.changed() => {}

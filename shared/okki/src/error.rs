@@ -31,7 +31,9 @@ pub enum OkkiError {
         message: String,
     },
     /// The source does not accept the client id and secret, or the token made of them.
-    #[error("the source does not accept our credentials: {said}. Check source.client_id, the client secret and source.scope")]
+    #[error(
+        "the source does not accept our credentials: {said}. Check source.client_id, the client secret and source.scope"
+    )]
     Credentials {
         /// What it said.
         said: String,
@@ -62,7 +64,10 @@ impl OkkiError {
             Self::Business { code: 429, .. } => Class::Throttled(None),
             Self::Business { code: 401 | 403, .. } => Class::Credentials,
             // A bad request parameter is configuration, not something that passes.
-            Self::Business { code: 400 | 404 | 422, .. } => Class::Permanent,
+            Self::Business {
+                code: 400 | 404 | 422,
+                ..
+            } => Class::Permanent,
             Self::Business { .. } | Self::Malformed { .. } => Class::Retryable,
         }
     }

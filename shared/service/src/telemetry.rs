@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -56,18 +58,29 @@ impl Telemetry {
             None => None,
             Some(_) => {
                 let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
-                let resource =
-                    opentelemetry_sdk::Resource::builder().with_service_name(service.to_string()).build();
-                Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+                let resource = opentelemetry_sdk::Resource::builder()
+                    .with_service_name(service.to_string())
+                    .build();
+                Some(
+                    SdkTracerProvider::builder()
+                        .with_batch_exporter(exporter)
+                        .with_resource(resource)
+                        .build(),
+                )
             }
         };
         let spans = provider.as_ref().map(|provider| {
             // Only our own spans: a library's would say nothing about an order.
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("orderflow"))
-                .with_filter(tracing_subscriber::filter::filter_fn(|meta| meta.target().starts_with("orderflow")))
+                .with_filter(tracing_subscriber::filter::filter_fn(|meta| {
+                    meta.target().starts_with("orderflow")
+                }))
         });
-        tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
+        tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(spans)
+            .init();
         Ok(Self { provider })
     }
 }
@@ -87,7 +100,11 @@ type Ids = (u128, u64, bool);
 /// here, so that dead letters and logs can always name their trace.
 pub fn traced(span: &Span, parent: Option<Ids>) -> Ids {
     if let Some((trace, own, sampled)) = parent {
-        let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        let flags = if sampled {
+            TraceFlags::SAMPLED
+        } else {
+            TraceFlags::NOT_SAMPLED
+        };
         let context = SpanContext::new(
             TraceId::from_bytes(trace.to_be_bytes()),
             SpanId::from_bytes(own.to_be_bytes()),
@@ -99,9 +116,15 @@ pub fn traced(span: &Span, parent: Option<Ids>) -> Ids {
     }
     let context = span.context();
     let own = context.span().span_context().clone();
-    if own.is_valid() && parent.is_none_or(|(_, span_id, _)| own.span_id() != SpanId::from_bytes(span_id.to_be_bytes())) {
+    if own.is_valid()
+        && parent.is_none_or(|(_, span_id, _)| own.span_id() != SpanId::from_bytes(span_id.to_be_bytes()))
+    {
         let trace = u128::from_be_bytes(own.trace_id().to_bytes());
-        return (trace, u64::from_be_bytes(own.span_id().to_bytes()), own.is_sampled());
+        return (
+            trace,
+            u64::from_be_bytes(own.span_id().to_bytes()),
+            own.is_sampled(),
+        );
     }
     let span_id = rand::random::<u64>().max(1);
     match parent {

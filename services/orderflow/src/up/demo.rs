@@ -48,14 +48,21 @@ impl Demo {
             None => Faults::default(),
         };
         let data_dir = Some(home.path("sandbox"));
-        let options = Options { orders, data_dir, faults, seed: args.seed, ..Options::default() };
+        let options = Options {
+            orders,
+            data_dir,
+            faults,
+            seed: args.seed,
+            ..Options::default()
+        };
         let sandbox = sandbox::start(options, stop).await?;
         let mut config = if path.exists() {
             Config::load(path)?
         } else {
             let mapping = home.path("mapping.toml");
             let text = if sandbox.has_product_list() { OKKI } else { CASE };
-            std::fs::write(&mapping, text).with_context(|| format!("{} cannot be written", mapping.display()))?;
+            std::fs::write(&mapping, text)
+                .with_context(|| format!("{} cannot be written", mapping.display()))?;
             Config::parse(&home.path("demo.toml"), CONFIG, std::env::vars())?
         };
         config.source.base_url = Some(sandbox.url());
@@ -67,7 +74,11 @@ impl Demo {
                 service::config::TargetKind::Store => sandbox.url(),
             };
         }
-        eprintln!("sandbox at {} (report: {}/sandbox/report)", sandbox.url(), sandbox.url());
+        eprintln!(
+            "sandbox at {} (report: {}/sandbox/report)",
+            sandbox.url(),
+            sandbox.url()
+        );
         Ok((config, Self { sandbox }))
     }
 

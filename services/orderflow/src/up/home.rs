@@ -15,11 +15,15 @@ impl Home {
     /// Creates and locks the folder.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let shown = folder.display();
-        std::fs::create_dir_all(folder).with_context(|| format!("the data folder {shown} cannot be created"))?;
-        let lock =
-            File::create(folder.join("lock")).with_context(|| format!("the data folder {shown} cannot be written"))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the data folder {shown} cannot be created"))?;
+        let lock = File::create(folder.join("lock"))
+            .with_context(|| format!("the data folder {shown} cannot be written"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(Self {
+                folder: folder.to_path_buf(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => {
                 bail!("another `orderflow up` uses {shown}; stop it, or choose another folder with --data")
             }

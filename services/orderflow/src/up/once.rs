@@ -41,7 +41,16 @@ pub async fn run(
     flow.start(&mut stages, &stop);
     let fetching = tokio::spawn({
         let (flow, stop) = (Arc::clone(flow), stop.clone());
-        async move { fetcher::run(&flow.config, flow.journal.clone(), Mode::Once, flow.fetcher.clone(), stop).await }
+        async move {
+            fetcher::run(
+                &flow.config,
+                flow.journal.clone(),
+                Mode::Once,
+                flow.fetcher.clone(),
+                stop,
+            )
+            .await
+        }
     });
     let showing = progress::show(Arc::clone(flow), stop.clone());
     let waited = wait(args, flow, fetching, &mut stages, &stop).await;
@@ -58,14 +67,18 @@ pub async fn run(
     if let Some(demo) = demo {
         println!("The sandbox saw:\n{}", demo.report());
     }
-    let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+    let trouble = flow
+        .trouble()
+        .map_or_else(String::new, |trouble| format!(": {trouble}"));
     match waited {
         Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
         Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
         Waited::Drained => {}
     }
     if let Some((window, reason)) = &ended.failed {
-        eprintln!("error: window {window} failed, so the watermark stays and the next run tries again: {reason}");
+        eprintln!(
+            "error: window {window} failed, so the watermark stays and the next run tries again: {reason}"
+        );
     }
     Ok(match (complete, account.dead_letters()) {
         (true, 0) => Exit::Ok,
@@ -107,7 +120,9 @@ async fn wait(
             writes.push(Status::write_stage(&flow.journal, &flow.names, target).await);
         }
         let drained = matches!(&transform, Ok(stage) if stage.is_drained())
-            && writes.iter().all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
+            && writes
+                .iter()
+                .all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
         if let Some(ended) = fetched.take_if(|_| drained) {
             return Ok((ended, Waited::Drained));
         }
@@ -120,7 +135,10 @@ async fn wait(
             (moved_at, last) = (Instant::now(), now);
         } else if moved_at.elapsed() > patience {
             stop.cancel();
-            let ended = match fetched { Some(ended) => ended, None => fetching.await?? };
+            let ended = match fetched {
+                Some(ended) => ended,
+                None => fetching.await??,
+            };
             return Ok((ended, Waited::Stuck));
         }
     }

@@ -197,7 +197,10 @@ pub struct TargetLimit {
 
 impl Default for TargetLimit {
     fn default() -> Self {
-        Self { requests_per_minute: 0.0, burst: 1 }
+        Self {
+            requests_per_minute: 0.0,
+            burst: 1,
+        }
     }
 }
 

@@ -46,7 +46,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse(text.trim()).map(Self).ok_or_else(|| {
-            de::Error::custom(format!("\"{text}\" is no length of time; expected a number and ms, s, m, h or d"))
+            de::Error::custom(format!(
+                "\"{text}\" is no length of time; expected a number and ms, s, m, h or d"
+            ))
         })
     }
 }
@@ -60,7 +62,16 @@ mod tests {
         assert_eq!(parse("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse("10m"), Some(Duration::from_secs(600)));
         assert_eq!(parse("2 d"), Some(Duration::from_secs(172_800)));
-        for wrong in ["", "10", "m", "-1s", "1w", "1.5s", "99999999999999999999s", "18446744073709551615d"] {
+        for wrong in [
+            "",
+            "10",
+            "m",
+            "-1s",
+            "1w",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

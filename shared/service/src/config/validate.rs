@@ -15,21 +15,38 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         Err(ConfigError::key(place, format!("`{key}`: {message}")))
     };
     let token = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     if !token(&config.flow) {
-        return wrong("flow", format!("found \"{}\", expected letters, digits, - and _", config.flow));
+        return wrong(
+            "flow",
+            format!("found \"{}\", expected letters, digits, - and _", config.flow),
+        );
     }
     if TimeZone::get(&config.source.time_zone).is_err() {
         let found = &config.source.time_zone;
-        return wrong("source.time_zone", format!("found \"{found}\", expected a name such as Asia/Shanghai"));
+        return wrong(
+            "source.time_zone",
+            format!("found \"{found}\", expected a name such as Asia/Shanghai"),
+        );
     }
     match config.source.request.get("count").map(|count| count.as_integer()) {
         Some(Some(1..=10_000)) => {}
-        found => return wrong("source.request.count", format!("found {found:?}, expected 1 to 10000 rows a page")),
+        found => {
+            return wrong(
+                "source.request.count",
+                format!("found {found:?}, expected 1 to 10000 rows a page"),
+            );
+        }
     }
     if !matches!(config.source.method.as_str(), "GET" | "POST") {
-        return wrong("source.method", format!("found \"{}\", expected GET or POST", config.source.method));
+        return wrong(
+            "source.method",
+            format!("found \"{}\", expected GET or POST", config.source.method),
+        );
     }
     if config.source.max_passes == 0 {
         return wrong("source.max_passes", "found 0, expected at least 1".into());
@@ -38,50 +55,80 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         return wrong("source.limit.concurrency", "found 0, expected at least 1".into());
     }
     if let (Some(_), Some(_)) = (&config.schedule.every, &config.schedule.cron) {
-        return wrong("schedule.cron", "found every and cron, expected one of them".into());
+        return wrong(
+            "schedule.cron",
+            "found every and cron, expected one of them".into(),
+        );
     }
     if let Some(cron) = &config.schedule.cron
         && let Err(error) = cron.parse::<croner::Cron>()
     {
-        return wrong("schedule.cron", format!("found \"{cron}\", which is no cron pattern: {error}"));
+        return wrong(
+            "schedule.cron",
+            format!("found \"{cron}\", which is no cron pattern: {error}"),
+        );
     }
     if let Err(message) = config.since() {
         return wrong("schedule.since", message);
     }
     if !(1..=1_024).contains(&config.writer.partitions) {
-        return wrong("writer.partitions", format!("found {}, expected 1 to 1024", config.writer.partitions));
+        return wrong(
+            "writer.partitions",
+            format!("found {}, expected 1 to 1024", config.writer.partitions),
+        );
     }
     if config.writer.max_attempts == 0 {
         return wrong("writer.max_attempts", "found 0, expected at least 1".into());
     }
     if !(0.0..=1.0).contains(&config.writer.backoff.jitter) {
-        return wrong("writer.backoff.jitter", format!("found {}, expected 0 to 1", config.writer.backoff.jitter));
+        return wrong(
+            "writer.backoff.jitter",
+            format!("found {}, expected 0 to 1", config.writer.backoff.jitter),
+        );
     }
     for (at, target) in config.targets.iter().enumerate() {
         let name = &target.name;
         if !token(name) {
-            return wrong("target.name", format!("found \"{name}\", expected letters, digits, - and _"));
+            return wrong(
+                "target.name",
+                format!("found \"{name}\", expected letters, digits, - and _"),
+            );
         }
         if config.targets[..at].iter().any(|other| other.name == *name) {
             return wrong("target.name", format!("two targets are called \"{name}\""));
         }
         if !target.url.starts_with("http://") && !target.url.starts_with("https://") {
-            return wrong("target.url", format!("found \"{}\", expected http:// or https://", target.url));
+            return wrong(
+                "target.url",
+                format!("found \"{}\", expected http:// or https://", target.url),
+            );
         }
         if !matches!(target.method.as_str(), "POST" | "PUT") {
-            return wrong("target.method", format!("found \"{}\", expected POST or PUT", target.method));
+            return wrong(
+                "target.method",
+                format!("found \"{}\", expected POST or PUT", target.method),
+            );
         }
         if target.effect != "EXECUTE" {
-            return wrong("target.effect", format!("found \"{}\", expected EXECUTE", target.effect));
+            return wrong(
+                "target.effect",
+                format!("found \"{}\", expected EXECUTE", target.effect),
+            );
         }
         if target.concurrency == 0 {
             return wrong("target.concurrency", "found 0, expected at least 1".into());
         }
         if target.batch != 1 {
-            return wrong("target.batch", format!("found {}; this release writes one order a request", target.batch));
+            return wrong(
+                "target.batch",
+                format!("found {}; this release writes one order a request", target.batch),
+            );
         }
         if target.kind == TargetKind::Store && (target.scheme_id.is_empty() || target.app_key.is_empty()) {
-            return wrong("target.kind", "\"store\" needs scheme_id, app_key and app_secret".into());
+            return wrong(
+                "target.kind",
+                "\"store\" needs scheme_id, app_key and app_secret".into(),
+            );
         }
     }
     Ok(())
@@ -98,7 +145,9 @@ impl Config {
     /// # Errors
     /// A message when the text is no time.
     pub fn since(&self) -> Result<Timestamp, String> {
-        let Some(text) = &self.schedule.since else { return Ok(Timestamp::UNIX_EPOCH) };
+        let Some(text) = &self.schedule.since else {
+            return Ok(Timestamp::UNIX_EPOCH);
+        };
         let text = text.trim();
         let date = || format!("{text} 00:00:00").parse::<jiff::civil::DateTime>();
         text.parse::<jiff::civil::DateTime>()
@@ -112,12 +161,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the key that is missing.
     pub fn require_source(&self) -> Result<&str, ConfigError> {
-        let missing = |key: &str, how: &str| Err(ConfigError::key("configuration", format!("`{key}` is missing; {how}")));
+        let missing = |key: &str, how: &str| {
+            Err(ConfigError::key(
+                "configuration",
+                format!("`{key}` is missing; {how}"),
+            ))
+        };
         if self.source.client_id.is_empty() {
             return missing("source.client_id", "it comes with the API account at the source");
         }
         if self.source.client_secret.is_empty() {
-            return missing("source.client_secret", "give ORDERFLOW_SOURCE__CLIENT_SECRET or source.client_secret_file");
+            return missing(
+                "source.client_secret",
+                "give ORDERFLOW_SOURCE__CLIENT_SECRET or source.client_secret_file",
+            );
         }
         match self.source.base_url.as_deref() {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url),
@@ -125,13 +182,20 @@ impl Config {
                 let found = format!("`source.base_url`: found \"{url}\", expected http:// or https://");
                 Err(ConfigError::key("configuration", found))
             }
-            None => missing("source.base_url", "for example \"https://api-sandbox.xiaoman.cn\""),
+            None => missing(
+                "source.base_url",
+                "for example \"https://api-sandbox.xiaoman.cn\"",
+            ),
         }
     }
 
     /// The source's limit.
     pub fn source_limit(&self) -> Limit {
         let limit = &self.source.limit;
-        Limit { requests: limit.requests_per_second, period: std::time::Duration::from_secs(1), burst: limit.burst }
+        Limit {
+            requests: limit.requests_per_second,
+            period: std::time::Duration::from_secs(1),
+            burst: limit.burst,
+        }
     }
 }
