@@ -1,1 +1,20 @@
-//! Integration tests against a real nats-server.
+//! The harness: a real nats-server for each test, a sandbox, and the stages in between.
+
+mod nats;
+mod program;
+mod world;
+
+pub use nats::Nats;
+pub use program::Program;
+pub use world::{Run, World};
+
+/// Waits until something outside of this process's reach has come true; panics with `what` after a minute.
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
+    let waiting = async {
+        while !is_so() {
+            tick.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.is_ok(), "{what}: not within 60 s");
+}

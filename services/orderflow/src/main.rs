@@ -1,40 +1,6 @@
-//! `orderflow`: the one binary people type. Wiring only; each command has a file of its own.
-
-mod check;
-mod cli;
-mod exit;
-mod sandbox_command;
-mod stages;
-mod status;
-mod summary;
-mod up;
-
-use clap::Parser;
-use cli::{Cli, Command};
-use exit::Exit;
+//! `orderflow`: the one binary people type.
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    match run(cli).await {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("error: {}", service::chain(error.as_ref()));
-            Exit::of(&error).into()
-        }
-    }
-}
-
-async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let _telemetry = service::Telemetry::start("orderflow", cli.log_format(), cli.log_filter())?;
-    let shutdown = service::on_signals()?;
-    match cli.command {
-        Command::Up(args) => up::run(args, &cli.config, shutdown).await,
-        Command::Fetch(args) => stages::fetch(args, &cli.config, shutdown).await,
-        Command::Transform => stages::transform(&cli.config, shutdown).await,
-        Command::Write(args) => stages::write(args, &cli.config, shutdown).await,
-        Command::Sandbox(args) => sandbox_command::run(args, shutdown).await,
-        Command::Check(args) => check::run(args, &cli.config),
-        Command::Status(args) => status::run(args, &cli.config).await,
-    }
+    orderflow::main().await
 }

@@ -7,4 +7,4 @@ mod status;
 
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
 pub use run::{account_from, finished, started};
-pub use status::{DeadLetters, StageStatus, Status, Watermark};
+pub use status::{DeadLetters, StageStatus, Status, Watermark, drained};

@@ -1,5 +1,7 @@
 //! The status of a flow, from its streams and consumers. What is not known is `None`, never 0.
 
+use std::time::Duration;
+
 use events::{Micros, Stage, TargetName, WatermarkMoved, WindowEvent, now};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Lag, Stream, Topology};
@@ -162,6 +164,25 @@ impl StageStatus {
     pub async fn transform(journal: &Journal, names: &Topology) -> Result<Self, JournalError> {
         stage(journal, names, Stage::Transform, Stream::Raw).await
     }
+}
+
+/// How often [`drained`] asks.
+const ASK: Duration = Duration::from_millis(20);
+
+/// Waits until the transform stage, and then every write stage, has nothing left to do.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn drained(journal: &Journal, names: &Topology, targets: &[TargetName]) -> Result<(), JournalError> {
+    while !StageStatus::transform(journal, names).await?.is_drained() {
+        tokio::time::sleep(ASK).await;
+    }
+    for target in targets {
+        while !Status::write_stage(journal, names, target).await?.is_drained() {
+            tokio::time::sleep(ASK).await;
+        }
+    }
+    Ok(())
 }
 
 async fn stage(

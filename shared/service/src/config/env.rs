@@ -45,7 +45,7 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
                 Some(Value::Array(targets)) => targets.as_mut_slice(),
                 _ => &mut [],
             };
-            let names: Vec<String> = targets.iter().filter_map(|target| name_of(target)).collect();
+            let names: Vec<String> = targets.iter().filter_map(name_of).collect();
             let at = which
                 .parse()
                 .ok()

@@ -1,0 +1,90 @@
+//! Killed in the middle: the same command again ends in the same counts.
+
+use std::path::Path;
+
+use orderflow_tests::{Program, World, eventually};
+use sandbox::{Faults, TargetFaults};
+use tempfile::TempDir;
+
+use crate::PROGRAM;
+
+/// A folder with a configuration for the world's sandbox, and a server of the program's own.
+fn folder(world: &World) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let url = world.sandbox.url();
+    let demo = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/demo.toml")).unwrap();
+    let text = demo
+        .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
+        .replace("http://127.0.0.1/execute", &format!("{url}/execute"));
+    std::fs::write(folder.path().join("orderflow.toml"), text).unwrap();
+    std::fs::copy(&world.config.mapping.file, folder.path().join("mapping.toml")).unwrap();
+    folder
+}
+
+fn up(folder: &TempDir) -> Program {
+    Program::new(PROGRAM, folder.path(), &["up", "--once"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+}
+
+/// The target answers slowly enough that there is a middle to be killed in.
+fn slow() -> Faults {
+    Faults { target: TargetFaults { latency_ms: 10, ..TargetFaults::default() }, ..Faults::default() }
+}
+
+#[tokio::test]
+async fn a_killed_process_goes_on_where_it_was() {
+    let world = World::new(4_000, slow()).await;
+    let folder = folder(&world);
+    for written in [1, 900, 2_100] {
+        let child = up(&folder).start();
+        eventually("orders arrive", || world.report().target.distinct_orders >= written).await;
+        Program::kill(child).await;
+    }
+    world.sandbox.set_faults(Faults::default());
+    let (status, said) = up(&folder).said().await;
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("Every order read is accounted for: 4,000 read, none dead, none in flight."), "{said}");
+    world.assert_all_arrived_once();
+    let report = world.report();
+    assert!(report.target.retried_same_key <= 3 * 64, "more than what was in flight was sent again: {report}");
+}
+
+#[tokio::test]
+async fn a_killed_server_is_waited_for_and_nothing_is_forgotten() {
+    let mut world = World::new(3_000, slow()).await;
+    let names = world.names();
+    world.journal.ensure(&names).await.unwrap();
+    let folder = folder(&world);
+    let url = world.nats.url();
+    let once = || up(&folder).env("ORDERFLOW_NATS__URL", &url);
+    let child = once().start();
+    eventually("orders arrive", || world.report().target.distinct_orders >= 500).await;
+    world.nats.kill().await;
+    // The server comes back on another port, so this process cannot find it: it gives up when told to.
+    Program::kill(child).await;
+    world.nats.restart().await;
+    world.sandbox.set_faults(Faults::default());
+    let (status, said) = up(&folder).env("ORDERFLOW_NATS__URL", &world.nats.url()).said().await;
+    assert_eq!(status, 0, "{said}");
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn an_interrupt_drains_and_says_how_to_go_on() {
+    let world = World::new(4_000, slow()).await;
+    let folder = folder(&world);
+    let child = up(&folder).start();
+    eventually("orders arrive", || world.report().target.distinct_orders >= 300).await;
+    let pid = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("interrupted; the same command goes on from here"), "{said}");
+    let drained = world.report().target;
+    assert_eq!(drained.retried_same_key, 0);
+    world.sandbox.set_faults(Faults::default());
+    let (status, said) = up(&folder).said().await;
+    assert_eq!(status, 0, "{said}");
+    world.assert_all_arrived_once();
+    assert_eq!(world.report().target.retried_same_key, 0, "a clean end leaves nothing to be sent twice");
+}

@@ -1,0 +1,53 @@
+//! The program, run as a user runs it.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use tokio::process::{Child, Command};
+
+use crate::nats::kill9;
+
+/// A command line of the program.
+pub struct Program {
+    command: Command,
+}
+
+impl Program {
+    /// The program at `path` (what cargo calls `CARGO_BIN_EXE_orderflow-under-test`) in a folder.
+    pub fn new(path: &str, folder: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(path);
+        command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self { command }
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn output(mut self) -> Output {
+        self.command.output().await.expect("the program runs")
+    }
+
+    /// Runs it to its end; returns the exit status and everything it printed.
+    pub async fn said(self) -> (i32, String) {
+        let output = self.output().await;
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap_or(-1), text)
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Child {
+        self.command.spawn().expect("the program starts")
+    }
+
+    /// Ends a started one without warning and waits until it is gone.
+    pub async fn kill(mut child: Child) {
+        kill9(child.id().expect("running")).await;
+        child.wait().await.expect("it ends");
+    }
+}

@@ -1,0 +1,148 @@
+//! A sandbox, a server and a configuration, and runs of the stages between them.
+
+use std::path::Path;
+
+use events::TargetName;
+use fetcher::{Ended, Mode};
+use journal::{Journal, Topology};
+use operations::Account;
+use sandbox::{Faults, Options, Orders, Report, Sandbox};
+use service::Config;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::Nats;
+
+const DEMO: &str = include_str!("../../deploy/examples/demo.toml");
+const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
+const OKKI: &str = include_str!("../../deploy/examples/okki.mapping.toml");
+
+/// Everything a pipeline needs around it.
+pub struct World {
+    /// The server.
+    pub nats: Nats,
+    /// Source and target.
+    pub sandbox: Sandbox,
+    /// The configuration; change it before a run.
+    pub config: Config,
+    /// A connection for looking.
+    pub journal: Journal,
+    _folder: TempDir,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+/// What a run came to.
+pub struct Run {
+    /// What the fetcher says.
+    pub ended: Ended,
+    /// What the logs say.
+    pub account: Account,
+}
+
+impl World {
+    /// `count` generated orders and a sandbox that behaves as `faults` say.
+    pub async fn new(count: u64, faults: Faults) -> Self {
+        Self::with(Options { orders: Orders::Generated { count }, faults, ..Options::default() }).await
+    }
+
+    /// The orders of a file.
+    pub async fn of_file(file: &Path) -> Self {
+        Self::with(Options { orders: Orders::File(file.to_path_buf()), ..Options::default() }).await
+    }
+
+    /// A sandbox of one's own choice. The seed is printed, so that a failure can be repeated.
+    pub async fn with(options: Options) -> Self {
+        println!("sandbox seed {}", options.seed);
+        let (nats, stop) = (Nats::start().await, CancellationToken::new());
+        let sandbox = sandbox::start(options, stop.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mapping = if sandbox.has_product_list() { OKKI } else { CASE };
+        std::fs::write(folder.path().join("mapping.toml"), mapping).expect("written");
+        let path = folder.path().join("orderflow.toml");
+        let mut config = Config::parse(&path, DEMO, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
+        config.source.base_url = Some(sandbox.url());
+        config.source.client_secret = service::config::Secret::new("demo-secret");
+        config.targets[0].url = format!("{}/execute", sandbox.url());
+        config.nats.url = Some(nats.url());
+        let journal = nats.journal().await;
+        Self { nats, sandbox, config, journal, _folder: folder, _stop: stop.drop_guard() }
+    }
+
+    /// The names of the flow.
+    pub fn names(&self) -> Topology {
+        Topology::new(&self.config.flow, self.config.writer.partitions)
+    }
+
+    /// The names of the targets.
+    pub fn targets(&self) -> Vec<TargetName> {
+        self.config.targets.iter().map(|target| TargetName::new(&target.name)).collect()
+    }
+
+    /// Replaces the mapping.
+    pub fn map_with(&self, text: &str) {
+        std::fs::write(&self.config.mapping.file, text).expect("written");
+    }
+
+    /// Starts `replicas` transformers and writers, each with a connection of its own.
+    pub async fn start(&self, replicas: usize, stop: &CancellationToken) -> JoinSet<()> {
+        let mut stages = JoinSet::new();
+        for _ in 0..replicas {
+            let (config, journal, token) = (self.config.clone(), self.nats.journal().await, stop.clone());
+            stages.spawn(async move {
+                transformer::run(&config, journal, token).await.unwrap_or_else(|error| panic!("{error}"));
+            });
+            for target in self.config.targets.clone() {
+                let (config, journal, token) = (self.config.clone(), self.nats.journal().await, stop.clone());
+                stages.spawn(async move {
+                    let live = writer::Live::default();
+                    writer::run(&config, &target, journal, live, token).await.unwrap_or_else(|error| panic!("{error}"));
+                });
+            }
+        }
+        stages
+    }
+
+    /// Fetches everything up to now with one fetcher.
+    pub async fn fetch(&self) -> Ended {
+        let (journal, live) = (self.nats.journal().await, fetcher::Live::default());
+        fetcher::run(&self.config, journal, Mode::Once, live, CancellationToken::new())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// One sync up to now with one of each stage; then everything is drained and accounted for.
+    pub async fn sync(&self) -> Run {
+        self.sync_with(1).await
+    }
+
+    /// One sync with as many replicas of each stage.
+    pub async fn sync_with(&self, replicas: usize) -> Run {
+        let names = self.names();
+        self.journal.ensure(&names).await.unwrap_or_else(|error| panic!("{error}"));
+        let from = operations::account_from(&self.journal, &names, "test").await.expect("readable");
+        let stop = CancellationToken::new();
+        let stages = self.start(replicas, &stop).await;
+        let fetched = futures::future::join_all((0..replicas).map(|_| self.fetch())).await;
+        operations::drained(&self.journal, &names, &self.targets()).await.unwrap_or_else(|error| panic!("{error}"));
+        stop.cancel();
+        stages.join_all().await;
+        let account = Account::of(&self.journal, &names, &self.targets(), from).await.expect("readable");
+        Run { ended: fetched.into_iter().next().expect("one fetcher"), account }
+    }
+
+    /// What the sandbox saw.
+    pub fn report(&self) -> Report {
+        self.sandbox.report()
+    }
+
+    /// Asserts that the target holds every order of the source in its newest version, each written once.
+    pub fn assert_all_arrived_once(&self) {
+        let report = self.report();
+        let target = &report.target;
+        assert_eq!(target.distinct_orders, report.source.live, "{report}");
+        let wrong = [target.missing, target.extra, target.duplicates, target.stale_overwrites];
+        assert_eq!(wrong, [0; 4], "missing, extra, duplicates, stale\n{report}");
+        assert_eq!([target.outdated, target.wrong_totals, target.missing_totals], [0; 3], "{report}");
+    }
+}
