@@ -1,6 +1,6 @@
 # make            lists the targets
 # make run        the demo, on a machine that has nothing but Rust
-# Variables:      ORDERS=5000 (how many orders the demo has), ARGS='...' (further flags of `orderflow up`)
+# Variables:      ORDERS=FILE (.ndjson or .ndjson.gz, one order a line), ARGS='...' (further flags of `orderflow up`)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -12,7 +12,7 @@ with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: deps ## the whole pipeline once against the sandbox: ORDERS=n, ARGS='...'
+run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...'
 	@$(with_nats) cargo build --release --locked -p orderflow && \
 	./target/release/orderflow up --demo --once $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
 
@@ -20,7 +20,7 @@ test: deps ## every test, against a real nats-server
 	@$(with_nats) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
 
 bench: deps ## the throughput of the pipeline
-	@$(with_nats) cargo bench --locked -p orderflow-tests --bench pipeline
+	@$(with_nats) cargo bench --locked -p orderflow-tests --bench pipeline -- $(ARGS)
 
 lint: deps ## formatting, clippy, licences and bans of the dependencies
 	@.ci/run fmt clippy deny

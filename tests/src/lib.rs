@@ -16,5 +16,10 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
             tick.tick().await;
         }
     };
-    assert!(tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.is_ok(), "{what}: not within 60 s");
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting)
+            .await
+            .is_ok(),
+        "{what}: not within 60 s"
+    );
 }

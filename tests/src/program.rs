@@ -16,7 +16,12 @@ impl Program {
     /// The program at `path` (what cargo calls `CARGO_BIN_EXE_orderflow-under-test`) in a folder.
     pub fn new(path: &str, folder: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(path);
-        command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.kill_on_drop(true);
         Self { command }
     }
@@ -36,7 +41,11 @@ impl Program {
     /// Runs it to its end; returns the exit status and everything it printed.
     pub async fn said(self) -> (i32, String) {
         let output = self.output().await;
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.code().unwrap_or(-1), text)
     }
 

@@ -90,8 +90,11 @@ pub(crate) async fn run(
             () = stop.cancelled() => break,
             entry = log.next() => match entry {
                 Some(Ok(entry)) => {
-                    behind = if entry.seq >= behind { 0 } else { behind };
                     planner.apply(&entry, &mut newest)?;
+                    if behind > 0 && entry.seq >= behind {
+                        // What ended before this run began is history, not a result of it.
+                        (behind, planner.ended) = (0, Ended::default());
+                    }
                 }
                 Some(Err(error)) => tracing::debug!(%error, "reading SYNC was interrupted"),
                 None => log = journal.follow(names, Stream::Sync, None, from).await?,

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use fetcher::FetchError;
 use journal::{JournalError, ServerError};
+use service::ConfigError;
+use transformer::TransformError;
+use writer::WriterError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,24 +26,26 @@ pub enum Exit {
 impl Exit {
     /// The status for an error, by what caused it.
     pub fn of(error: &anyhow::Error) -> Self {
-        for cause in error.chain() {
-            if cause.is::<ServerError>() {
-                return Self::Unreachable;
-            }
-            if cause.is::<service::ConfigError>() || cause.is::<mapping::MappingError>() {
-                return Self::Usage;
-            }
-            match cause.downcast_ref::<JournalError>() {
-                Some(
-                    JournalError::Connect { .. }
-                    | JournalError::TooOld { .. }
-                    | JournalError::NoJetStream { .. },
-                ) => return Self::Unreachable,
-                Some(error) if error.is_retryable() => return Self::Unreachable,
-                _ => {}
-            }
+        if error.is::<ServerError>() {
+            return Self::Unreachable;
         }
-        Self::Failure
+        if error.is::<ConfigError>() || error.is::<mapping::MappingError>() {
+            return Self::Usage;
+        }
+        let journal = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+            (Some(FetchError::Config(_)), _, _) => return Self::Usage,
+            (_, Some(TransformError::Config(_) | TransformError::Mapping(_)), _) => return Self::Usage,
+            (Some(FetchError::Journal(error)), _, _)
+            | (_, Some(TransformError::Journal(error)), _)
+            | (_, _, Some(WriterError::Journal(error))) => Some(error),
+            _ => error.downcast_ref(),
+        };
+        match journal {
+            Some(JournalError::TooOld { .. } | JournalError::NoJetStream { .. }) => Self::Unreachable,
+            Some(JournalError::Topology { .. }) => Self::Usage,
+            Some(error) if error.is_retryable() => Self::Unreachable,
+            _ => Self::Failure,
+        }
     }
 }
 

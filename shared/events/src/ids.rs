@@ -128,7 +128,7 @@ mod tests {
         fn a_partition_is_in_range_and_stable(text in "[0-9]{1,20}", n in 1_u16..64) {
             let key = OrderKey::new(text).expect("not empty");
             prop_assert!(key.partition(n) < n);
-            prop_assert_eq!(key.partition(n), key.clone().partition(n));
+            prop_assert_eq!(key.partition(n), key.partition(n));
         }
     }
 

@@ -101,7 +101,7 @@ mod tests {
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
             .collect();
         let whole = page(&body);
-        let mut parts = whole.clone().into_parts(1_000);
+        let mut parts = whole.into_parts(1_000);
         assert!(parts.len() > 10 && parts.iter().all(|part| part.body.bytes.len() <= 1_000));
         parts.reverse();
         let joined = RawPage::join(parts.clone()).expect("all parts are there");

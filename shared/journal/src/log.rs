@@ -157,7 +157,8 @@ impl Journal {
                 },
                 From::LastPerSubject => DeliverPolicy::LastPerSubject,
             },
-            filter_subject: filter.unwrap_or_default().to_string(),
+            // "The last message of each subject" is refused without a filter.
+            filter_subject: filter.unwrap_or(">").to_string(),
             replay_policy: ReplayPolicy::Instant,
             headers_only,
             ..OrderedConfig::default()

@@ -97,9 +97,11 @@ impl Journal {
         match answer {
             Response::Ok(ack) => Ok(ack),
             Response::Err { error } => Err(match error.error_code() {
-                ErrorCode::STREAM_WRONG_LAST_SEQUENCE => JournalError::Conflict {
-                    subject: subject.into(),
-                },
+                ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+                    JournalError::Conflict {
+                        subject: subject.into(),
+                    }
+                }
                 ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE => JournalError::DuplicateInBatch,
                 // Everything the server calls its own trouble passes; a bad request does not.
                 _ if error.code() >= 500 || error.code() == 408 => JournalError::unavailable(what, error),

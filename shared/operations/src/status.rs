@@ -173,7 +173,11 @@ const ASK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// When the server does not answer.
-pub async fn drained(journal: &Journal, names: &Topology, targets: &[TargetName]) -> Result<(), JournalError> {
+pub async fn drained(
+    journal: &Journal,
+    names: &Topology,
+    targets: &[TargetName],
+) -> Result<(), JournalError> {
     while !StageStatus::transform(journal, names).await?.is_drained() {
         tokio::time::sleep(ASK).await;
     }

@@ -16,7 +16,7 @@ impl Config {
     /// [`ConfigError`], naming the file and line or the variable.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = |source| ConfigError::File {
-            what: "configuration".into(),
+            what: "configuration (--config; `orderflow check --defaults` shows every key)".into(),
             path: path.to_path_buf(),
             source,
         };
