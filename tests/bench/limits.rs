@@ -17,11 +17,7 @@ pub async fn publish() -> Vec<(&'static str, f64)> {
     let (journal, names) = (nats.journal().await, Topology::new("bench", 16));
     journal.ensure(&names).await.unwrap();
     let record = |number: u32| {
-        let job = PageJob {
-            window: WindowId::live(1),
-            pass: 1,
-            page: number,
-        };
+        let job = PageJob { window: WindowId::live(1), pass: 1, page: number };
         let mut record = Record::new(names.jobs(), format!("bench:{number}"), &job).unwrap();
         record.payload = Bytes::from(vec![b'x'; 1_024]);
         record
@@ -33,16 +29,8 @@ pub async fn publish() -> Vec<(&'static str, f64)> {
     let each = 1_000.0 / began.elapsed().as_secs_f64();
     let mut rates = vec![("bare publish, each awaited, 1 KiB", each)];
     for (what, size, from) in [
-        (
-            "bare publish, atomic batches of 100, 3 in flight, 1 KiB",
-            100_u32,
-            100_000,
-        ),
-        (
-            "bare publish, atomic batches of 1,000, 3 in flight, 1 KiB",
-            1_000,
-            500_000,
-        ),
+        ("bare publish, atomic batches of 100, 3 in flight, 1 KiB", 100_u32, 100_000),
+        ("bare publish, atomic batches of 1,000, 3 in flight, 1 KiB", 1_000, 500_000),
     ] {
         let batches = 60_000 / size;
         let began = Instant::now();
@@ -62,18 +50,9 @@ pub async fn publish() -> Vec<(&'static str, f64)> {
 
 /// Requests of one order a second to the sandbox, 64 in flight, with the client the writer uses.
 pub async fn post(latency_ms: u64) -> Vec<(&'static str, f64)> {
-    let faults = Faults {
-        target: TargetFaults {
-            latency_ms,
-            ..TargetFaults::default()
-        },
-        ..Faults::default()
-    };
-    let options = Options {
-        orders: Orders::Generated { count: 1 },
-        faults,
-        ..Options::default()
-    };
+    let faults =
+        Faults { target: TargetFaults { latency_ms, ..TargetFaults::default() }, ..Faults::default() };
+    let options = Options { orders: Orders::Generated { count: 1 }, faults, ..Options::default() };
     let stop = CancellationToken::new();
     let sandbox = sandbox::start(options, stop.clone()).await.unwrap();
     let (client, url) = (Client::new(64).unwrap(), format!("{}/execute", sandbox.url()));
@@ -105,8 +84,5 @@ pub async fn post(latency_ms: u64) -> Vec<(&'static str, f64)> {
         .await;
     let rate = f64::from(count) / began.elapsed().as_secs_f64();
     stop.cancel();
-    vec![(
-        "bare requests to the sandbox in the same process, 64 in flight",
-        rate,
-    )]
+    vec![("bare requests to the sandbox in the same process, 64 in flight", rate)]
 }

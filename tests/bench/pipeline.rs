@@ -29,11 +29,8 @@ struct Run {
 #[tokio::main]
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let after = |flag: &str| {
-        args.iter()
-            .position(|arg| arg == flag)
-            .and_then(|at| args.get(at + 1)?.parse().ok())
-    };
+    let after =
+        |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)?.parse().ok());
     let orders: u64 = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(100_000);
     let (runs, latency) = (after("--runs").unwrap_or(3), after("--latency").unwrap_or(0));
 
@@ -43,11 +40,7 @@ async fn main() {
     let mut all = Vec::new();
     for number in 1..=runs {
         let run = run(orders, latency).await;
-        eprintln!(
-            "run {number}: {:.2} s, {:.0} orders/s",
-            run.seconds,
-            orders as f64 / run.seconds
-        );
+        eprintln!("run {number}: {:.2} s, {:.0} orders/s", run.seconds, orders as f64 / run.seconds);
         all.push(run);
     }
     all.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
@@ -61,16 +54,10 @@ async fn main() {
     println!("\n| process | CPU seconds | us an order | peak memory, MiB |\n|---|---|---|---|");
     for (name, usage) in &median.usage {
         let each = usage.cpu * 1e6 / orders as f64;
-        println!(
-            "| {name} | {:.2} | {each:.1} | {:.0} |",
-            usage.cpu, usage.peak_mib
-        );
+        println!("| {name} | {:.2} | {each:.1} | {:.0} |", usage.cpu, usage.peak_mib);
     }
-    let limits: serde_json::Map<_, _> = publish
-        .iter()
-        .chain(&post)
-        .map(|(what, limit)| (what.to_string(), (*limit).into()))
-        .collect();
+    let limits: serde_json::Map<_, _> =
+        publish.iter().chain(&post).map(|(what, limit)| (what.to_string(), (*limit).into())).collect();
     let report = serde_json::json!({
         "orders": orders, "latency_ms": latency, "orders_per_second": rate, "limits": limits,
         "seconds": all.iter().map(|run| run.seconds).collect::<Vec<_>>(),
@@ -88,24 +75,12 @@ async fn run(orders: u64, latency: u64) -> Run {
     let faults = folder.path().join("faults.json");
     std::fs::write(&faults, format!("{{\"target\":{{\"latency_ms\":{latency}}}}}")).unwrap();
     let (count, faults) = (orders.to_string(), faults.display().to_string());
-    let args = [
-        "--log",
-        "text",
-        "sandbox",
-        "--count",
-        &count,
-        "--listen",
-        "127.0.0.1:0",
-        "--faults",
-        &faults,
-    ];
+    let args =
+        ["--log", "text", "sandbox", "--count", &count, "--listen", "127.0.0.1:0", "--faults", &faults];
     let mut sandbox = Program::new(PROGRAM, folder.path(), &args).start();
     let url = url_of(&mut sandbox).await;
     let config = DEMO
-        .replace(
-            "client_id = \"demo\"",
-            &format!("client_id = \"demo\"\nbase_url = \"{url}\""),
-        )
+        .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
         .replace("http://127.0.0.1/execute", &format!("{url}/execute"))
         .replace("concurrency = 32", "concurrency = 64");
     std::fs::write(folder.path().join("orderflow.toml"), config).unwrap();
@@ -120,11 +95,7 @@ async fn run(orders: u64, latency: u64) -> Run {
     let output = up.wait_with_output().await.unwrap();
     let seconds = began.elapsed().as_secs_f64();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let usage = watching.end().await;
     sandbox.kill().await.unwrap();
     Run { seconds, usage }
@@ -146,9 +117,7 @@ async fn url_of(sandbox: &mut tokio::process::Child) -> String {
         }
         panic!("the sandbox did not say where it listens");
     };
-    let url = tokio::time::timeout(Duration::from_secs(60), finding)
-        .await
-        .unwrap();
+    let url = tokio::time::timeout(Duration::from_secs(60), finding).await.unwrap();
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     url
 }

@@ -35,17 +35,11 @@ impl Watched {
                 tick.tick().await;
                 for (_, pid, before, usage) in &mut watched {
                     if let (Some(cpu), Some(peak)) = (cpu(*pid), peak(*pid)) {
-                        *usage = Usage {
-                            cpu: cpu - *before,
-                            peak_mib: peak,
-                        };
+                        *usage = Usage { cpu: cpu - *before, peak_mib: peak };
                     }
                 }
             }
-            watched
-                .into_iter()
-                .map(|(name, _, _, usage)| (name, usage))
-                .collect()
+            watched.into_iter().map(|(name, _, _, usage)| (name, usage)).collect()
         });
         Self { sampling, stop }
     }

@@ -22,11 +22,7 @@ async fn dirty() -> World {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orders.ndjson");
     std::fs::write(&file, DIRTY.trim()).unwrap();
-    World::with(Options {
-        orders: Orders::File(file),
-        ..Options::default()
-    })
-    .await
+    World::with(Options { orders: Orders::File(file), ..Options::default() }).await
 }
 
 #[tokio::test]
@@ -34,62 +30,35 @@ async fn orders_that_cannot_be_mapped_are_dead_letters_and_all_others_go_on() {
     let world = dirty().await;
     let run = world.sync().await;
     let account = &run.account;
-    assert_eq!(
-        (account.read, account.mapped, account.dead, account.in_flight),
-        (7, 2, 5, 0),
-        "{account:?}"
-    );
+    assert_eq!((account.read, account.mapped, account.dead, account.in_flight), (7, 2, 5, 0), "{account:?}");
     assert!(account.is_complete() && account.dead_letters() == 5);
     assert_eq!(world.report().target.distinct_orders, 2);
     assert_eq!(world.report().target.wrong_totals, 0);
 
-    let log = world
-        .journal
-        .read(&world.names(), Stream::Dead, None, From::Start, false)
-        .await
-        .unwrap();
-    let letters: Vec<DeadLetter> = log
-        .map(|entry| entry.unwrap().event().unwrap().body)
-        .collect()
-        .await;
+    let log = world.journal.read(&world.names(), Stream::Dead, None, From::Start, false).await.unwrap();
+    let letters: Vec<DeadLetter> = log.map(|entry| entry.unwrap().event().unwrap().body).collect().await;
     let rows: Vec<&str> = DIRTY.trim().lines().collect();
     for letter in &letters {
         let row = letter.origin.row.unwrap() as usize;
         assert_eq!(letter.stage, Stage::Transform);
-        assert_eq!(
-            letter.payload.unpack().unwrap(),
-            rows[row].as_bytes(),
-            "the very bytes of the row"
-        );
+        assert_eq!(letter.payload.unpack().unwrap(), rows[row].as_bytes(), "the very bytes of the row");
     }
-    let mut said: Vec<String> = letters
-        .iter()
-        .map(|letter| format!("{}: {}", letter.kind, letter.message))
-        .collect();
+    let mut said: Vec<String> =
+        letters.iter().map(|letter| format!("{}: {}", letter.kind, letter.message)).collect();
     said.sort();
     insta::assert_snapshot!(said.join("\n"));
 
-    let status = Status::read(&world.journal, &world.names(), &world.targets())
-        .await
-        .unwrap();
+    let status = Status::read(&world.journal, &world.names(), &world.targets()).await.unwrap();
     assert_eq!(status.dead_open, 5);
     assert!(status.needs_attention());
-    assert!(
-        status.stages.iter().all(|stage| stage.lag == Some(0)),
-        "{status:?}"
-    );
+    assert!(status.stages.iter().all(|stage| stage.lag == Some(0)), "{status:?}");
 }
 
 #[tokio::test]
 async fn a_stage_that_never_ran_is_unknown_and_not_zero() {
     let world = World::new(10, sandbox::Faults::default()).await;
     world.journal.ensure(&world.names()).await.unwrap();
-    let status = Status::read(&world.journal, &world.names(), &world.targets())
-        .await
-        .unwrap();
-    assert!(
-        status.stages.iter().all(|stage| stage.lag.is_none()),
-        "{status:?}"
-    );
+    let status = Status::read(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    assert!(status.stages.iter().all(|stage| stage.lag.is_none()), "{status:?}");
     assert!(status.watermark.is_none() && status.window.is_none());
 }

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 /// The dependencies that a room names, without those for its tests.
@@ -15,9 +12,7 @@ fn dependencies(room: &Path) -> Vec<String> {
     let manifest: toml::Table =
         toml::from_str(&std::fs::read_to_string(room.join("Cargo.toml")).unwrap()).unwrap();
     let named = manifest.get("dependencies").and_then(toml::Value::as_table);
-    named
-        .map(|table| table.keys().cloned().collect())
-        .unwrap_or_default()
+    named.map(|table| table.keys().cloned().collect()).unwrap_or_default()
 }
 
 fn rooms() -> BTreeMap<String, PathBuf> {
@@ -54,17 +49,11 @@ fn arrows_run_downwards() {
 
 #[test]
 fn one_room_knows_each_foreign_door() {
-    for (library, owner) in [
-        ("async-nats", "journal"),
-        ("reqwest", "http"),
-        ("backoff", "http"),
-        ("rhai", "mapping"),
-    ] {
+    for (library, owner) in
+        [("async-nats", "journal"), ("reqwest", "http"), ("backoff", "http"), ("rhai", "mapping")]
+    {
         for (room, path) in rooms().iter().filter(|(room, _)| *room != owner) {
-            assert!(
-                !dependencies(path).iter().any(|name| name == library),
-                "{room} must not know {library}"
-            );
+            assert!(!dependencies(path).iter().any(|name| name == library), "{room} must not know {library}");
         }
     }
     let with_backoff = sources(&root().join("shared/http"), |text| text.contains("use backoff"));
@@ -81,20 +70,15 @@ fn the_vocabulary_and_the_mapping_do_no_io() {
                 "{room} must not know {library}"
             );
         }
-        let doing_io = sources(&path.join("src"), |text| {
-            text.contains("std::fs") || text.contains("std::net")
-        });
+        let doing_io =
+            sources(&path.join("src"), |text| text.contains("std::fs") || text.contains("std::net"));
         assert!(doing_io.is_empty(), "{doing_io:?}");
     }
 }
 
 #[test]
 fn no_float_touches_an_amount_or_an_id() {
-    for room in [
-        "shared/events/src",
-        "shared/mapping/src",
-        "services/transformer/src",
-    ] {
+    for room in ["shared/events/src", "shared/mapping/src", "services/transformer/src"] {
         let floats = sources(&root().join(room), |text| {
             text.lines().any(|line| {
                 !line.trim_start().starts_with("//") && (line.contains("f64") || line.contains("f32"))

@@ -20,10 +20,7 @@ async fn said(folder: &TempDir, args: &[&str]) -> (i32, String) {
     let program = Program::new(PROGRAM, folder.path(), args).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "s3cret");
     let (status, said) = program.said().await;
     assert!(!said.contains("panicked") && !said.contains("s3cret"), "{said}");
-    (
-        status,
-        said.replace(&folder.path().display().to_string(), "FOLDER"),
-    )
+    (status, said.replace(&folder.path().display().to_string(), "FOLDER"))
 }
 
 fn source() -> String {
@@ -39,29 +36,14 @@ async fn what_is_wrong_with_the_configuration_is_said_once_and_exactly() {
         ("[source.limit]\nburst = \"many\"\n".to_string(), MAPPING),
         ("[schedule]\noverlap = \"ten minutes\"\n".to_string(), MAPPING),
         (TARGET.to_string(), MAPPING),
-        (
-            source(),
-            "key = \"order_id\"\n[[field]]\nto = \"a\"\nform = \"b\"\n",
-        ),
-        (
-            source(),
-            "key = \"order_id\"\n[[field]]\nto = \"a\"\nsum = \"items\"\nof = \"quantity *\"\n",
-        ),
+        (source(), "key = \"order_id\"\n[[field]]\nto = \"a\"\nform = \"b\"\n"),
+        (source(), "key = \"order_id\"\n[[field]]\nto = \"a\"\nsum = \"items\"\nof = \"quantity *\"\n"),
         (source(), "[[field]]\nto = \"a\"\nfrom = \"b\"\n"),
-        (
-            source().replace(
-                "[source]",
-                "[source.request]\nend_time = \"{{NOW|date}}\"\n[source]",
-            ),
-            MAPPING,
-        ),
+        (source().replace("[source]", "[source.request]\nend_time = \"{{NOW|date}}\"\n[source]"), MAPPING),
     ] {
         let (status, text) = said(&folder(&config, mapping), &["check"]).await;
         assert_eq!(status, 2, "{text}");
-        let error: Vec<&str> = text
-            .lines()
-            .skip_while(|line| !line.starts_with("error"))
-            .collect();
+        let error: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("error")).collect();
         all.push_str(&format!("{}\n\n", error.join("\n")));
     }
     let missing = tempfile::tempdir().unwrap();
@@ -83,10 +65,7 @@ async fn the_printed_defaults_are_a_configuration() {
     let (status, text) = said(&folder("", MAPPING), &["check", "--defaults"]).await;
     assert_eq!(status, 0);
     let (status, text) = said(&folder(&text, MAPPING), &["check"]).await;
-    assert!(
-        status == 2 && text.contains("`source.client_id` is missing"),
-        "{text}"
-    );
+    assert!(status == 2 && text.contains("`source.client_id` is missing"), "{text}");
 }
 
 #[tokio::test]
@@ -142,10 +121,7 @@ async fn wrong_credentials_are_named_and_not_hammered() {
         .replace("http://127.0.0.1:9\"", &format!("{}\"", world.sandbox.url()));
     let (status, text) = said(&folder(&config, MAPPING), &["up", "--once", "--patience", "3"]).await;
     assert_eq!(status, 1, "{text}");
-    assert!(
-        text.contains("the source does not accept our credentials: invalid_client"),
-        "{text}"
-    );
+    assert!(text.contains("the source does not accept our credentials: invalid_client"), "{text}");
     assert!(text.contains("source.client_id"), "what to do: {text}");
     assert!(world.report().source.token_requests <= 4, "{}", world.report());
 }
@@ -163,8 +139,5 @@ async fn a_port_in_use_and_a_folder_in_use_are_named() {
     lock.lock().unwrap();
     let (status, text) = said(&folder, &["up", "--demo", "--once", "--count", "1"]).await;
     assert_eq!(status, 1);
-    assert!(
-        text.contains("another `orderflow up` uses .orderflow/demo-1-1"),
-        "{text}"
-    );
+    assert!(text.contains("another `orderflow up` uses .orderflow/demo-1-1"), "{text}");
 }

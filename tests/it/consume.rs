@@ -33,15 +33,8 @@ async fn with_jobs(pages: u32) -> (Nats, Journal) {
     let journal = nats.journal().await;
     journal.ensure(&names()).await.unwrap();
     for page in 1..=pages {
-        let job = PageJob {
-            window: WindowId::live(1),
-            pass: 1,
-            page,
-        };
-        journal
-            .publish(&Record::new(names().jobs(), format!("job:{page}"), &job).unwrap())
-            .await
-            .unwrap();
+        let job = PageJob { window: WindowId::live(1), pass: 1, page };
+        journal.publish(&Record::new(names().jobs(), format!("job:{page}"), &job).unwrap()).await.unwrap();
     }
     (nats, journal)
 }
@@ -65,10 +58,7 @@ fn letter(job: &Delivery) -> DeadLetter {
         number: None,
         payload: Payload::pack(&job.payload),
         answer: None,
-        attempts: vec![Attempt {
-            at: 1,
-            message: "no".into(),
-        }],
+        attempts: vec![Attempt { at: 1, message: "no".into() }],
         mapping: None,
         trace_id: None,
     }
@@ -94,10 +84,7 @@ async fn handled(
                     settlement
                 }
             };
-            journal
-                .consume(&names(), &consumption, &stop, handler)
-                .await
-                .unwrap();
+            journal.consume(&names(), &consumption, &stop, handler).await.unwrap();
         }
     });
     let mut all = Vec::new();
@@ -113,61 +100,36 @@ async fn handled(
 async fn done_is_done_and_retry_comes_again_no_sooner_than_asked() {
     let (_nats, journal) = with_jobs(3).await;
     let after = Duration::from_millis(300);
-    let seen = handled(
-        &journal,
-        consumption(Duration::from_secs(30)),
-        4,
-        move |job| match (job.seq, job.delivered) {
+    let seen = handled(&journal, consumption(Duration::from_secs(30)), 4, move |job| {
+        match (job.seq, job.delivered) {
             (2, 1) => Settlement::Retry(after),
             _ => Settlement::Done,
-        },
-    )
+        }
+    })
     .await;
     let of_second: Vec<_> = seen.iter().filter(|(seq, ..)| *seq == 2).collect();
     assert_eq!(of_second.len(), 2);
-    assert!(
-        of_second[1].2 - of_second[0].2 >= after - Duration::from_millis(20),
-        "a nak without its delay"
-    );
-    let lag = journal
-        .lag(&names(), Stream::Jobs, "fetch")
-        .await
-        .unwrap()
-        .unwrap();
+    assert!(of_second[1].2 - of_second[0].2 >= after - Duration::from_millis(20), "a nak without its delay");
+    let lag = journal.lag(&names(), Stream::Jobs, "fetch").await.unwrap().unwrap();
     assert!(lag.is_drained(), "{lag:?}");
 }
 
 #[tokio::test]
 async fn dead_is_stored_with_its_payload_before_the_message_is_given_up() {
     let (_nats, journal) = with_jobs(2).await;
-    handled(
-        &journal,
-        consumption(Duration::from_secs(30)),
-        2,
-        |job| match job.seq {
-            1 => Settlement::Dead(Box::new(letter(job))),
-            _ => Settlement::Done,
-        },
-    )
+    handled(&journal, consumption(Duration::from_secs(30)), 2, |job| match job.seq {
+        1 => Settlement::Dead(Box::new(letter(job))),
+        _ => Settlement::Done,
+    })
     .await;
-    let log = journal
-        .read(&names(), Stream::Dead, None, From::Start, false)
-        .await
-        .unwrap();
+    let log = journal.read(&names(), Stream::Dead, None, From::Start, false).await.unwrap();
     let letters: Vec<_> = log.map(|entry| entry.unwrap()).collect().await;
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].subject, "test.dead.fetch.test");
     let job = journal.get(&names(), Stream::Jobs, 1).await.unwrap();
     let stored = letters[0].event::<DeadLetter>().unwrap().body;
     assert_eq!(stored.payload.unpack().unwrap(), job.payload, "the very bytes");
-    assert!(
-        journal
-            .lag(&names(), Stream::Jobs, "fetch")
-            .await
-            .unwrap()
-            .unwrap()
-            .is_drained()
-    );
+    assert!(journal.lag(&names(), Stream::Jobs, "fetch").await.unwrap().unwrap().is_drained());
 }
 
 #[tokio::test]
@@ -190,20 +152,13 @@ async fn work_that_takes_longer_than_the_ack_wait_is_kept_alive() {
                     Settlement::Done
                 }
             };
-            journal
-                .consume(&names(), &consumption(Duration::from_secs(1)), &stop, handler)
-                .await
-                .unwrap();
+            journal.consume(&names(), &consumption(Duration::from_secs(1)), &stop, handler).await.unwrap();
         }
     });
     is_done.recv().await.unwrap();
     stop.cancel();
     running.await.unwrap();
-    assert_eq!(
-        deliveries.load(Ordering::SeqCst),
-        1,
-        "it was delivered again while it was in hand"
-    );
+    assert_eq!(deliveries.load(Ordering::SeqCst), 1, "it was delivered again while it was in hand");
 }
 
 #[tokio::test]
@@ -224,20 +179,14 @@ async fn shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
                     Settlement::Done
                 }
             };
-            journal
-                .consume(&names(), &consumption(Duration::from_secs(2)), &stop, handler)
-                .await
-                .unwrap();
+            journal.consume(&names(), &consumption(Duration::from_secs(2)), &stop, handler).await.unwrap();
         }
     });
     running.await.unwrap();
     let mut seen: Vec<u64> = finished.lock().unwrap().clone();
     assert!(!seen.is_empty() && seen.len() < 40, "{seen:?}");
     let left = 40 - seen.len();
-    let rest = handled(&journal, consumption(Duration::from_secs(2)), left, |_| {
-        Settlement::Done
-    })
-    .await;
+    let rest = handled(&journal, consumption(Duration::from_secs(2)), left, |_| Settlement::Done).await;
     seen.extend(rest.iter().map(|(seq, ..)| *seq));
     seen.sort_unstable();
     seen.dedup();

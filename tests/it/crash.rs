@@ -16,10 +16,7 @@ fn folder(world: &World) -> TempDir {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples/demo.toml"))
             .unwrap();
     let text = demo
-        .replace(
-            "client_id = \"demo\"",
-            &format!("client_id = \"demo\"\nbase_url = \"{url}\""),
-        )
+        .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
         .replace("http://127.0.0.1/execute", &format!("{url}/execute"));
     std::fs::write(folder.path().join("orderflow.toml"), text).unwrap();
     std::fs::copy(&world.config.mapping.file, folder.path().join("mapping.toml")).unwrap();
@@ -33,13 +30,7 @@ fn up(folder: &TempDir) -> Program {
 
 /// The target answers slowly enough that there is a middle to be killed in.
 fn slow() -> Faults {
-    Faults {
-        target: TargetFaults {
-            latency_ms: 10,
-            ..TargetFaults::default()
-        },
-        ..Faults::default()
-    }
+    Faults { target: TargetFaults { latency_ms: 10, ..TargetFaults::default() }, ..Faults::default() }
 }
 
 #[tokio::test]
@@ -48,10 +39,7 @@ async fn a_killed_process_goes_on_where_it_was() {
     let folder = folder(&world);
     for written in [1, 900, 2_100] {
         let child = up(&folder).start();
-        eventually("orders arrive", || {
-            world.report().target.distinct_orders >= written
-        })
-        .await;
+        eventually("orders arrive", || world.report().target.distinct_orders >= written).await;
         Program::kill(child).await;
     }
     world.sandbox.set_faults(Faults::default());
@@ -84,10 +72,7 @@ async fn a_killed_server_is_waited_for_and_nothing_is_forgotten() {
     Program::kill(child).await;
     world.nats.restart().await;
     world.sandbox.set_faults(Faults::default());
-    let (status, said) = up(&folder)
-        .env("ORDERFLOW_NATS__URL", &world.nats.url())
-        .said()
-        .await;
+    let (status, said) = up(&folder).env("ORDERFLOW_NATS__URL", &world.nats.url()).said().await;
     assert_eq!(status, 0, "{said}");
     world.assert_all_arrived_once();
 }
@@ -99,29 +84,16 @@ async fn an_interrupt_drains_and_says_how_to_go_on() {
     let child = up(&folder).start();
     eventually("orders arrive", || world.report().target.distinct_orders >= 300).await;
     let pid = child.id().unwrap().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr).to_string();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("interrupted; the same command goes on from here"),
-        "{said}"
-    );
+    assert!(said.contains("interrupted; the same command goes on from here"), "{said}");
     let drained = world.report().target;
     assert_eq!(drained.retried_same_key, 0);
     world.sandbox.set_faults(Faults::default());
     let (status, said) = up(&folder).said().await;
     assert_eq!(status, 0, "{said}");
     world.assert_all_arrived_once();
-    assert_eq!(
-        world.report().target.retried_same_key,
-        0,
-        "a clean end leaves nothing to be sent twice"
-    );
+    assert_eq!(world.report().target.retried_same_key, 0, "a clean end leaves nothing to be sent twice");
 }

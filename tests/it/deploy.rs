@@ -8,10 +8,7 @@ use service::Config;
 use crate::PROGRAM;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 fn read(name: &str) -> String {
@@ -30,15 +27,9 @@ fn every_file_that_compose_and_the_image_name_exists() {
         assert!(root().join(path).exists(), "docker-compose.yml names {path}");
     }
     let image = read("deploy/Dockerfile");
-    for line in image
-        .lines()
-        .filter(|line| line.starts_with("COPY") && !line.contains("--from"))
-    {
-        let mut words: Vec<&str> = line
-            .split_whitespace()
-            .skip(1)
-            .filter(|word| !word.starts_with("--"))
-            .collect();
+    for line in image.lines().filter(|line| line.starts_with("COPY") && !line.contains("--from")) {
+        let mut words: Vec<&str> =
+            line.split_whitespace().skip(1).filter(|word| !word.starts_with("--")).collect();
         words.pop();
         for path in words {
             assert!(root().join(path).exists(), "deploy/Dockerfile copies {path}");
@@ -51,20 +42,12 @@ async fn every_command_that_compose_names_is_understood() {
     let compose = read("docker-compose.yml");
     let folder = tempfile::tempdir().unwrap();
     for command in ["fetch", "transform", "write", "sandbox"] {
-        assert!(
-            compose.contains(command),
-            "docker-compose.yml starts no {command}"
-        );
-        let (status, help) = Program::new(PROGRAM, folder.path(), &[command, "--help"])
-            .said()
-            .await;
+        assert!(compose.contains(command), "docker-compose.yml starts no {command}");
+        let (status, help) = Program::new(PROGRAM, folder.path(), &[command, "--help"]).said().await;
         assert_eq!(status, 0, "{help}");
-        let lines = compose
-            .lines()
-            .filter(|line| line.contains("command:") && line.contains(command));
-        for flag in lines
-            .flat_map(|line| line.split([' ', '"', ',', '[']))
-            .filter(|word| word.starts_with("--"))
+        let lines = compose.lines().filter(|line| line.contains("command:") && line.contains(command));
+        for flag in
+            lines.flat_map(|line| line.split([' ', '"', ',', '['])).filter(|word| word.starts_with("--"))
         {
             assert!(help.contains(flag), "{command} has no {flag}");
         }
@@ -85,13 +68,8 @@ fn the_configurations_that_are_shipped_are_sound() {
         let config = Config::parse(&path, &text, variables).unwrap_or_else(|error| panic!("{error}"));
         assert!(!config.targets.is_empty(), "{name}");
     }
-    for name in [
-        "deploy/examples/case.mapping.toml",
-        "deploy/examples/okki.mapping.toml",
-    ] {
-        let zone = service::Config::parse(Path::new("x"), "", std::iter::empty())
-            .unwrap()
-            .zone();
+    for name in ["deploy/examples/case.mapping.toml", "deploy/examples/okki.mapping.toml"] {
+        let zone = service::Config::parse(Path::new("x"), "", std::iter::empty()).unwrap().zone();
         mapping::Plan::compile(name, &read(name), &zone).unwrap_or_else(|error| panic!("{error}"));
     }
 }
@@ -99,10 +77,7 @@ fn the_configurations_that_are_shipped_are_sound() {
 #[test]
 fn the_server_of_the_deployment_flushes_before_it_acknowledges() {
     let config = read("deploy/nats-server.conf");
-    assert!(
-        config.contains("sync_interval: always"),
-        "acknowledged messages would be lost in a power cut"
-    );
+    assert!(config.contains("sync_interval: always"), "acknowledged messages would be lost in a power cut");
 }
 
 #[test]

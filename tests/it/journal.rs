@@ -14,11 +14,7 @@ fn names() -> Topology {
 }
 
 fn job(page: u32) -> Record {
-    let job = PageJob {
-        window: WindowId::live(1),
-        pass: 1,
-        page,
-    };
+    let job = PageJob { window: WindowId::live(1), pass: 1, page };
     Record::new(names().jobs(), format!("job:{page}"), &job).unwrap()
 }
 
@@ -30,10 +26,7 @@ async fn ready() -> (Nats, Journal) {
 }
 
 async fn stored(journal: &Journal, stream: Stream) -> Vec<journal::Entry> {
-    let log = journal
-        .read(&names(), stream, None, From::Start, false)
-        .await
-        .unwrap();
+    let log = journal.read(&names(), stream, None, From::Start, false).await.unwrap();
     log.map(Result::unwrap).collect().await
 }
 
@@ -63,11 +56,7 @@ async fn introducing_itself_as(version: &'static str) -> String {
 async fn a_server_that_is_too_old_is_refused_before_anything_is_written() {
     for version in ["2.9.10", "2.10.27", "2.12.0"] {
         let url = introducing_itself_as(version).await;
-        let connection = Connection {
-            url: url.clone(),
-            credentials_file: None,
-            name: "test".into(),
-        };
+        let connection = Connection { url: url.clone(), credentials_file: None, name: "test".into() };
         let error = Journal::connect(&connection).await.unwrap_err();
         assert!(matches!(&error, JournalError::TooOld { found, .. } if found == version));
         assert_eq!(
@@ -92,10 +81,7 @@ async fn streams_are_set_up_once_however_many_try() {
         assert_eq!(journal.size(&names(), stream).await.unwrap().0, 0);
     }
     let error = journal.ensure(&Topology::new("test", 8)).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "stream test-MAPPED: writer.partitions is 4, expected 8"
-    );
+    assert_eq!(error.to_string(), "stream test-MAPPED: writer.partitions is 4, expected 8");
 }
 
 #[tokio::test]
@@ -103,10 +89,7 @@ async fn the_same_fact_is_stored_once() {
     let (_nats, journal) = ready().await;
     let first = journal.publish(&job(1)).await.unwrap();
     let again = journal.publish(&job(1)).await.unwrap();
-    assert_eq!(
-        (first.duplicate, again.duplicate, first.seq),
-        (false, true, again.seq)
-    );
+    assert_eq!((first.duplicate, again.duplicate, first.seq), (false, true, again.seq));
     assert_eq!(stored(&journal, Stream::Jobs).await.len(), 1);
 }
 
@@ -117,23 +100,14 @@ async fn of_many_appends_that_expect_the_same_one_wins() {
     let tries = (0..8).map(|try_| {
         let (nats, subject) = (&nats, subject.clone());
         async move {
-            let moved = WatermarkMoved {
-                to: try_,
-                window: WindowId::live(1),
-            };
-            let record = Record::new(subject, format!("try:{try_}"), &moved)
-                .unwrap()
-                .expecting(0);
+            let moved = WatermarkMoved { to: try_, window: WindowId::live(1) };
+            let record = Record::new(subject, format!("try:{try_}"), &moved).unwrap().expecting(0);
             nats.journal().await.publish(&record).await
         }
     });
     let results = futures::future::join_all(tries).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
-    assert!(
-        results
-            .iter()
-            .all(|result| matches!(result, Ok(_) | Err(JournalError::Conflict { .. })))
-    );
+    assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(JournalError::Conflict { .. }))));
     assert_eq!(stored(&journal, Stream::Sync).await.len(), 1);
 }
 
@@ -141,13 +115,7 @@ async fn of_many_appends_that_expect_the_same_one_wins() {
 async fn a_batch_is_stored_whole_one_after_another_or_not_at_all() {
     let (_nats, journal) = ready().await;
     let batch: Vec<Record> = (1..=1_000).map(job).collect();
-    let sequences: Vec<u64> = journal
-        .commit(&batch)
-        .await
-        .unwrap()
-        .iter()
-        .map(|stored| stored.seq)
-        .collect();
+    let sequences: Vec<u64> = journal.commit(&batch).await.unwrap().iter().map(|stored| stored.seq).collect();
     assert_eq!(sequences, (1..=1_000).collect::<Vec<u64>>());
 
     let with_a_duplicate: Vec<Record> = [2_001, 500, 2_002].map(job).into();
@@ -156,11 +124,7 @@ async fn a_batch_is_stored_whole_one_after_another_or_not_at_all() {
     let with_a_conflict = vec![job(2_003), job(2_004).expecting(7)];
     let refused = journal.commit(&with_a_conflict).await.unwrap_err();
     assert!(matches!(refused, JournalError::Conflict { .. }), "{refused}");
-    assert_eq!(
-        stored(&journal, Stream::Jobs).await.len(),
-        1_000,
-        "a refused batch stores nothing"
-    );
+    assert_eq!(stored(&journal, Stream::Jobs).await.len(), 1_000, "a refused batch stores nothing");
 
     let stored_all = journal.store_all(&with_a_duplicate).await.unwrap();
     let duplicates: Vec<bool> = stored_all.iter().map(|stored| stored.duplicate).collect();
@@ -185,11 +149,7 @@ async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
     let (_nats, journal) = ready().await;
     let committer = Committer::start(journal.clone(), Grouping::default());
     let stores = (1..=3_000).map(|page| {
-        let record = if page == 1_234 {
-            job(page).expecting(99_999)
-        } else {
-            job(page)
-        };
+        let record = if page == 1_234 { job(page).expecting(99_999) } else { job(page) };
         let committer = committer.clone();
         async move { (page, committer.store(vec![record]).await) }
     });
@@ -205,11 +165,7 @@ async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
     assert_eq!(sequences.len(), 2_999);
     for (seq, page) in sequences.into_iter().step_by(97) {
         let entry = journal.get(&names(), Stream::Jobs, seq).await.unwrap();
-        assert_eq!(
-            entry.event::<PageJob>().unwrap().body.page,
-            page,
-            "the answer names the right message"
-        );
+        assert_eq!(entry.event::<PageJob>().unwrap().body.page, page, "the answer names the right message");
     }
 }
 
@@ -220,34 +176,16 @@ async fn a_log_is_read_from_anywhere_to_its_end_and_followed_beyond() {
     for page in 1..=50 {
         journal.publish(&job(page)).await.unwrap();
     }
-    let from = journal
-        .read(&names, Stream::Jobs, None, From::Seq(41), true)
-        .await
-        .unwrap();
+    let from = journal.read(&names, Stream::Jobs, None, From::Seq(41), true).await.unwrap();
     let sequences: Vec<u64> = from.map(|entry| entry.unwrap().seq).collect().await;
     assert_eq!(sequences, (41..=50).collect::<Vec<u64>>());
-    let last = journal
-        .read(&names, Stream::Jobs, None, From::LastPerSubject, false)
-        .await
-        .unwrap();
+    let last = journal.read(&names, Stream::Jobs, None, From::LastPerSubject, false).await.unwrap();
     assert_eq!(last.count().await, 1);
-    let beyond = journal
-        .read(&names, Stream::Jobs, None, From::Seq(51), false)
-        .await
-        .unwrap();
+    let beyond = journal.read(&names, Stream::Jobs, None, From::Seq(51), false).await.unwrap();
     assert_eq!(beyond.count().await, 0);
-    assert!(
-        journal
-            .last(&names, Stream::Sync, &names.watermark())
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(journal.last(&names, Stream::Sync, &names.watermark()).await.unwrap().is_none());
 
-    let mut followed = journal
-        .follow(&names, Stream::Jobs, None, From::Seq(50))
-        .await
-        .unwrap();
+    let mut followed = journal.follow(&names, Stream::Jobs, None, From::Seq(50)).await.unwrap();
     assert_eq!(followed.next().await.unwrap().unwrap().seq, 50);
     journal.publish(&job(51)).await.unwrap();
     assert_eq!(followed.next().await.unwrap().unwrap().seq, 51);
@@ -256,11 +194,7 @@ async fn a_log_is_read_from_anywhere_to_its_end_and_followed_beyond() {
 #[tokio::test]
 async fn the_trace_travels_in_the_headers() {
     let (_nats, journal) = ready().await;
-    let trace = TraceParent {
-        trace_id: 7,
-        span_id: 9,
-        sampled: true,
-    };
+    let trace = TraceParent { trace_id: 7, span_id: 9, sampled: true };
     let stored = journal.publish(&job(1).traced(Some(trace))).await.unwrap();
     let entry = journal.get(&names(), Stream::Jobs, stored.seq).await.unwrap();
     assert_eq!(entry.trace(), Some(trace));

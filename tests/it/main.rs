@@ -11,6 +11,7 @@ mod faults;
 mod journal;
 mod partitions;
 mod pipeline;
+mod telemetry;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orderflow-under-test");

@@ -50,13 +50,7 @@ async fn replica(nats: &Nats, name: &'static str, held: Arc<Held>, news: watch::
                 news.send_modify(|count| *count += 1);
                 let seen = Arc::clone(&held);
                 let handler = move |order: Delivery| {
-                    let holders = seen
-                        .0
-                        .lock()
-                        .unwrap()
-                        .get(&partition)
-                        .cloned()
-                        .unwrap_or_default();
+                    let holders = seen.0.lock().unwrap().get(&partition).cloned().unwrap_or_default();
                     assert!(
                         holders.contains(&name),
                         "{name} got message {} of {partition} of {holders:?}",
@@ -64,15 +58,8 @@ async fn replica(nats: &Nats, name: &'static str, held: Arc<Held>, news: watch::
                     );
                     async { Settlement::Done }
                 };
-                let result = journal
-                    .consume(&names(), &consumption(partition), &token, handler)
-                    .await;
-                held.0
-                    .lock()
-                    .unwrap()
-                    .entry(partition)
-                    .or_default()
-                    .retain(|holder| *holder != name);
+                let result = journal.consume(&names(), &consumption(partition), &token, handler).await;
+                held.0.lock().unwrap().entry(partition).or_default().retain(|holder| *holder != name);
                 news.send_modify(|count| *count += 1);
                 result
             }
@@ -99,11 +86,7 @@ async fn until(news: &mut watch::Receiver<u64>, held: &Held, expected: &[(&'stat
             news.changed().await.unwrap();
         }
     });
-    assert!(
-        reached.await.is_ok(),
-        "expected {expected:?}, found {:?}",
-        held.shares()
-    );
+    assert!(reached.await.is_ok(), "expected {expected:?}, found {:?}", held.shares());
 }
 
 #[tokio::test]
@@ -120,11 +103,7 @@ async fn replicas_share_evenly_and_hand_over() {
 
     // Every partition is served, by whoever holds it.
     for partition in 0..PARTITIONS {
-        let job = PageJob {
-            window: WindowId::live(1),
-            pass: 1,
-            page: u32::from(partition),
-        };
+        let job = PageJob { window: WindowId::live(1), pass: 1, page: u32::from(partition) };
         let record = Record::new(names().mapped(partition), format!("m:{partition}"), &job).unwrap();
         journal.publish(&record).await.unwrap();
     }
@@ -141,9 +120,7 @@ async fn replicas_share_evenly_and_hand_over() {
             }
         };
         assert!(
-            tokio::time::timeout(Duration::from_secs(10), drained)
-                .await
-                .is_ok(),
+            tokio::time::timeout(Duration::from_secs(10), drained).await.is_ok(),
             "{durable} is not served"
         );
     }

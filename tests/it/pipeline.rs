@@ -9,11 +9,7 @@ use orderflow_tests::World;
 use sandbox::{Faults, TargetFaults};
 
 async fn all(world: &World, stream: Stream) -> Vec<Entry> {
-    let log = world
-        .journal
-        .read(&world.names(), stream, None, From::Start, false)
-        .await
-        .unwrap();
+    let log = world.journal.read(&world.names(), stream, None, From::Start, false).await.unwrap();
     log.map(Result::unwrap).collect().await
 }
 
@@ -25,16 +21,10 @@ async fn every_order_arrives_once_and_the_account_adds_up() {
     assert!(run.ended.complete && run.ended.failed.is_none());
     let account = run.account;
     assert!(account.is_complete(), "{account:?}");
-    assert_eq!(
-        (account.pages, account.read, account.mapped, account.dead),
-        (13, 1_234, 1_234, 0)
-    );
+    assert_eq!((account.pages, account.read, account.mapped, account.dead), (13, 1_234, 1_234, 0));
     assert_eq!(account.targets[0].of(Outcome::Written), 1_234);
     let (_, proof) = &run.ended.closed[0];
-    assert_eq!(
-        (proof.pass, proof.pages, proof.total, proof.distinct),
-        (1, 13, 1_234, 1_234)
-    );
+    assert_eq!((proof.pass, proof.pages, proof.total, proof.distinct), (1, 13, 1_234, 1_234));
 }
 
 #[tokio::test]
@@ -43,11 +33,7 @@ async fn a_second_run_sends_only_what_changed_and_the_newest_wins() {
     world.sync().await;
     let before = world.report().target.requests;
     world.sync().await;
-    assert_eq!(
-        world.report().target.requests,
-        before,
-        "nothing changed, so nothing was sent"
-    );
+    assert_eq!(world.report().target.requests, before, "nothing changed, so nothing was sent");
 
     // Edits carry the wall clock's time; a window ends at least `settle` short of now.
     let edited = world.sandbox.edit(40);
@@ -57,10 +43,7 @@ async fn a_second_run_sends_only_what_changed_and_the_newest_wins() {
     orderflow_tests::eventually("the clock shows the next second", next_second()).await;
     let run = world.sync().await;
     world.assert_all_arrived_once();
-    assert_eq!(
-        run.account.targets[0].of(Outcome::Written),
-        (edited.len() + inserted.len()) as u64
-    );
+    assert_eq!(run.account.targets[0].of(Outcome::Written), (edited.len() + inserted.len()) as u64);
 }
 
 /// True as soon as the second in which it was made is over.
@@ -79,12 +62,7 @@ async fn orders_read_again_in_an_overlap_are_recognised() {
     orderflow_tests::eventually("the clock shows the next second", next_second()).await;
     let run = world.sync().await;
     assert_eq!(run.account.read, 300);
-    assert_eq!(
-        run.account.targets[0].of(Outcome::Unchanged),
-        300,
-        "{:?}",
-        run.account
-    );
+    assert_eq!(run.account.targets[0].of(Outcome::Unchanged), 300, "{:?}", run.account);
     world.assert_all_arrived_once();
 }
 
@@ -98,11 +76,7 @@ async fn raw_pages_are_kept_exactly_as_received_and_one_trace_spans_all_stages()
         let body = page.body.unpack().unwrap();
         let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(parsed["data"]["count"], 250, "the source's own answer");
-        assert!(
-            page.request.starts_with("/v1/invoices/order/list?"),
-            "{}",
-            page.request
-        );
+        assert!(page.request.starts_with("/v1/invoices/order/list?"), "{}", page.request);
         assert!(!page.request.contains("token"), "a token in {}", page.request);
         traces.insert(entry.seq, entry.trace().unwrap());
     }
@@ -118,10 +92,7 @@ async fn raw_pages_are_kept_exactly_as_received_and_one_trace_spans_all_stages()
     assert_eq!(receipts.len(), 250);
     for entry in receipts {
         let receipt = entry.event::<Receipt>().unwrap().body;
-        assert_eq!(
-            entry.trace().unwrap().trace_id,
-            of_mapped[&receipt.mapped_seq].trace_id
-        );
+        assert_eq!(entry.trace().unwrap().trace_id, of_mapped[&receipt.mapped_seq].trace_id);
     }
 }
 
@@ -130,11 +101,7 @@ async fn a_page_too_large_for_one_message_travels_in_parts() {
     let mut world = World::new(3_000, Faults::default()).await;
     // Pages of 500 that do not compress below what one message may have are cut; here the limit is made small by
     // making the page large: the sandbox gives up to 500 rows of about 1 KiB.
-    world
-        .config
-        .source
-        .request
-        .insert("count".into(), toml::Value::Integer(500));
+    world.config.source.request.insert("count".into(), toml::Value::Integer(500));
     let run = world.sync().await;
     assert_eq!(run.account.pages, 6);
     world.assert_all_arrived_once();
@@ -142,28 +109,23 @@ async fn a_page_too_large_for_one_message_travels_in_parts() {
 
 #[tokio::test]
 async fn two_of_each_stage_share_the_work() {
-    let faults = Faults {
-        target: TargetFaults {
-            latency_ms: 2,
-            ..TargetFaults::default()
-        },
-        ..Faults::default()
-    };
+    let faults =
+        Faults { target: TargetFaults { latency_ms: 2, ..TargetFaults::default() }, ..Faults::default() };
     let world = World::new(3_000, faults).await;
     let run = world.sync_with(2).await;
     world.assert_all_arrived_once();
     assert!(run.account.is_complete(), "{:?}", run.account);
-    assert_eq!(
-        run.account.windows.len(),
-        1,
-        "two fetchers opened one window: {:?}",
-        run.account.windows
-    );
-    let opened = all(&world, Stream::Sync)
+    // Two fetchers that try to open the same window: one wins. (They may need two windows when they start in different
+    // seconds; no window is ever opened twice.)
+    let opened: Vec<String> = all(&world, Stream::Sync)
         .await
         .into_iter()
-        .filter(|entry| matches!(WindowEvent::decode(&entry.payload), Ok(WindowEvent::Opened(_))));
-    assert_eq!(opened.count(), 1);
+        .filter(|entry| matches!(WindowEvent::decode(&entry.payload), Ok(WindowEvent::Opened(_))))
+        .map(|entry| entry.subject)
+        .collect();
+    let distinct: HashSet<&String> = opened.iter().collect();
+    assert_eq!(distinct.len(), opened.len(), "{opened:?}");
+    assert!(run.account.windows.len() <= 2, "{:?}", run.account.windows);
 }
 
 #[tokio::test]
@@ -171,21 +133,15 @@ async fn real_orders_arrive_with_their_dirt() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data/online-retail-orders.ndjson.gz");
     if !file.exists() {
-        println!(
-            "skipped: the real orders do not come with the project; put them at {}",
-            file.display()
-        );
+        println!("skipped: the real orders do not come with the project; put them at {}", file.display());
         return;
     }
     let world = World::of_file(&file).await;
     let run = world.sync().await;
     world.assert_all_arrived_once();
     assert_eq!((run.account.read, run.account.dead), (10_783, 0));
-    let keys: HashSet<String> = all(&world, Stream::Receipts)
-        .await
-        .iter()
-        .map(|entry| entry.subject.clone())
-        .collect();
+    let keys: HashSet<String> =
+        all(&world, Stream::Receipts).await.iter().map(|entry| entry.subject.clone()).collect();
     assert_eq!(keys.len(), 10_783);
 }
 
@@ -201,12 +157,7 @@ async fn more_than_one_target_each_with_its_own_receipts() {
     world.config.targets.push(second);
     let run = world.sync().await;
     assert!(run.account.is_complete(), "{:?}", run.account);
-    let written: Vec<u64> = run
-        .account
-        .targets
-        .iter()
-        .map(|target| target.of(Outcome::Written))
-        .collect();
+    let written: Vec<u64> = run.account.targets.iter().map(|target| target.of(Outcome::Written)).collect();
     assert_eq!(written, [200, 200]);
     assert_eq!(all(&world, Stream::Receipts).await.len(), 400);
 }

@@ -17,9 +17,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     assert!(
-        tokio::time::timeout(std::time::Duration::from_secs(60), waiting)
-            .await
-            .is_ok(),
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.is_ok(),
         "{what}: not within 60 s"
     );
 }

@@ -25,9 +25,7 @@ impl Nats {
     }
 
     async fn binary() -> &'static PathBuf {
-        BINARY
-            .get_or_init(|| async { find_server().await.unwrap_or_else(|error| panic!("{error}")) })
-            .await
+        BINARY.get_or_init(|| async { find_server().await.unwrap_or_else(|error| panic!("{error}")) }).await
     }
 
     /// Starts it again on the same streams. The port changes.
@@ -55,33 +53,21 @@ impl Nats {
 
     /// A connection of its own.
     pub async fn journal(&self) -> Journal {
-        let connection = Connection {
-            url: self.url(),
-            credentials_file: None,
-            name: "test".into(),
-        };
-        Journal::connect(&connection)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        let connection = Connection { url: self.url(), credentials_file: None, name: "test".into() };
+        Journal::connect(&connection).await.unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
         if let Some(server) = &self.server {
-            let _ = std::process::Command::new("kill")
-                .args(["-9", &server.pid().to_string()])
-                .status();
+            let _ = std::process::Command::new("kill").args(["-9", &server.pid().to_string()]).status();
         }
     }
 }
 
 /// Sends SIGKILL.
 pub(crate) async fn kill9(pid: u32) {
-    let sent = Command::new("kill")
-        .args(["-9", &pid.to_string()])
-        .status()
-        .await
-        .expect("kill runs");
+    let sent = Command::new("kill").args(["-9", &pid.to_string()]).status().await.expect("kill runs");
     assert!(sent.success(), "process {pid} is there to be killed");
 }

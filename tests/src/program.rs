@@ -41,11 +41,8 @@ impl Program {
     /// Runs it to its end; returns the exit status and everything it printed.
     pub async fn said(self) -> (i32, String) {
         let output = self.output().await;
-        let text = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.code().unwrap_or(-1), text)
     }
 

@@ -43,30 +43,19 @@ pub struct Run {
 impl World {
     /// `count` generated orders and a sandbox that behaves as `faults` say.
     pub async fn new(count: u64, faults: Faults) -> Self {
-        Self::with(Options {
-            orders: Orders::Generated { count },
-            faults,
-            ..Options::default()
-        })
-        .await
+        Self::with(Options { orders: Orders::Generated { count }, faults, ..Options::default() }).await
     }
 
     /// The orders of a file.
     pub async fn of_file(file: &Path) -> Self {
-        Self::with(Options {
-            orders: Orders::File(file.to_path_buf()),
-            ..Options::default()
-        })
-        .await
+        Self::with(Options { orders: Orders::File(file.to_path_buf()), ..Options::default() }).await
     }
 
     /// A sandbox of one's own choice. The seed is printed, so that a failure can be repeated.
     pub async fn with(options: Options) -> Self {
         println!("sandbox seed {}", options.seed);
         let (nats, stop) = (Nats::start().await, CancellationToken::new());
-        let sandbox = sandbox::start(options, stop.clone())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let sandbox = sandbox::start(options, stop.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mapping = if sandbox.has_product_list() { OKKI } else { CASE };
         std::fs::write(folder.path().join("mapping.toml"), mapping).expect("written");
@@ -78,14 +67,7 @@ impl World {
         config.targets[0].url = format!("{}/execute", sandbox.url());
         config.nats.url = Some(nats.url());
         let journal = nats.journal().await;
-        Self {
-            nats,
-            sandbox,
-            config,
-            journal,
-            _folder: folder,
-            _stop: stop.drop_guard(),
-        }
+        Self { nats, sandbox, config, journal, _folder: folder, _stop: stop.drop_guard() }
     }
 
     /// The names of the flow.
@@ -95,11 +77,7 @@ impl World {
 
     /// The names of the targets.
     pub fn targets(&self) -> Vec<TargetName> {
-        self.config
-            .targets
-            .iter()
-            .map(|target| TargetName::new(&target.name))
-            .collect()
+        self.config.targets.iter().map(|target| TargetName::new(&target.name)).collect()
     }
 
     /// Replaces the mapping.
@@ -113,9 +91,7 @@ impl World {
         for _ in 0..replicas {
             let (config, journal, token) = (self.config.clone(), self.nats.journal().await, stop.clone());
             stages.spawn(async move {
-                transformer::run(&config, journal, token)
-                    .await
-                    .unwrap_or_else(|error| panic!("{error}"));
+                transformer::run(&config, journal, token).await.unwrap_or_else(|error| panic!("{error}"));
             });
             for target in self.config.targets.clone() {
                 let (config, journal, token) = (self.config.clone(), self.nats.journal().await, stop.clone());
@@ -146,13 +122,8 @@ impl World {
     /// One sync with as many replicas of each stage.
     pub async fn sync_with(&self, replicas: usize) -> Run {
         let names = self.names();
-        self.journal
-            .ensure(&names)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
-        let from = operations::account_from(&self.journal, &names, "test")
-            .await
-            .expect("readable");
+        self.journal.ensure(&names).await.unwrap_or_else(|error| panic!("{error}"));
+        let from = operations::account_from(&self.journal, &names, "test").await.expect("readable");
         let stop = CancellationToken::new();
         let stages = self.start(replicas, &stop).await;
         let fetched = futures::future::join_all((0..replicas).map(|_| self.fetch())).await;
@@ -161,13 +132,8 @@ impl World {
             .unwrap_or_else(|error| panic!("{error}"));
         stop.cancel();
         stages.join_all().await;
-        let account = Account::of(&self.journal, &names, &self.targets(), from)
-            .await
-            .expect("readable");
-        Run {
-            ended: fetched.into_iter().next().expect("one fetcher"),
-            account,
-        }
+        let account = Account::of(&self.journal, &names, &self.targets(), from).await.expect("readable");
+        Run { ended: fetched.into_iter().next().expect("one fetcher"), account }
     }
 
     /// What the sandbox saw.
@@ -180,17 +146,8 @@ impl World {
         let report = self.report();
         let target = &report.target;
         assert_eq!(target.distinct_orders, report.source.live, "{report}");
-        let wrong = [
-            target.missing,
-            target.extra,
-            target.duplicates,
-            target.stale_overwrites,
-        ];
+        let wrong = [target.missing, target.extra, target.duplicates, target.stale_overwrites];
         assert_eq!(wrong, [0; 4], "missing, extra, duplicates, stale\n{report}");
-        assert_eq!(
-            [target.outdated, target.wrong_totals, target.missing_totals],
-            [0; 3],
-            "{report}"
-        );
+        assert_eq!([target.outdated, target.wrong_totals, target.missing_totals], [0; 3], "{report}");
     }
 }

@@ -43,9 +43,7 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
             other.total
         ));
     }
-    let pages = u32::try_from(total.div_ceil(u64::from(page_size.max(1))))
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let pages = u32::try_from(total.div_ceil(u64::from(page_size.max(1)))).unwrap_or(u32::MAX).max(1);
     // A source that gives fewer rows a page than asked for would need more pages than we count.
     let full = usize::try_from(total.min(u64::from(page_size))).unwrap_or(usize::MAX);
     if first.ids.len() < full {
@@ -60,12 +58,7 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
     }
     let distinct = distinct(pass);
     if distinct == total {
-        return Assessment::Complete(Proof {
-            pass: number,
-            pages,
-            total,
-            distinct,
-        });
+        return Assessment::Complete(Proof { pass: number, pages, total, distinct });
     }
     Assessment::ReadAgain(format!(
         "{distinct} distinct orders were read where the source counts {total}: rows moved"
@@ -74,10 +67,7 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
 
 /// How many distinct ids a pass has seen.
 pub(crate) fn distinct(pass: &Pass) -> u64 {
-    pass.values()
-        .flat_map(|facts| &facts.ids)
-        .collect::<HashSet<_>>()
-        .len() as u64
+    pass.values().flat_map(|facts| &facts.ids).collect::<HashSet<_>>().len() as u64
 }
 
 #[cfg(test)]
@@ -86,10 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn facts(total: u64, ids: impl IntoIterator<Item = u32>) -> PageFacts {
-        PageFacts {
-            total,
-            ids: ids.into_iter().map(|id| id.to_string()).collect(),
-        }
+        PageFacts { total, ids: ids.into_iter().map(|id| id.to_string()).collect() }
     }
 
     #[test]
@@ -101,12 +88,7 @@ mod tests {
         pass.insert(3, facts(5, [5]));
         assert_eq!(assess(1, &pass, 2), Assessment::Wanted(vec![2]));
         pass.insert(2, facts(5, [3, 4]));
-        let proof = Proof {
-            pass: 1,
-            pages: 3,
-            total: 5,
-            distinct: 5,
-        };
+        let proof = Proof { pass: 1, pages: 3, total: 5, distinct: 5 };
         assert_eq!(assess(1, &pass, 2), Assessment::Complete(proof));
     }
 
@@ -115,25 +97,15 @@ mod tests {
         let pass = Pass::from([(1, facts(0, []))]);
         assert_eq!(
             assess(1, &pass, 100),
-            Assessment::Complete(Proof {
-                pass: 1,
-                pages: 1,
-                total: 0,
-                distinct: 0
-            })
+            Assessment::Complete(Proof { pass: 1, pages: 1, total: 0, distinct: 0 })
         );
     }
 
     #[test]
     fn what_moved_is_not_complete() {
         let moved = Pass::from([(1, facts(4, [1, 2])), (2, facts(4, [2, 4]))]);
-        let Assessment::ReadAgain(why) = assess(1, &moved, 2) else {
-            panic!("complete")
-        };
-        assert_eq!(
-            why,
-            "3 distinct orders were read where the source counts 4: rows moved"
-        );
+        let Assessment::ReadAgain(why) = assess(1, &moved, 2) else { panic!("complete") };
+        assert_eq!(why, "3 distinct orders were read where the source counts 4: rows moved");
         let changed = Pass::from([(1, facts(4, [1, 2])), (2, facts(3, [3]))]);
         assert!(matches!(assess(1, &changed, 2), Assessment::ReadAgain(_)));
         let short = Pass::from([(1, facts(4, [1]))]);

@@ -56,10 +56,7 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self {
-            progress: watch::channel(Progress::default()).0,
-            trouble: watch::channel(None).0,
-        }
+        Self { progress: watch::channel(Progress::default()).0, trouble: watch::channel(None).0 }
     }
 }
 
@@ -100,22 +97,15 @@ pub async fn run(
     journal.ensure(&settings.topology).await?;
     let stop = shutdown.child_token();
     let state = Arc::new(window::Shared::default());
-    let pages = page::Pages::new(
-        Arc::clone(&settings),
-        journal.clone(),
-        okki,
-        Arc::clone(&state),
-        live.clone(),
-    );
+    let pages =
+        page::Pages::new(Arc::clone(&settings), journal.clone(), okki, Arc::clone(&state), live.clone());
     let consuming = tokio::spawn({
         let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());
         let pages = Arc::new(pages);
         async move {
             let consumption = settings.consumption();
             journal
-                .consume(&settings.topology, &consumption, &stop, move |job| {
-                    Arc::clone(&pages).handle(job)
-                })
+                .consume(&settings.topology, &consumption, &stop, move |job| Arc::clone(&pages).handle(job))
                 .await
         }
     });

@@ -42,11 +42,7 @@ impl Pages {
         window: Arc<Shared>,
         live: Live,
     ) -> Self {
-        let pace = Pace::new(
-            settings.limit.requests,
-            settings.limit.period,
-            settings.limit.burst,
-        );
+        let pace = Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst);
         Self {
             settings,
             journal,
@@ -75,11 +71,7 @@ impl Pages {
         };
         let span = tracing::info_span!("fetch page", window = %wanted.window, pass = wanted.pass, page = wanted.page);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
-        let trace = TraceParent {
-            trace_id,
-            span_id,
-            sampled,
-        };
+        let trace = TraceParent { trace_id, span_id, sampled };
         self.fetch(&job, &wanted, &window, trace).instrument(span).await
     }
 
@@ -102,9 +94,7 @@ impl Pages {
         match self.okki.list(parameters).await {
             Ok(page) => match self.record(wanted, page, trace).await {
                 Ok(()) => {
-                    self.live
-                        .trouble
-                        .send_if_modified(|trouble| trouble.take().is_some());
+                    self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     self.with_attempts(job.seq, |attempts| attempts.clear());
                     Settlement::Done
                 }
@@ -147,12 +137,8 @@ impl Pages {
         let stored = self.journal.store_all(&records).await?;
         let raw_seq = stored.first().map_or(0, |first| first.seq);
         let nameless = |row: usize| format!("no id: page {}, row {row}", wanted.page);
-        let ids = page
-            .ids
-            .into_iter()
-            .enumerate()
-            .map(|(row, id)| id.unwrap_or_else(|| nameless(row)))
-            .collect();
+        let ids =
+            page.ids.into_iter().enumerate().map(|(row, id)| id.unwrap_or_else(|| nameless(row))).collect();
         let fetched = PageFetched {
             window: wanted.window.clone(),
             pass: wanted.pass,
@@ -164,12 +150,7 @@ impl Pages {
         let id = format!("page:{}:{}:{}", wanted.window, wanted.pass, wanted.page);
         let record = Record::new(names.window(&wanted.window), id, &fetched)?.traced(Some(trace));
         self.journal.publish(&record).await?;
-        tracing::debug!(
-            raw_seq,
-            rows = fetched.ids.len(),
-            total = fetched.total,
-            "page stored"
-        );
+        tracing::debug!(raw_seq, rows = fetched.ids.len(), total = fetched.total, "page stored");
         Ok(())
     }
 
@@ -183,10 +164,7 @@ impl Pages {
         let (class, message) = (error.class(), service::chain(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
-            attempts.push(Attempt {
-                at: now(),
-                message: message.clone(),
-            });
+            attempts.push(Attempt { at: now(), message: message.clone() });
             attempts.len()
         });
         let delay = self.settings.retry.delay(seen.min(12));
@@ -202,10 +180,7 @@ impl Pages {
                 Settlement::Retry(wait)
             }
             Class::Credentials => {
-                tracing::error!(
-                    message,
-                    "the source refuses our credentials; trying again in a minute"
-                );
+                tracing::error!(message, "the source refuses our credentials; trying again in a minute");
                 self.gate.close_for(Duration::from_secs(60));
                 Settlement::Retry(Duration::from_secs(60))
             }
@@ -260,7 +235,9 @@ impl Pages {
                 let excerpt = String::from_utf8_lossy(&body).chars().take(240).collect();
                 (Payload::pack(&body), Some(Answer { status, excerpt }))
             }
-            _ => (Payload::pack(&[]), None),
+            OkkiError::Business { .. } => (Payload::pack(&[]), None),
+            // No answer, or none that means anything: the failed window says it all, and the next one asks again.
+            _ => return Settlement::Done,
         };
         Settlement::Dead(Box::new(DeadLetter {
             stage: Stage::Fetch,

@@ -75,10 +75,7 @@ pub(crate) async fn run(
         None => From::Start,
     };
     let number = |entry: &Entry| {
-        entry
-            .event::<WatermarkMoved>()
-            .ok()
-            .and_then(|moved| moved.body.window.live_number())
+        entry.event::<WatermarkMoved>().ok().and_then(|moved| moved.body.window.live_number())
     };
     let mut newest = last.as_ref().and_then(number).unwrap_or(0);
     let mut log = journal.follow(names, Stream::Sync, None, from).await?;
@@ -113,16 +110,20 @@ pub(crate) async fn run(
         }
         if mode == Mode::Once {
             planner.ended.complete = planner.watermark.is_some_and(|(to, _)| to >= until);
+            if planner.watermark.is_none() && settings.since.as_microsecond() >= until {
+                let reason = format!(
+                    "schedule.since ({}) lies in the future: there is nothing to fetch",
+                    settings.since
+                );
+                planner.ended.failed = Some((WindowId::live(newest + 1), reason));
+            }
             if planner.ended.complete || planner.ended.failed.is_some() {
                 break;
             }
         }
         if mode == Mode::Once || planner.due() <= now() {
-            let until = if mode == Mode::Once {
-                until
-            } else {
-                floor_to_second(now() - micros(settings.settle))
-            };
+            let until =
+                if mode == Mode::Once { until } else { floor_to_second(now() - micros(settings.settle)) };
             if let Err(error) = planner.open(newest + 1, until).await {
                 tracing::warn!(%error, "a window could not be opened; trying again");
             }
@@ -149,9 +150,7 @@ impl Planner<'_> {
                 (WindowEvent::Opened(opened), _) => {
                     *newest = opened.window.live_number().unwrap_or(*newest).max(*newest);
                     // The envelope's time is the same for everyone who reads it.
-                    let at = entry
-                        .event::<WindowOpened>()
-                        .map_or_else(|_| now(), |decoded| decoded.at);
+                    let at = entry.event::<WindowOpened>().map_or_else(|_| now(), |decoded| decoded.at);
                     *window = Some(Window::new(opened, entry.seq, at));
                 }
                 (event, Some(known)) if entry.subject.ends_with(known.opened.window.as_str()) => {
@@ -179,13 +178,7 @@ impl Planner<'_> {
         let open = self.window.with(|window| {
             let window = window.as_ref().filter(|window| window.end.is_none())?;
             let (assessment, seq) = (window.assessment.clone(), window.last_seq);
-            Some((
-                window.opened.clone(),
-                window.number,
-                assessment,
-                seq,
-                window.distinct_if_failed(),
-            ))
+            Some((window.opened.clone(), window.number, assessment, seq, window.distinct_if_failed()))
         });
         let Some((opened, number, assessment, seq, seen)) = open else {
             return Ok(());
@@ -207,16 +200,10 @@ impl Planner<'_> {
             self.asked.clear();
         }
         let mut records = Vec::new();
-        let fresh: Vec<u32> = pages
-            .into_iter()
-            .filter(|page| !self.asked.contains(&(window.clone(), pass, *page)))
-            .collect();
+        let fresh: Vec<u32> =
+            pages.into_iter().filter(|page| !self.asked.contains(&(window.clone(), pass, *page))).collect();
         for page in &fresh {
-            let job = PageJob {
-                window: window.clone(),
-                pass,
-                page: *page,
-            };
+            let job = PageJob { window: window.clone(), pass, page: *page };
             records.push(Record::new(
                 self.settings.topology.jobs(),
                 format!("job:{window}:{pass}:{page}"),
@@ -228,27 +215,16 @@ impl Planner<'_> {
         }
         self.journal.store_all(&records).await?;
         self.asked_at = tokio::time::Instant::now();
-        self.asked
-            .extend(fresh.into_iter().map(|page| (window.clone(), pass, page)));
+        self.asked.extend(fresh.into_iter().map(|page| (window.clone(), pass, page)));
         Ok(())
     }
 
     /// Closes the window and moves the watermark, both or neither.
     async fn close(&mut self, opened: &WindowOpened, proof: Proof, seq: u64) -> Result<(), JournalError> {
         let names = &self.settings.topology;
-        let WindowOpened {
-            window, since, until, ..
-        } = opened.clone();
-        let closed = WindowClosed {
-            window: window.clone(),
-            since,
-            until,
-            proof: proof.clone(),
-        };
-        let moved = WatermarkMoved {
-            to: until,
-            window: window.clone(),
-        };
+        let WindowOpened { window, since, until, .. } = opened.clone();
+        let closed = WindowClosed { window: window.clone(), since, until, proof: proof.clone() };
+        let moved = WatermarkMoved { to: until, window: window.clone() };
         let expected = self.watermark.map_or(0, |(_, seq)| seq);
         self.journal
             .commit(&[
@@ -270,13 +246,7 @@ impl Planner<'_> {
     ) -> Result<(), JournalError> {
         let window = opened.window.clone();
         let reason = format!("not proved complete in {passes} passes; the last: {reason}");
-        let failed = WindowFailed {
-            window: window.clone(),
-            reason: reason.clone(),
-            passes,
-            total,
-            distinct,
-        };
+        let failed = WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
         let subject = self.settings.topology.window(&window);
         self.journal
             .publish(&Record::new(subject, format!("failed:{window}:{seq}"), &failed)?.expecting(seq))
@@ -288,20 +258,15 @@ impl Planner<'_> {
     /// Whether the newest window has ended and, when it closed, the watermark that was written with it has been read.
     fn is_idle(&self) -> bool {
         let reached = |until| self.watermark.is_some_and(|(to, _)| to >= until);
-        self.window.with(
-            |window| match window.as_ref().map(|window| (&window.end, window.opened.until)) {
-                None | Some((Some(End::Failed(_)), _)) => true,
-                Some((Some(End::Closed(_)), until)) => reached(until),
-                Some((None, _)) => false,
-            },
-        )
+        self.window.with(|window| match window.as_ref().map(|window| (&window.end, window.opened.until)) {
+            None | Some((Some(End::Failed(_)), _)) => true,
+            Some((Some(End::Closed(_)), until)) => reached(until),
+            Some((None, _)) => false,
+        })
     }
 
     fn due(&self) -> Micros {
-        self.settings.cadence.due(
-            self.window
-                .with(|window| window.as_ref().map(|window| window.opened_at)),
-        )
+        self.settings.cadence.due(self.window.with(|window| window.as_ref().map(|window| window.opened_at)))
     }
 
     async fn open(&mut self, number: u64, until: Micros) -> Result<(), JournalError> {
@@ -314,18 +279,9 @@ impl Planner<'_> {
         }
         let window = WindowId::live(number);
         let (page_size, max_passes) = (self.settings.page_size, self.settings.max_passes);
-        let opened = WindowOpened {
-            window: window.clone(),
-            since,
-            until,
-            page_size,
-            max_passes,
-        };
-        let record = Record::new(
-            self.settings.topology.window(&window),
-            format!("opened:{window}"),
-            &opened,
-        )?;
+        let opened = WindowOpened { window: window.clone(), since, until, page_size, max_passes };
+        let record =
+            Record::new(self.settings.topology.window(&window), format!("opened:{window}"), &opened)?;
         match self.journal.publish(&record.expecting(0)).await {
             Ok(stored) => {
                 tracing::info!(%window, seq = stored.seq, since = %shown(since), until = %shown(until), "window opened");

@@ -32,10 +32,7 @@ impl Template {
         let mut parameters = Vec::with_capacity(table.len());
         for (name, value) in table {
             let text = text(value).ok_or_else(|| {
-                format!(
-                    "source.request.{name}: found {}, expected a text or a number",
-                    value.type_str()
-                )
+                format!("source.request.{name}: found {}, expected a text or a number", value.type_str())
             })?;
             parameters.push((name.clone(), text));
         }
@@ -52,11 +49,7 @@ impl Template {
     }
 
     fn expand(&self, since: Timestamp, until: Timestamp, page: u32) -> Result<Parameters, String> {
-        let moment = Moment {
-            since,
-            until,
-            zone: self.zone.clone(),
-        };
+        let moment = Moment { since, until, zone: self.zone.clone() };
         let mut expanded = Vec::with_capacity(self.parameters.len());
         for (name, text) in &self.parameters {
             let value = match name.as_str() {
@@ -78,10 +71,7 @@ mod tests {
     use events::WindowId;
 
     fn template(text: &str) -> Result<Template, String> {
-        Template::new(
-            &toml::from_str(text).expect("toml"),
-            TimeZone::fixed(jiff::tz::offset(8)),
-        )
+        Template::new(&toml::from_str(text).expect("toml"), TimeZone::fixed(jiff::tz::offset(8)))
     }
 
     #[test]
@@ -100,10 +90,7 @@ mod tests {
             max_passes: 1,
         };
         let request = template.page(&window, 7).expect("a request");
-        let shown: Vec<String> = request
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let shown: Vec<String> = request.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut expected = vec![
             "start_time=2025-03-06 16:55:25",
             "end_time=2025-03-06 16:56:25",
@@ -121,14 +108,7 @@ mod tests {
     #[test]
     fn a_wrong_template_is_refused_when_it_is_loaded() {
         let error = template("start_time = '{{LAST|datetime}}'").expect_err("unknown name");
-        assert!(
-            error.starts_with("source.request.start_time: \"{{LAST|datetime}}\" names LAST"),
-            "{error}"
-        );
-        assert!(
-            template("status = [1]")
-                .expect_err("a list")
-                .contains("source.request.status: found array")
-        );
+        assert!(error.starts_with("source.request.start_time: \"{{LAST|datetime}}\" names LAST"), "{error}");
+        assert!(template("status = [1]").expect_err("a list").contains("source.request.status: found array"));
     }
 }

@@ -28,17 +28,11 @@ impl Cadence {
 
 /// croner counts in chrono's types; a local time is all it needs.
 fn next(cron: &croner::Cron, zone: &TimeZone, last: Micros) -> Option<Micros> {
-    let local = Timestamp::from_microsecond(last)
-        .ok()?
-        .to_zoned_datetime(zone.clone())
-        .datetime();
+    let local = Timestamp::from_microsecond(last).ok()?.to_zoned_datetime(zone.clone()).datetime();
     let naive =
         chrono::DateTime::from_timestamp(jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_second(), 0)?;
     let found = cron.find_next_occurrence(&naive, false).ok()?;
-    let local = Timestamp::from_second(found.timestamp())
-        .ok()?
-        .to_zoned_datetime(TimeZone::UTC)
-        .datetime();
+    let local = Timestamp::from_second(found.timestamp()).ok()?.to_zoned_datetime(TimeZone::UTC).datetime();
     zone.to_timestamp(local).ok().map(Timestamp::as_microsecond)
 }
 
@@ -62,13 +56,7 @@ mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(8));
         let cron = Box::new("30 9 * * *".parse::<croner::Cron>().expect("a pattern"));
         let cadence = Cadence::Cron(cron, zone);
-        assert_eq!(
-            cadence.due(Some(micros("2025-03-06T01:29:59Z"))),
-            micros("2025-03-06T01:30:00Z")
-        );
-        assert_eq!(
-            cadence.due(Some(micros("2025-03-06T01:30:00Z"))),
-            micros("2025-03-07T01:30:00Z")
-        );
+        assert_eq!(cadence.due(Some(micros("2025-03-06T01:29:59Z"))), micros("2025-03-06T01:30:00Z"));
+        assert_eq!(cadence.due(Some(micros("2025-03-06T01:30:00Z"))), micros("2025-03-07T01:30:00Z"));
     }
 }

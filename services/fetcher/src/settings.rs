@@ -31,30 +31,17 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
-        let wrong = |message: String| ConfigError::Key {
-            place: "configuration".into(),
-            message,
-        };
+        let wrong = |message: String| ConfigError::Key { place: "configuration".into(), message };
         let base_url = config.require_source()?.to_string();
         let (source, zone) = (&config.source, config.zone());
-        let page_size = source
-            .request
-            .get("count")
-            .and_then(toml::Value::as_integer)
-            .unwrap_or(100);
+        let page_size = source.request.get("count").and_then(toml::Value::as_integer).unwrap_or(100);
         let cadence = match &config.schedule.cron {
             Some(cron) => Cadence::Cron(
-                Box::new(
-                    cron.parse()
-                        .map_err(|error| wrong(format!("schedule.cron: {error}")))?,
-                ),
+                Box::new(cron.parse().map_err(|error| wrong(format!("schedule.cron: {error}")))?),
                 zone.clone(),
             ),
             None => Cadence::Every(
-                config
-                    .schedule
-                    .every
-                    .map_or(Duration::from_secs(60), service::config::Span::get),
+                config.schedule.every.map_or(Duration::from_secs(60), service::config::Span::get),
             ),
         };
         Ok(Self {
@@ -62,11 +49,7 @@ impl Settings {
             source: okki::Settings {
                 base_url,
                 api: source.api.clone(),
-                method: if source.method == "POST" {
-                    Method::Post
-                } else {
-                    Method::Get
-                },
+                method: if source.method == "POST" { Method::Post } else { Method::Get },
                 id: source.id.clone(),
                 client_id: source.client_id.clone(),
                 client_secret: source.client_secret.reveal().to_string(),

@@ -78,13 +78,7 @@ impl Window {
         if page.pass != self.number || self.pass.contains_key(&page.page) {
             return;
         }
-        self.pass.insert(
-            page.page,
-            PageFacts {
-                total: page.total,
-                ids: page.ids,
-            },
-        );
+        self.pass.insert(page.page, PageFacts { total: page.total, ids: page.ids });
         // Distinct ids are counted only when the last page is there: assessing is cheap before that.
         self.assessment = assess(self.number, &self.pass, self.opened.page_size);
         if let Assessment::ReadAgain(why) = &self.assessment
@@ -129,11 +123,7 @@ impl Shared {
         self.with(|newest| match newest {
             Some(known) if known.opened.window == *window => {
                 let late = known.end.is_some() || pass < known.number || known.pass.contains_key(&page);
-                if late && pass <= known.number {
-                    Err(true)
-                } else {
-                    Ok(known.opened.clone())
-                }
+                if late && pass <= known.number { Err(true) } else { Ok(known.opened.clone()) }
             }
             Some(known) if known.opened.window > *window => Err(true),
             _ => Err(false),
@@ -147,29 +137,12 @@ mod tests {
 
     fn opened(max_passes: u32) -> Window {
         let window = WindowId::live(1);
-        Window::new(
-            WindowOpened {
-                window,
-                since: 0,
-                until: 1,
-                page_size: 2,
-                max_passes,
-            },
-            1,
-            0,
-        )
+        Window::new(WindowOpened { window, since: 0, until: 1, page_size: 2, max_passes }, 1, 0)
     }
 
     fn page(pass: u32, page: u32, total: u64, ids: &[&str]) -> WindowEvent {
         let ids = ids.iter().map(ToString::to_string).collect();
-        WindowEvent::Page(PageFetched {
-            window: WindowId::live(1),
-            pass,
-            page,
-            raw_seq: 1,
-            total,
-            ids,
-        })
+        WindowEvent::Page(PageFetched { window: WindowId::live(1), pass, page, raw_seq: 1, total, ids })
     }
 
     #[test]
@@ -177,18 +150,12 @@ mod tests {
         let mut window = opened(2);
         window.apply(page(1, 1, 3, &["1", "2"]), 2);
         window.apply(page(1, 2, 3, &["2"]), 3);
-        assert_eq!(
-            (window.number, &window.assessment),
-            (2, &Assessment::Wanted(vec![1]))
-        );
+        assert_eq!((window.number, &window.assessment), (2, &Assessment::Wanted(vec![1])));
         window.apply(page(1, 2, 3, &["3"]), 4); // a late page of the first pass
         assert_eq!((window.pass.len(), window.last_seq), (0, 4));
         window.apply(page(2, 1, 3, &["1", "2"]), 5);
         window.apply(page(2, 2, 3, &["1"]), 6);
-        assert!(
-            matches!(window.assessment, Assessment::ReadAgain(_)),
-            "the last pass failed"
-        );
+        assert!(matches!(window.assessment, Assessment::ReadAgain(_)), "the last pass failed");
         assert_eq!((window.number, window.reasons.len()), (2, 1));
     }
 }

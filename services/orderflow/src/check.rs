@@ -15,11 +15,7 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     println!("{}: ok, flow {}", path.display(), config.flow);
     fetcher::check(&config)?;
-    println!(
-        "source: {} {}",
-        config.source.base_url.as_deref().unwrap_or("-"),
-        config.source.api
-    );
+    println!("source: {} {}", config.source.base_url.as_deref().unwrap_or("-"), config.source.api);
     let plan = transformer::load_mapping(&config)?;
     let fields: Vec<&str> = plan.source_fields().collect();
     println!(

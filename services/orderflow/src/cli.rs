@@ -11,13 +11,7 @@ use service::LogFormat;
 #[command(version, propagate_version = true)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(
-        long,
-        short,
-        global = true,
-        env = "ORDERFLOW_CONFIG",
-        default_value = "orderflow.toml"
-    )]
+    #[arg(long, short, global = true, env = "ORDERFLOW_CONFIG", default_value = "orderflow.toml")]
     pub config: PathBuf,
     /// How log lines look; json when stderr is no terminal.
     #[arg(long, global = true)]

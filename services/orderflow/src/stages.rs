@@ -18,11 +18,7 @@ pub async fn connect(config: &Config, stage: &str) -> anyhow::Result<Journal> {
         "nats.url is missing: a single stage needs a NATS that the others share (`orderflow up` runs its own)",
     )?;
     let name = format!("orderflow {stage} {}", config.flow);
-    let connection = Connection {
-        url,
-        credentials_file: config.nats.credentials_file.clone(),
-        name,
-    };
+    let connection = Connection { url, credentials_file: config.nats.credentials_file.clone(), name };
     Ok(Journal::connect(&connection).await?)
 }
 
@@ -35,11 +31,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
         bail!("window {window} failed: {reason}");
     }
-    Ok(if args.once && !ended.complete {
-        Exit::Partial
-    } else {
-        Exit::Ok
-    })
+    Ok(if args.once && !ended.complete { Exit::Partial } else { Exit::Ok })
 }
 
 pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
@@ -53,12 +45,7 @@ pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Re
 pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = Config::load(config)?;
     let wanted = |name: &str| args.target.as_deref().is_none_or(|target| target == name);
-    let targets: Vec<_> = config
-        .targets
-        .iter()
-        .filter(|target| wanted(&target.name))
-        .cloned()
-        .collect();
+    let targets: Vec<_> = config.targets.iter().filter(|target| wanted(&target.name)).cloned().collect();
     if targets.is_empty() {
         let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
         bail!(service::ConfigError::Key {

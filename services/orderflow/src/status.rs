@@ -22,36 +22,24 @@ pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
     }
     let journal = connect(&config, "status").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
-    let targets: Vec<TargetName> = config
-        .targets
-        .iter()
-        .map(|target| TargetName::new(&target.name))
-        .collect();
+    let targets: Vec<TargetName> =
+        config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let status = Status::read(&journal, &names, &targets).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
         Output::Table => print!("{}", shown(&status, &config)),
     }
-    Ok(if status.needs_attention() {
-        Exit::Partial
-    } else {
-        Exit::Ok
-    })
+    Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
 }
 
 fn shown(status: &Status, config: &Config) -> String {
     let time = |micros: i64| match Timestamp::from_microsecond(micros) {
-        Ok(at) => at
-            .to_zoned_datetime(config.zone())
-            .strftime("%Y-%m-%d %H:%M:%S%:z")
-            .to_string(),
+        Ok(at) => at.to_zoned_datetime(config.zone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
         Err(_) => "-".into(),
     };
     let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["stage", "target", "lag", "ack pending", "redelivered"]);
+    table.load_style(presets::NOTHING).set_header(["stage", "target", "lag", "ack pending", "redelivered"]);
     for stage in &status.stages {
         let target = stage.target.clone().unwrap_or_else(|| "-".into());
         table.add_row([
@@ -87,11 +75,7 @@ fn shown(status: &Status, config: &Config) -> String {
         .iter()
         .map(|group| format!("{} {}: {}", group.stage, group.kind, group.letters))
         .collect();
-    let dead = if dead.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", dead.join(", "))
-    };
+    let dead = if dead.is_empty() { String::new() } else { format!(" ({})", dead.join(", ")) };
     format!(
         "flow       {}\nwatermark  {watermark}\nwindow     {window}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n",
         status.flow, status.orders, status.dead_open,

@@ -24,38 +24,19 @@ pub fn grouped(number: u64) -> String {
 /// The summary as text.
 pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
     let time = |micros: i64| match Timestamp::from_microsecond(micros) {
-        Ok(at) => at
-            .to_zoned_datetime(zone.clone())
-            .strftime("%Y-%m-%d %H:%M:%S%:z")
-            .to_string(),
+        Ok(at) => at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
         Err(_) => "-".into(),
     };
-    let mut windows = plain(
-        ["window", "from", "to", "source counts", "distinct", "proof"],
-        &[3, 4],
-    );
+    let mut windows = plain(["window", "from", "to", "source counts", "distinct", "proof"], &[3, 4]);
     for line in &account.windows {
         let (total, distinct, proof) = match &line.state {
             WindowState::Open => ("-".into(), "-".into(), "still open".to_string()),
-            WindowState::Closed {
-                total,
-                distinct,
-                passes,
-            } => (
-                grouped(*total),
-                grouped(*distinct),
-                format!("complete in pass {passes}"),
-            ),
+            WindowState::Closed { total, distinct, passes } => {
+                (grouped(*total), grouped(*distinct), format!("complete in pass {passes}"))
+            }
             WindowState::Failed { reason } => ("-".into(), "-".into(), format!("FAILED: {reason}")),
         };
-        windows.add_row([
-            line.window.clone(),
-            time(line.since),
-            time(line.until),
-            total,
-            distinct,
-            proof,
-        ]);
+        windows.add_row([line.window.clone(), time(line.since), time(line.until), total, distinct, proof]);
     }
     let mut stages = plain(["stage", "in", "done", "dead", "in flight", ""], &[1, 2, 3, 4]);
     stages.add_row([
@@ -91,11 +72,7 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
         ]);
     }
     let seconds = took.as_secs_f64();
-    let rate = if seconds > 0.0 {
-        account.read as f64 / seconds
-    } else {
-        0.0
-    };
+    let rate = if seconds > 0.0 { account.read as f64 / seconds } else { 0.0 };
     format!(
         "{windows}\n\n{stages}\n\n{}\n{seconds:.1} s, {} orders/s through all stages\n",
         verdict(account),
@@ -107,16 +84,9 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
 pub fn verdict(account: &Account) -> String {
     let read = grouped(account.read);
     if !account.is_complete() {
-        let failed = account
-            .windows
-            .iter()
-            .filter(|line| matches!(line.state, WindowState::Failed { .. }))
-            .count();
-        let open = account
-            .windows
-            .iter()
-            .filter(|line| line.state == WindowState::Open)
-            .count();
+        let failed =
+            account.windows.iter().filter(|line| matches!(line.state, WindowState::Failed { .. })).count();
+        let open = account.windows.iter().filter(|line| line.state == WindowState::Open).count();
         let in_flight: u64 =
             account.in_flight + account.targets.iter().map(|target| target.in_flight).sum::<u64>();
         return format!(

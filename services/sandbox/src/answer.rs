@@ -17,10 +17,7 @@ const HANG: Duration = Duration::from_secs(120);
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     (
         status,
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        )],
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))],
         body.into(),
     )
         .into_response()
@@ -32,20 +29,13 @@ pub(crate) fn html(status: StatusCode) -> Response {
         "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
          <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     );
-    (
-        status,
-        [(header::CONTENT_TYPE, HeaderValue::from_static("text/html"))],
-        body,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("text/html"))], body).into_response()
 }
 
 /// No answer: the connection is closed before a byte of it was sent, because the body fails before the head is flushed.
 pub(crate) fn dropped() -> Response {
     let failure = std::io::Error::other("the connection is dropped on purpose");
-    Response::new(Body::from_stream(futures::stream::once(std::future::ready(
-        Err::<Bytes, _>(failure),
-    ))))
+    Response::new(Body::from_stream(futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)))))
 }
 
 /// Waits or hangs as the faults say; `Some` is the end of the call.
@@ -76,14 +66,8 @@ pub(crate) fn retry_after(mut response: Response, how: RetryAfter, wait: Duratio
     if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
         headers.insert(header::RETRY_AFTER, value);
     }
-    headers.insert(
-        HeaderName::from_static("x-ratelimit-limit"),
-        HeaderValue::from(limit),
-    );
-    headers.insert(
-        HeaderName::from_static("x-ratelimit-remaining"),
-        HeaderValue::from(0),
-    );
+    headers.insert(HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit));
+    headers.insert(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(0));
     response
 }
 
@@ -102,12 +86,8 @@ mod tests {
     #[test]
     fn the_ways_to_say_when_to_come_back() {
         let of = |how| {
-            let response = retry_after(
-                html(StatusCode::TOO_MANY_REQUESTS),
-                how,
-                Duration::from_millis(1500),
-                60,
-            );
+            let response =
+                retry_after(html(StatusCode::TOO_MANY_REQUESTS), how, Duration::from_millis(1500), 60);
             let value = response.headers().get(header::RETRY_AFTER);
             value.map(|value| value.to_str().unwrap().to_owned())
         };

@@ -92,8 +92,5 @@ fn write(state: &State, armed: &Armed, json: &str, call: &Call<'_>) -> Result<()
 
 fn is_refused(armed: &Armed, key: &Key) -> bool {
     armed.refused.contains(key)
-        || in_share(
-            key.stable_hash().rotate_left(32),
-            armed.faults.target.refuse_share,
-        )
+        || in_share(key.stable_hash().rotate_left(32), armed.faults.target.refuse_share)
 }

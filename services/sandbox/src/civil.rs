@@ -38,11 +38,7 @@ pub(crate) fn parse_in(text: &str, zone: &TimeZone) -> Option<Seconds> {
 /// The end of a window: a bare date means its last second.
 pub(crate) fn parse_end(text: &str) -> Option<Seconds> {
     let seconds = parse(text)?;
-    Some(if text.len() == 10 {
-        seconds + DAY - 1
-    } else {
-        seconds
-    })
+    Some(if text.len() == 10 { seconds + DAY - 1 } else { seconds })
 }
 
 /// The zone's wall clock at an instant.
@@ -95,11 +91,7 @@ mod tests {
 
     #[test]
     fn a_time_prints_as_it_was_read() {
-        for sample in [
-            "2025-03-06 16:55:25",
-            "1970-01-01 00:00:00",
-            "2011-12-31 23:59:59",
-        ] {
+        for sample in ["2025-03-06 16:55:25", "1970-01-01 00:00:00", "2011-12-31 23:59:59"] {
             assert_eq!(text(parse(sample).unwrap()), sample);
         }
         assert_eq!(parse("0000-00-00 00:00:00"), None);
@@ -110,10 +102,7 @@ mod tests {
     fn a_bare_date_covers_its_whole_day() {
         assert_eq!(text(parse("2025-03-06").unwrap()), "2025-03-06 00:00:00");
         assert_eq!(text(parse_end("2025-03-06").unwrap()), "2025-03-06 23:59:59");
-        assert_eq!(
-            text(parse_end("2025-03-06 10:00:00").unwrap()),
-            "2025-03-06 10:00:00"
-        );
+        assert_eq!(text(parse_end("2025-03-06 10:00:00").unwrap()), "2025-03-06 10:00:00");
     }
 
     #[test]

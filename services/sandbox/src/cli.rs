@@ -74,9 +74,7 @@ fn options(cli: Cli) -> anyhow::Result<Options> {
     };
     Ok(Options {
         listen: cli.listen,
-        orders: cli
-            .orders
-            .map_or(Orders::Generated { count: cli.count }, Orders::File),
+        orders: cli.orders.map_or(Orders::Generated { count: cli.count }, Orders::File),
         data_dir: cli.data,
         faults,
         seed: cli.seed,
@@ -108,28 +106,19 @@ mod tests {
     fn arguments_become_options() {
         let options = parse(&["--count", "5", "--seed", "9", "--brief-rows"]).unwrap();
         assert!(matches!(options.orders, Orders::Generated { count: 5 }) && options.brief_rows);
-        assert_eq!(
-            (options.seed, options.listen.port(), options.page_limit),
-            (9, 8088, 500)
-        );
+        assert_eq!((options.seed, options.listen.port(), options.page_limit), (9, 8088, 500));
         let options = parse(&["--orders", "x.ndjson"]).unwrap();
         assert!(matches!(options.orders, Orders::File(_)));
         assert!(parse(&["--orders", "x.ndjson", "--count", "5"]).is_err());
-        assert!(
-            parse(&["--faults", "/absent.json"])
-                .unwrap_err()
-                .to_string()
-                .contains("/absent.json")
-        );
+        assert!(parse(&["--faults", "/absent.json"]).unwrap_err().to_string().contains("/absent.json"));
     }
 
     #[tokio::test]
     async fn it_runs_until_it_is_told_to_stop() {
         let shutdown = CancellationToken::new();
         shutdown.cancel();
-        let cli = Command::try_parse_from(["sandbox", "--listen", "127.0.0.1:0", "--count", "3"])
-            .unwrap()
-            .cli;
+        let cli =
+            Command::try_parse_from(["sandbox", "--listen", "127.0.0.1:0", "--count", "3"]).unwrap().cli;
         run(cli, shutdown).await.unwrap();
     }
 }

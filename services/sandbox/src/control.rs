@@ -24,11 +24,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
 
 async fn report(Shared(state): Shared<Arc<State>>) -> Json<Report> {
     // The pass over all orders must not hold up the requests that share a thread with it.
-    Json(
-        tokio::task::spawn_blocking(move || state.report())
-            .await
-            .unwrap_or_default(),
-    )
+    Json(tokio::task::spawn_blocking(move || state.report()).await.unwrap_or_default())
 }
 
 async fn faults(Shared(state): Shared<Arc<State>>) -> Json<Faults> {

@@ -49,12 +49,7 @@ impl Dial {
 }
 
 fn arm(faults: Faults) -> Arc<Armed> {
-    let refused = faults
-        .target
-        .refuse
-        .iter()
-        .filter_map(|id| Key::from_text(id))
-        .collect();
+    let refused = faults.target.refuse.iter().filter_map(|id| Key::from_text(id)).collect();
     Arc::new(Armed { faults, refused })
 }
 
@@ -86,26 +81,16 @@ mod tests {
         let armed = dial.now();
         assert!(armed.faults.source.outage && armed.faults.source.success_code.is_none());
         assert!(armed.refused.contains(&Key::Number(12)));
-        dial.patch(json!({"source": {"outage": false, "success_code": 0}}))
-            .unwrap();
+        dial.patch(json!({"source": {"outage": false, "success_code": 0}})).unwrap();
         assert_eq!(dial.now().faults.source.success_code, Some(0));
     }
 
     #[test]
     fn an_unknown_name_changes_nothing_and_tells_the_known_ones() {
         let dial = Dial::default();
-        let error = dial
-            .patch(json!({"target": {"outage": true, "lost_answers": 1}}))
-            .unwrap_err();
-        assert!(
-            error.contains("`lost_answers`") && error.contains("`lost_answer`"),
-            "{error}"
-        );
-        assert!(
-            dial.patch(json!({"target": {"html": 1.5}}))
-                .unwrap_err()
-                .contains("target.html is 1.5")
-        );
+        let error = dial.patch(json!({"target": {"outage": true, "lost_answers": 1}})).unwrap_err();
+        assert!(error.contains("`lost_answers`") && error.contains("`lost_answer`"), "{error}");
+        assert!(dial.patch(json!({"target": {"html": 1.5}})).unwrap_err().contains("target.html is 1.5"));
         assert!(dial.patch(json!([])).is_err());
         assert_eq!(dial.now().faults, Faults::default());
     }

@@ -55,10 +55,7 @@ pub(crate) struct Dice {
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed: mix(seed),
-            rolls: AtomicU64::new(0),
-        }
+        Self { seed: mix(seed), rolls: AtomicU64::new(0) }
     }
 
     /// `true` with the probability given. Certain outcomes cost no roll, so switching an unrelated fault on does not
@@ -70,10 +67,7 @@ impl Dice {
         if probability >= 1.0 {
             return true;
         }
-        in_share(
-            self.seed ^ self.rolls.fetch_add(1, Ordering::Relaxed),
-            probability,
-        )
+        in_share(self.seed ^ self.rolls.fetch_add(1, Ordering::Relaxed), probability)
     }
 }
 
@@ -83,12 +77,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_rolls_the_same_way() {
-        let rolls = |seed| {
-            (0..64)
-                .map(|_| ())
-                .scan(Dice::new(seed), |d, ()| Some(d.roll(0.5)))
-                .collect::<Vec<_>>()
-        };
+        let rolls =
+            |seed| (0..64).map(|_| ()).scan(Dice::new(seed), |d, ()| Some(d.roll(0.5))).collect::<Vec<_>>();
         assert_eq!(rolls(7), rolls(7));
         assert_ne!(rolls(7), rolls(8));
     }

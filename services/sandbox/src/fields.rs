@@ -18,10 +18,7 @@ impl<'a> Fields<'a> {
 
     /// The value's JSON text.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 
     /// Replaces a value in its place, or adds it at the end.
@@ -100,10 +97,7 @@ mod tests {
         fields.set("c", "{}".to_owned());
         fields.set("e", "1".to_owned());
         fields.keep(|name| name != "b");
-        assert_eq!(
-            fields.text(),
-            r#"{"a":1.50,"c":{},"d":12345678901234567890123,"e":1}"#
-        );
+        assert_eq!(fields.text(), r#"{"a":1.50,"c":{},"d":12345678901234567890123,"e":1}"#);
         assert!(Fields::parse("[1]").is_none());
     }
 }

@@ -85,10 +85,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            counts: Counts::default(),
-        }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), counts: Counts::default() }
     }
 
     /// Decides and applies one write. The line for `log` is queued under the same lock, so the log has the writes of
@@ -97,11 +94,7 @@ impl Ledger {
         let add = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
         let content = fingerprint(write.record);
         let idempotency = write.idempotency.map(hash_text);
-        let amount = if let Total::Amount(amount) = write.total {
-            Some(amount)
-        } else {
-            None
-        };
+        let amount = if let Total::Amount(amount) = write.total { Some(amount) } else { None };
         let mut shard = lock(self.shard(&write.key));
         match shard.entry(write.key) {
             Entry::Occupied(mut entry) => {
@@ -166,11 +159,8 @@ impl Ledger {
 
     /// Every id held, ascending.
     pub(crate) fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self
-            .shards
-            .iter()
-            .flat_map(|shard| lock(shard).keys().cloned().collect::<Vec<_>>())
-            .collect();
+        let mut keys: Vec<Key> =
+            self.shards.iter().flat_map(|shard| lock(shard).keys().cloned().collect::<Vec<_>>()).collect();
         keys.sort_unstable();
         keys
     }
@@ -196,9 +186,7 @@ impl Ledger {
 /// 64 bits of the content's hash are plenty: they are only compared within one order.
 fn fingerprint(record: &str) -> u64 {
     let hash = blake3::hash(record.as_bytes());
-    hash.as_bytes()[..8]
-        .iter()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    hash.as_bytes()[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// One line of the log: `{"key":...,"row":...}`.
@@ -206,9 +194,7 @@ fn push_line(log: &Log, idempotency: Option<&str>, record: &str) {
     let quoted = idempotency.map(crate::fields::quote);
     let key = quoted.as_deref().unwrap_or("null").as_bytes();
     // Line breaks can stand only between the tokens of a record: within its texts they are escaped.
-    let one_line = record
-        .contains(['\n', '\r'])
-        .then(|| record.replace(['\n', '\r'], " "));
+    let one_line = record.contains(['\n', '\r']).then(|| record.replace(['\n', '\r'], " "));
     let row = one_line.as_deref().unwrap_or(record).as_bytes();
     log.push(&[b"{\"key\":", key, b",\"row\":", row, b"}"]);
 }

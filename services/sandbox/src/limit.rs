@@ -39,11 +39,7 @@ impl Gate {
         match counted.period_start {
             Some(start) if now < start + period => {
                 if counted.used >= limit {
-                    let until = if penalty.is_zero() {
-                        start + period
-                    } else {
-                        now + penalty
-                    };
+                    let until = if penalty.is_zero() { start + period } else { now + penalty };
                     counted.refused_until = Some(until);
                     return Err(until - now);
                 }
@@ -75,12 +71,7 @@ mod tests {
         let call = |at: u64| gate.pass(start + Duration::from_secs(at), 2, MINUTE, Duration::ZERO);
         assert_eq!(
             [call(0), call(1), call(2), call(59)],
-            [
-                Ok(1),
-                Ok(0),
-                Err(Duration::from_secs(58)),
-                Err(Duration::from_secs(1))
-            ]
+            [Ok(1), Ok(0), Err(Duration::from_secs(58)), Err(Duration::from_secs(1))]
         );
         assert_eq!(call(60), Ok(1));
     }
@@ -89,10 +80,7 @@ mod tests {
     fn a_penalty_outlasts_the_period() {
         let (gate, start) = (Gate::default(), Instant::now());
         let call = |at: u64| gate.pass(start + Duration::from_secs(at), 1, MINUTE, 5 * MINUTE);
-        assert_eq!(
-            [call(0), call(10), call(70)],
-            [Ok(0), Err(5 * MINUTE), Err(4 * MINUTE)]
-        );
+        assert_eq!([call(0), call(10), call(70)], [Ok(0), Err(5 * MINUTE), Err(4 * MINUTE)]);
         assert_eq!(call(310), Ok(0));
     }
 

@@ -29,10 +29,7 @@ impl Log {
         path: &Path,
         mut read: impl FnMut(&str) -> Result<(), String>,
     ) -> Result<Self, SandboxError> {
-        let failed = |source| SandboxError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| SandboxError::File { path: path.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -42,10 +39,7 @@ impl Log {
             .map_err(failed)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        let whole = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |last| last + 1);
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         if whole < bytes.len() {
             tracing::warn!(path = %path.display(), bytes = bytes.len() - whole, "dropped a torn last line");
             file.set_len(whole as u64).map_err(failed)?;
@@ -54,20 +48,10 @@ impl Log {
             std::str::from_utf8(&line[..line.len() - 1])
                 .map_err(|error| error.to_string())
                 .and_then(&mut read)
-                .map_err(|problem| SandboxError::Line {
-                    path: PathBuf::from(path),
-                    line: number,
-                    problem,
-                })?;
+                .map_err(|problem| SandboxError::Line { path: PathBuf::from(path), line: number, problem })?;
         }
         file.seek(SeekFrom::Start(whole as u64)).map_err(failed)?;
-        Ok(Self {
-            writer: Mutex::new(Writer {
-                file,
-                length: whole as u64,
-                waiting: Vec::new(),
-            }),
-        })
+        Ok(Self { writer: Mutex::new(Writer { file, length: whole as u64, waiting: Vec::new() }) })
     }
 
     /// Queues one line, given in parts, in the order of the calls.
@@ -86,19 +70,13 @@ impl Log {
         if writer.waiting.is_empty() {
             return Ok(());
         }
-        let Writer {
-            file,
-            length,
-            waiting,
-        } = &mut *writer;
+        let Writer { file, length, waiting } = &mut *writer;
         let written = file.write_all(waiting);
         match &written {
             Ok(()) => *length += waiting.len() as u64,
             Err(_) => {
                 // Half a line must not run into the next one. If even this fails, so will the next write.
-                let _ = file
-                    .set_len(*length)
-                    .and_then(|()| file.seek(SeekFrom::Start(*length)));
+                let _ = file.set_len(*length).and_then(|()| file.seek(SeekFrom::Start(*length)));
             }
         }
         waiting.clear();
@@ -126,15 +104,9 @@ mod tests {
         log.push(&[b"th", b"ree"]);
         log.flush().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
-        let error = Log::open(&path, |line| {
-            if line == "two" {
-                Err("bad".to_owned())
-            } else {
-                Ok(())
-            }
-        })
-        .err()
-        .unwrap();
+        let error = Log::open(&path, |line| if line == "two" { Err("bad".to_owned()) } else { Ok(()) })
+            .err()
+            .unwrap();
         assert!(error.to_string().ends_with("x.log, line 2: bad"));
     }
 }

@@ -6,11 +6,7 @@ use serde_json::value::RawValue;
 
 /// A JSON number, or a string holding one; `None` for anything else, and for more digits than can be held exactly.
 pub(crate) fn decimal(json: &str) -> Option<Decimal> {
-    let text = json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(json)
-        .trim();
+    let text = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json).trim();
     if text.contains(['e', 'E']) {
         Decimal::from_scientific(text).ok()
     } else {
@@ -30,11 +26,7 @@ impl Line {
     /// order have the same total unless the line is out of range.
     pub(crate) fn revised(self, revision: u32) -> Self {
         let grow = |value: Decimal, by: Decimal| {
-            if value.is_sign_negative() {
-                value - by
-            } else {
-                value + by
-            }
+            if value.is_sign_negative() { value - by } else { value + by }
         };
         Self {
             quantity: grow(self.quantity, Decimal::from(revision)),
@@ -49,9 +41,7 @@ impl Line {
 
 /// The sum of quantity × price; `None` when it does not fit.
 pub(crate) fn total(lines: impl IntoIterator<Item = Line>) -> Option<Decimal> {
-    lines
-        .into_iter()
-        .try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.total()?))
+    lines.into_iter().try_fold(Decimal::ZERO, |sum, line| sum.checked_add(line.total()?))
 }
 
 /// Which of the lines an edit of this order changes: always the same one.
@@ -116,12 +106,9 @@ mod tests {
 
     #[test]
     fn dirt_has_no_total() {
-        for order in [
-            r#"{"items":[{"quantity":"","price":1}]}"#,
-            r#"{"items":null}"#,
-            r#"{"product_list":""}"#,
-            "[]",
-        ] {
+        for order in
+            [r#"{"items":[{"quantity":"","price":1}]}"#, r#"{"items":null}"#, r#"{"product_list":""}"#, "[]"]
+        {
             assert!(lines(order).is_none(), "{order}");
         }
     }
@@ -129,13 +116,9 @@ mod tests {
     #[test]
     fn every_revision_has_its_own_total() {
         for (quantity, price) in [("0", "0"), ("3", "0"), ("-2", "5.5"), ("1", "0.01")] {
-            let line = Line {
-                quantity: decimal(quantity).unwrap(),
-                price: decimal(price).unwrap(),
-            };
-            let totals = (0..20)
-                .map(|r| line.revised(r).total().unwrap())
-                .collect::<std::collections::BTreeSet<_>>();
+            let line = Line { quantity: decimal(quantity).unwrap(), price: decimal(price).unwrap() };
+            let totals =
+                (0..20).map(|r| line.revised(r).total().unwrap()).collect::<std::collections::BTreeSet<_>>();
             assert_eq!(totals.len(), 20, "{quantity} x {price}");
         }
     }

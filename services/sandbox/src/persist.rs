@@ -44,17 +44,10 @@ pub(crate) fn open_source(path: &Path, book: &mut Book) -> Result<Log, SandboxEr
     match found {
         None => {
             log.push(&[wanted.as_bytes()]);
-            log.flush().map_err(|source| SandboxError::File {
-                path: path.to_owned(),
-                source,
-            })?;
+            log.flush().map_err(|source| SandboxError::File { path: path.to_owned(), source })?;
         }
         Some(found) if found != wanted => {
-            return Err(SandboxError::OtherOrders {
-                path: path.to_owned(),
-                found,
-                wanted,
-            });
+            return Err(SandboxError::OtherOrders { path: path.to_owned(), found, wanted });
         }
         Some(_) => {
             book.apply(changes);
@@ -77,11 +70,7 @@ pub(crate) fn push_changes(log: &Log, changes: &[Change]) {
 
 fn parse_change(line: &str) -> Option<Change> {
     let mut words = line.split(' ');
-    let (kind, number, at) = (
-        words.next()?,
-        words.next()?.parse().ok()?,
-        words.next()?.parse().ok()?,
-    );
+    let (kind, number, at) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     match kind {
         "E" => Some(Change::Edit { index: number, at }),
         "I" => Some(Change::Insert { template: number, at }),
@@ -108,11 +97,7 @@ pub(crate) fn open_target(
         let line: Line<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let row = line.row.get();
         let record = record::look(row, zone).ok_or("a row without orderId")?;
-        let amount = if let Total::Amount(amount) = record.total {
-            Some(amount)
-        } else {
-            None
-        };
+        let amount = if let Total::Amount(amount) = record.total { Some(amount) } else { None };
         let wrong_total = amount.is_some() && book.is_wrong_total(&record.key, amount, record.updated);
         let write = Write {
             wrong_total,
@@ -147,10 +132,7 @@ mod tests {
         let path = dir.path().join("source.log");
         let mut first = book(1);
         let log = open_source(&path, &mut first).unwrap();
-        for changes in [
-            first.plan_edits(3, 2_000_000_000),
-            first.plan_inserts(2, 2_000_000_001),
-        ] {
+        for changes in [first.plan_edits(3, 2_000_000_000), first.plan_inserts(2, 2_000_000_001)] {
             push_changes(&log, &changes);
             first.apply(changes);
         }
@@ -163,15 +145,9 @@ mod tests {
         open_source(&path, &mut second).unwrap();
         assert_eq!((second.len(), second.live_count(), second.edits()), (22, 18, 3));
         // The next choice continues where the first process stopped.
-        assert_eq!(
-            first.plan_edits(5, 2_000_000_003),
-            second.plan_edits(5, 2_000_000_003)
-        );
+        assert_eq!(first.plan_edits(5, 2_000_000_003), second.plan_edits(5, 2_000_000_003));
         let error = open_source(&path, &mut book(2)).err().unwrap().to_string();
-        assert!(
-            error.contains("(generated 20 seed 1), not for these (generated 20 seed 2)"),
-            "{error}"
-        );
+        assert!(error.contains("(generated 20 seed 1), not for these (generated 20 seed 2)"), "{error}");
     }
 
     #[test]
@@ -197,18 +173,8 @@ mod tests {
         };
         let first = Ledger::new();
         let log = open_target(&path, &first, &book, &zone).unwrap();
-        write(
-            &first,
-            Some("k\"1"),
-            "{\"orderId\":1,\n\"totalAmount\":1}",
-            Some(&log),
-        );
-        write(
-            &first,
-            None,
-            r#"{"orderId":"2","updateTime":"2025-01-01 00:00:00"}"#,
-            Some(&log),
-        );
+        write(&first, Some("k\"1"), "{\"orderId\":1,\n\"totalAmount\":1}", Some(&log));
+        write(&first, None, r#"{"orderId":"2","updateTime":"2025-01-01 00:00:00"}"#, Some(&log));
         log.flush().unwrap();
         // The process dies in the middle of a line.
         let torn = std::fs::read_to_string(&path).unwrap() + "{\"key\":nu";

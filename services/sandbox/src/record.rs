@@ -81,10 +81,7 @@ mod tests {
         }
         let bare = look(r#"{"orderId":"A","totalAmount":null}"#, &zone).unwrap();
         assert_eq!((bare.total, bare.updated), (Total::Missing, None));
-        assert_eq!(
-            look(r#"{"orderId":1,"totalAmount":"x"}"#, &zone).unwrap().total,
-            Total::Garbage
-        );
+        assert_eq!(look(r#"{"orderId":1,"totalAmount":"x"}"#, &zone).unwrap().total, Total::Garbage);
         for none in ["{}", "[]", "1", r#"{"orderId":null}"#] {
             assert_eq!(look(none, &zone), None, "{none}");
         }

@@ -47,11 +47,7 @@ pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Sand
             () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {}
         }
     });
-    Ok(Sandbox {
-        address,
-        state,
-        serving,
-    })
+    Ok(Sandbox { address, state, serving })
 }
 
 /// A running sandbox. Dropping the handle does not stop it; cancelling its token does.
@@ -63,9 +59,7 @@ pub struct Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 

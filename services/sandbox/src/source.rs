@@ -50,17 +50,10 @@ async fn token(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
         return answer::html(StatusCode::SERVICE_UNAVAILABLE);
     }
     let refuse = |status, error: &str, why: &str| {
-        answer::json(
-            status,
-            format!(r#"{{"error":"{error}","error_description":"{why}"}}"#),
-        )
+        answer::json(status, format!(r#"{{"error":"{error}","error_description":"{why}"}}"#))
     };
     let Some(grant) = parse_grant(&body) else {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "neither JSON nor a form",
-        );
+        return refuse(StatusCode::BAD_REQUEST, "invalid_request", "neither JSON nor a form");
     };
     if grant.grant_type != "client_credentials" {
         return refuse(
@@ -70,11 +63,7 @@ async fn token(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
         );
     }
     if grant.client_id != state.client_id || grant.client_secret != state.client_secret {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "invalid_client",
-            "Client authentication failed",
-        );
+        return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed");
     }
     let token = state.source_tokens.issue(Instant::now());
     let life = if faults.omit_expires_in {
@@ -82,10 +71,7 @@ async fn token(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
     } else {
         format!(r#","expires_in":{SOURCE_TOKEN_SECONDS}"#)
     };
-    answer::json(
-        StatusCode::OK,
-        format!(r#"{{"token_type":"Bearer","access_token":"{token}"{life}}}"#),
-    )
+    answer::json(StatusCode::OK, format!(r#"{{"token_type":"Bearer","access_token":"{token}"{life}}}"#))
 }
 
 fn parse_grant(body: &[u8]) -> Option<Grant> {
@@ -93,9 +79,7 @@ fn parse_grant(body: &[u8]) -> Option<Grant> {
         return serde_json::from_slice(body).ok();
     }
     // A form has the syntax of a query.
-    let uri: Uri = format!("/?{}", std::str::from_utf8(body).ok()?.trim())
-        .parse()
-        .ok()?;
+    let uri: Uri = format!("/?{}", std::str::from_utf8(body).ok()?.trim()).parse().ok()?;
     Query::try_from_uri(&uri).ok().map(|Query(grant)| grant)
 }
 
@@ -119,11 +103,7 @@ async fn list(
     }
     // Rows are copied out under the lock and rendered outside of it.
     let (rows, total) = read(&state.book).page(window, page, size, &state.collected);
-    let shape = Shape {
-        ids: faults.ids,
-        php_empties: faults.php_empties,
-        brief: state.brief_rows,
-    };
+    let shape = Shape { ids: faults.ids, php_empties: faults.php_empties, brief: state.brief_rows };
     let mut body = open_envelope(&state, faults, rows.len() * 1200 + 128);
     body.extend_from_slice(b"{\"list\":[");
     for (position, row) in rows.iter().enumerate() {
@@ -152,12 +132,7 @@ async fn info(
         return response;
     }
     let faults = &armed.faults.source;
-    let value = |name: &str| {
-        parameters
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let value = |name: &str| parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let row = {
         let book = read(&state.book);
         let index = match (value("order_id"), value("order_no")) {
@@ -165,22 +140,13 @@ async fn info(
             (None, Some(number)) => book.find_number(number),
             (None, None) => return failure(&state, 400, "order_id or order_no is required"),
         };
-        index
-            .filter(|index| book.is_live(*index))
-            .map(|index| book.row(index))
+        index.filter(|index| book.is_live(*index)).map(|index| book.row(index))
     };
     let Some(row) = row else {
         return failure(&state, 404, "Not Found Resource");
     };
     let mut body = open_envelope(&state, faults, 2048);
-    row.render(
-        &mut body,
-        Shape {
-            ids: faults.ids,
-            php_empties: faults.php_empties,
-            brief: false,
-        },
-    );
+    row.render(&mut body, Shape { ids: faults.ids, php_empties: faults.php_empties, brief: false });
     body.push(b'}');
     finish(&state, faults, body)
 }
@@ -195,10 +161,7 @@ async fn before(state: &State, armed: &Armed, headers: &HeaderMap) -> Option<Res
         return Some(response);
     }
     let limit = faults.rate_limit_per_second;
-    if let Err(wait) = state
-        .source_gate
-        .pass(Instant::now(), limit, SECOND, Duration::ZERO)
-    {
+    if let Err(wait) = state.source_gate.pass(Instant::now(), limit, SECOND, Duration::ZERO) {
         add(&state.calls.source_limited);
         let body = error_body(state, 429, "Too Many Requests");
         let response = answer::json(StatusCode::TOO_MANY_REQUESTS, body);
@@ -211,22 +174,13 @@ async fn before(state: &State, armed: &Armed, headers: &HeaderMap) -> Option<Res
     if state.dice.roll(faults.html) {
         return Some(answer::html(StatusCode::OK));
     }
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    if !token.is_some_and(|token| {
-        state
-            .source_tokens
-            .spend(token, Instant::now(), faults.token_requests)
-    }) {
+    if !token.is_some_and(|token| state.source_tokens.spend(token, Instant::now(), faults.token_requests)) {
         let body = r#"{"error":"access_denied","error_description":"The access token is missing, unknown or expired"}"#;
         return Some(answer::json(StatusCode::UNAUTHORIZED, body));
     }
-    state
-        .dice
-        .roll(faults.soft_error)
-        .then(|| failure(state, faults.soft_code, "系统繁忙,请稍后再试"))
+    state.dice.roll(faults.soft_error).then(|| failure(state, faults.soft_code, "系统繁忙,请稍后再试"))
 }
 
 /// `{..."data":` of a success; the caller writes the data and the closing brace.
@@ -283,17 +237,15 @@ fn parse_list(parameters: &[(String, String)], page_limit: u32) -> Result<(Windo
             .map(|(_, value)| value.as_str())
     };
     let time = |name: &str, parse: fn(&str) -> Option<Seconds>, default| match value(name) {
-        Some(text) => parse(text).ok_or(format!(
-            "{name} {text:?} is neither YYYY-MM-DD nor YYYY-MM-DD HH:MM:SS"
-        )),
+        Some(text) => {
+            parse(text).ok_or(format!("{name} {text:?} is neither YYYY-MM-DD nor YYYY-MM-DD HH:MM:SS"))
+        }
         None => Ok(default),
     };
     let number = |name: &str, default: u64| match value(name) {
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|n| *n > 0)
-            .ok_or(format!("{name} {text:?} is no number from 1 on")),
+        Some(text) => {
+            text.parse().ok().filter(|n| *n > 0).ok_or(format!("{name} {text:?} is no number from 1 on"))
+        }
         None => Ok(default),
     };
     let window = Window {
@@ -316,9 +268,7 @@ fn parse_list(parameters: &[(String, String)], page_limit: u32) -> Result<(Windo
     if window.start > window.end {
         return Err("start_time is after end_time".to_owned());
     }
-    let size = u32::try_from(number("count", 10)?)
-        .unwrap_or(u32::MAX)
-        .min(page_limit);
+    let size = u32::try_from(number("count", 10)?).unwrap_or(u32::MAX).min(page_limit);
     Ok((window, number("start_index", 1)?, size))
 }
 

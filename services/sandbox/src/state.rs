@@ -80,10 +80,8 @@ impl State {
         let ledger = Ledger::new();
         let (source_log, target_log) = match &options.data_dir {
             Some(directory) => {
-                std::fs::create_dir_all(directory).map_err(|source| SandboxError::File {
-                    path: directory.clone(),
-                    source,
-                })?;
+                std::fs::create_dir_all(directory)
+                    .map_err(|source| SandboxError::File { path: directory.clone(), source })?;
                 // The source first: what was written to the target is judged by the source's revisions.
                 let source = persist::open_source(&directory.join("source.log"), &mut book)?;
                 let zone = &options.time_zone;

@@ -45,10 +45,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
 
 impl IdempotencyKey {
     fn text<'a>(&'a self, armed: &Armed) -> Option<&'a str> {
-        let key = self
-            .0
-            .as_ref()
-            .filter(|_| !armed.faults.target.ignore_idempotency)?;
+        let key = self.0.as_ref().filter(|_| !armed.faults.target.ignore_idempotency)?;
         key.to_str().ok().filter(|key| !key.is_empty())
     }
 }
@@ -84,16 +81,9 @@ async fn execute(Shared(state): Shared<Arc<State>>, key: IdempotencyKey, body: B
     let Ok(Execute { data, id_check }) = serde_json::from_slice(&body) else {
         return failure(StatusCode::OK, 40001, "the body is not JSON with data");
     };
-    let call = Call {
-        id_check,
-        idempotency: key.text(&armed),
-    };
+    let call = Call { id_check, idempotency: key.text(&armed) };
     let Some((done, batch)) = apply::rows(&state, &armed, data, &call) else {
-        return failure(
-            StatusCode::OK,
-            40001,
-            "data is neither a record nor a list of records",
-        );
+        return failure(StatusCode::OK, 40001, "data is neither a record nor a list of records");
     };
     // A list of one can say what was wrong with it; a longer one can only count.
     after(&state, &armed, &done, batch && done.rows() > 1)
@@ -116,10 +106,7 @@ async fn store(
     let Ok(Store { content, id_check }) = serde_json::from_slice(&body) else {
         return failure(StatusCode::OK, 40001, "the body is not JSON with content");
     };
-    let call = Call {
-        id_check,
-        idempotency: key.text(&armed),
-    };
+    let call = Call { id_check, idempotency: key.text(&armed) };
     match apply::rows(&state, &armed, content, &call) {
         Some((done, true)) => after(&state, &armed, &done, true),
         _ => failure(StatusCode::OK, 40001, "content is no list of records"),
@@ -177,24 +164,13 @@ async fn query(Shared(state): Shared<Arc<State>>, Query(access): Query<Access>, 
         return response;
     }
     let Ok(search) = serde_json::from_slice::<Search<'_>>(&body) else {
-        return failure(
-            StatusCode::OK,
-            40001,
-            "the body is not JSON with page and pageSize",
-        );
+        return failure(StatusCode::OK, 40001, "the body is not JSON with page and pageSize");
     };
     if search.page == 0 || search.page_size == 0 || search.page_size > 100 {
-        return failure(
-            StatusCode::OK,
-            40002,
-            "page is from 1 on and pageSize from 1 to 100",
-        );
+        return failure(StatusCode::OK, 40002, "page is from 1 on and pageSize from 1 to 100");
     }
     let keys = match search.order_id.map(Key::from_json) {
-        Some(key) => key
-            .into_iter()
-            .filter(|key| state.ledger.record(key).is_some())
-            .collect(),
+        Some(key) => key.into_iter().filter(|key| state.ledger.record(key).is_some()).collect(),
         None => state.ledger.keys(),
     };
     let first = (search.page - 1).saturating_mul(search.page_size);
@@ -222,21 +198,14 @@ async fn before(state: &State, armed: &Armed, writes: bool) -> Option<Response> 
     if let Some(response) = answer::delay(state, faults.hang, faults.slow, faults.slow_ms).await {
         return Some(response);
     }
-    let (limit, penalty) = (
-        faults.rate_limit_per_minute,
-        Duration::from_secs(faults.penalty_seconds),
-    );
+    let (limit, penalty) = (faults.rate_limit_per_minute, Duration::from_secs(faults.penalty_seconds));
     if let Err(wait) = state.target_gate.pass(Instant::now(), limit, MINUTE, penalty) {
         add(&state.calls.target_limited);
         let response = failure(StatusCode::TOO_MANY_REQUESTS, 42901, "Too Many Requests");
         return Some(answer::retry_after(response, faults.retry_after, wait, limit));
     }
     if state.dice.roll(faults.error_5xx) {
-        return Some(failure(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            50001,
-            "Internal Server Error",
-        ));
+        return Some(failure(StatusCode::INTERNAL_SERVER_ERROR, 50001, "Internal Server Error"));
     }
     if state.dice.roll(faults.html) {
         return Some(answer::html(StatusCode::OK));
@@ -247,34 +216,18 @@ async fn before(state: &State, armed: &Armed, writes: bool) -> Option<Response> 
 
 fn check_token(state: &State, armed: &Armed, access: &Access) -> Option<Response> {
     if access.access_token.is_empty() {
-        return Some(failure(
-            StatusCode::UNAUTHORIZED,
-            40101,
-            "access_token is missing",
-        ));
+        return Some(failure(StatusCode::UNAUTHORIZED, 40101, "access_token is missing"));
     }
     let uses = armed.faults.target.token_requests;
-    let alive = state
-        .target_tokens
-        .spend(&access.access_token, Instant::now(), uses);
-    (!alive).then(|| {
-        failure(
-            StatusCode::UNAUTHORIZED,
-            40102,
-            "access_token is unknown or expired",
-        )
-    })
+    let alive = state.target_tokens.spend(&access.access_token, Instant::now(), uses);
+    (!alive).then(|| failure(StatusCode::UNAUTHORIZED, 40102, "access_token is unknown or expired"))
 }
 
 /// Keeps what was done, then answers, or withholds the answer.
 fn after(state: &State, armed: &Armed, done: &Done, batch: bool) -> Response {
     if let Some(Err(error)) = state.target_log.as_ref().map(Log::flush) {
         tracing::error!(%error, "rows could not be kept in the data directory");
-        return failure(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            50001,
-            "the rows could not be kept",
-        );
+        return failure(StatusCode::INTERNAL_SERVER_ERROR, 50001, "the rows could not be kept");
     }
     if state.dice.roll(armed.faults.target.lost_answer) {
         add(&state.calls.lost_answers);
@@ -304,10 +257,7 @@ fn success(message: &str, content: &str) -> Response {
 
 fn failure(status: StatusCode, code: u32, message: &str) -> Response {
     let message = quote(message);
-    answer::json(
-        status,
-        format!(r#"{{"success":false,"code":{code},"message":{message},"content":null}}"#),
-    )
+    answer::json(status, format!(r#"{{"success":false,"code":{code},"message":{message},"content":null}}"#))
 }
 
 #[cfg(test)]

@@ -32,29 +32,20 @@ impl Answer {
 pub(crate) async fn bench(options: Options) -> Bench {
     let shutdown = CancellationToken::new();
     let sandbox = start(options, shutdown.clone()).await.unwrap();
-    Bench {
-        sandbox,
-        _stop: shutdown.drop_guard(),
-    }
+    Bench { sandbox, _stop: shutdown.drop_guard() }
 }
 
 /// So many generated orders, and faults given as a part.
 pub(crate) async fn generated(count: u64, faults: Value) -> Bench {
     let faults = serde_json::from_value(faults).unwrap();
-    bench(Options {
-        orders: Orders::Generated { count },
-        faults,
-        ..Options::default()
-    })
-    .await
+    bench(Options { orders: Orders::Generated { count }, faults, ..Options::default() }).await
 }
 
 impl Bench {
     /// One call on a connection of its own; `None` when the connection was closed without an answer.
     pub(crate) async fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
-        let mut stream = TcpStream::connect(self.sandbox.url().strip_prefix("http://").unwrap())
-            .await
-            .unwrap();
+        let mut stream =
+            TcpStream::connect(self.sandbox.url().strip_prefix("http://").unwrap()).await.unwrap();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
             body.len()
@@ -65,38 +56,24 @@ impl Bench {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Some(Answer {
-            status,
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        })
+        Some(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
     }
 
     pub(crate) async fn bearer(&self) -> String {
         let grant = r#"{"grant_type":"client_credentials","client_id":"demo","client_secret":"demo-secret"}"#;
-        let answer = self
-            .call("POST", "/v1/oauth2/access_token", "", grant)
-            .await
-            .unwrap();
-        format!(
-            "authorization: Bearer {}\r\n",
-            answer.json()["access_token"].as_str().unwrap()
-        )
+        let answer = self.call("POST", "/v1/oauth2/access_token", "", grant).await.unwrap();
+        format!("authorization: Bearer {}\r\n", answer.json()["access_token"].as_str().unwrap())
     }
 
     /// A call of the source with a fresh token.
     pub(crate) async fn source(&self, path: &str) -> Answer {
         let bearer = self.bearer().await;
-        self.call("GET", &format!("/v1/invoices/order/{path}"), &bearer, "")
-            .await
-            .unwrap()
+        self.call("GET", &format!("/v1/invoices/order/{path}"), &bearer, "").await.unwrap()
     }
 
     /// Writes by `execute`, one record or a list.
     pub(crate) async fn execute(&self, data: Value, id_check: bool, key: Option<&str>) -> Option<Answer> {
-        let key = key
-            .map(|key| format!("idempotency-key: {key}\r\n"))
-            .unwrap_or_default();
+        let key = key.map(|key| format!("idempotency-key: {key}\r\n")).unwrap_or_default();
         let body = json!({"api": "写入空操作", "data": data, "idCheck": id_check}).to_string();
         self.call("POST", "/execute", &key, &body).await
     }
@@ -111,10 +88,7 @@ impl Bench {
 
     /// Merges faults into those in force.
     pub(crate) async fn patch(&self, part: Value) {
-        let answer = self
-            .call("PATCH", "/sandbox/faults", "", &part.to_string())
-            .await
-            .unwrap();
+        let answer = self.call("PATCH", "/sandbox/faults", "", &part.to_string()).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 }

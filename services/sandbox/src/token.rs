@@ -22,11 +22,7 @@ struct Issued {
 impl Tokens {
     /// `name` begins every token of this side; `life` is how long each is good for.
     pub(crate) fn new(name: String, life: Duration) -> Self {
-        Self {
-            name,
-            life,
-            issued: Mutex::default(),
-        }
+        Self { name, life, issued: Mutex::default() }
     }
 
     pub(crate) fn issue(&self, now: Instant) -> String {
@@ -58,10 +54,7 @@ mod tests {
 
     #[test]
     fn a_token_dies_of_age_or_of_use() {
-        let (tokens, now) = (
-            Tokens::new("t".to_owned(), Duration::from_secs(10)),
-            Instant::now(),
-        );
+        let (tokens, now) = (Tokens::new("t".to_owned(), Duration::from_secs(10)), Instant::now());
         let token = tokens.issue(now);
         assert!(!tokens.spend("other", now, 0));
         assert!(tokens.spend(&token, now, 2) && tokens.spend(&token, now, 2));

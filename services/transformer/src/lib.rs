@@ -3,6 +3,7 @@
 mod page;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use events::Stage;
@@ -71,11 +72,8 @@ pub async fn run(
         topology: topology.clone(),
         plan,
         committer,
+        looked: AtomicBool::new(false),
     });
-    journal
-        .consume(&topology, &consumption, &shutdown, move |raw| {
-            Arc::clone(&pages).handle(raw)
-        })
-        .await?;
+    journal.consume(&topology, &consumption, &shutdown, move |raw| Arc::clone(&pages).handle(raw)).await?;
     Ok(())
 }

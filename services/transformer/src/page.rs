@@ -1,6 +1,8 @@
 //! One raw page: each row becomes a mapped order or a dead letter, and only then is the page settled.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::{
@@ -21,20 +23,16 @@ pub(crate) struct Pages {
     pub(crate) topology: Topology,
     pub(crate) plan: Plan,
     pub(crate) committer: Committer,
+    /// Whether the fields that the mapping reads were looked for in an order.
+    pub(crate) looked: AtomicBool,
 }
 
 impl Pages {
     pub(crate) async fn handle(self: Arc<Self>, raw: Delivery) -> Settlement {
         let span = tracing::info_span!("transform page", raw_seq = raw.seq);
-        let parent = raw
-            .trace()
-            .map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
+        let parent = raw.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
-        let trace = TraceParent {
-            trace_id,
-            span_id,
-            sampled,
-        };
+        let trace = TraceParent { trace_id, span_id, sampled };
         async {
             match self.page(&raw, trace).await {
                 Ok(settlement) => settlement,
@@ -67,14 +65,12 @@ impl Pages {
             Ok(rows) => rows,
             Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
         };
+        if !rows.is_empty() && !self.looked.swap(true, Ordering::Relaxed) {
+            self.look_for_fields(&rows);
+        }
         let (mut records, mut letters) = (Vec::with_capacity(rows.len()), Vec::new());
         for (at, row) in (0_u32..).zip(&rows) {
-            let origin = Origin {
-                window: page.window.clone(),
-                page: page.page,
-                row: at,
-                raw_seq: raw.seq,
-            };
+            let origin = Origin { window: page.window.clone(), page: page.page, row: at, raw_seq: raw.seq };
             match self.plan.map(row) {
                 Ok(mapped) => match self.record(mapped, origin, trace)? {
                     Ok(record) => records.push(record),
@@ -98,6 +94,26 @@ impl Pages {
         Ok(Settlement::Done)
     }
 
+    /// Says once when the mapping reads fields that no order of the first page has: a typo there makes no error, only
+    /// records that lack something.
+    fn look_for_fields(&self, rows: &[&RawValue]) {
+        let present: HashSet<String> = rows
+            .iter()
+            .filter_map(|row| serde_json::from_str::<HashMap<String, &RawValue>>(row.get()).ok())
+            .flat_map(HashMap::into_keys)
+            .collect();
+        for field in self.plan.source_fields().filter(|field| !present.contains(*field)) {
+            let mut has: Vec<&str> = present.iter().map(String::as_str).collect();
+            has.sort_unstable();
+            let has = has.join(", ");
+            tracing::warn!(
+                field,
+                has,
+                "the mapping reads a field that no order of this page has; is it misspelt?"
+            );
+        }
+    }
+
     /// The whole page when this is its first part; `None` for the others.
     async fn whole(&self, raw: &Delivery) -> Result<Option<RawPage>, JournalError> {
         let first: RawPage = raw.event()?.body;
@@ -108,20 +124,14 @@ impl Pages {
                 let mut parts = vec![first];
                 for seq in raw.seq + 1..raw.seq + u64::from(count) {
                     parts.push(
-                        self.journal
-                            .get(&self.topology, Stream::Raw, seq)
-                            .await?
-                            .event::<RawPage>()?
-                            .body,
+                        self.journal.get(&self.topology, Stream::Raw, seq).await?.event::<RawPage>()?.body,
                     );
                 }
                 let incomplete = || std::io::Error::other("a part of the page is missing");
-                RawPage::join(parts)
-                    .map(Some)
-                    .ok_or_else(|| JournalError::Unavailable {
-                        what: format!("hold page {} together", raw.seq),
-                        source: Box::new(incomplete()),
-                    })
+                RawPage::join(parts).map(Some).ok_or_else(|| JournalError::Unavailable {
+                    what: format!("hold page {} together", raw.seq),
+                    source: Box::new(incomplete()),
+                })
             }
             _ => Ok(None),
         }
@@ -144,31 +154,18 @@ impl Pages {
             _ => {
                 let message = if too_large {
                     let limit = self.journal.max_payload();
-                    format!(
-                        "the mapped order has {} bytes, NATS takes {limit} (max_payload)",
-                        record.len()
-                    )
+                    format!("the mapped order has {} bytes, NATS takes {limit} (max_payload)", record.len())
                 } else {
                     "the mapped order has no key".to_string()
                 };
                 let kind = if too_large { "too_large" } else { "missing_key" };
-                let letter = self.letter(
-                    kind,
-                    message,
-                    origin,
-                    (identity.key, identity.number),
-                    &record,
-                    trace,
-                );
+                let letter =
+                    self.letter(kind, message, origin, (identity.key, identity.number), &record, trace);
                 return Ok(Err(Box::new(letter)));
             }
         };
         let order = MappedOrder {
-            version: Version {
-                updated_at: identity.version,
-                raw_seq: origin.raw_seq,
-                generation: 0,
-            },
+            version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
             number: identity.number,
             mapping: self.plan.version().to_string(),
             content: ContentHash::of(&record),
@@ -194,14 +191,7 @@ impl Pages {
         debug_assert_eq!(raw.seq, origin.raw_seq);
         let who = self.plan.identify(row);
         let names = (who.key, who.number);
-        self.letter(
-            error.kind(),
-            error.to_string(),
-            origin,
-            names,
-            row.get().as_bytes(),
-            trace,
-        )
+        self.letter(error.kind(), error.to_string(), origin, names, row.get().as_bytes(), trace)
     }
 
     fn letter(

@@ -37,12 +37,7 @@ pub(crate) struct Circuit {
 
 impl Circuit {
     pub(crate) fn new(waits: RetryPolicy, trouble: watch::Sender<Option<String>>) -> Self {
-        Self {
-            phase: watch::channel(Phase::Closed).0,
-            doubt: Mutex::default(),
-            waits,
-            trouble,
-        }
+        Self { phase: watch::channel(Phase::Closed).0, doubt: Mutex::default(), waits, trouble }
     }
 
     /// Waits until a request may be sent: at once while the circuit is closed, else one at a time as a probe.
@@ -74,9 +69,7 @@ impl Circuit {
                     self.phase.send_if_modified(|phase| {
                         let stuck = *phase == Phase::Probing;
                         if stuck {
-                            *phase = Phase::Open {
-                                until: Instant::now(),
-                            };
+                            *phase = Phase::Open { until: Instant::now() };
                         }
                         stuck
                     });
@@ -88,9 +81,8 @@ impl Circuit {
     /// The target answered an order, whatever it said of it: it is there.
     pub(crate) fn works(&self) {
         *self.doubt() = Doubt::default();
-        let closed = self
-            .phase
-            .send_if_modified(|phase| std::mem::replace(phase, Phase::Closed) != Phase::Closed);
+        let closed =
+            self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Closed) != Phase::Closed);
         if closed {
             tracing::info!("the target works again; circuit closed");
         }
@@ -115,9 +107,7 @@ impl Circuit {
             tracing::debug!(why, openings, again_in = ?wait, "the target still does not work");
         }
         self.trouble.send_replace(Some(why.to_string()));
-        self.phase.send_replace(Phase::Open {
-            until: Instant::now() + wait,
-        });
+        self.phase.send_replace(Phase::Open { until: Instant::now() + wait });
     }
 
     /// An order failed in a way that may be its own fault. True when so many others did that it is not.
@@ -128,18 +118,13 @@ impl Circuit {
             doubt.failing.len() >= SUSPICIOUS
         };
         if suspicious {
-            self.down(
-                None,
-                &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"),
-            );
+            self.down(None, &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"));
         } else {
             // A probe that ends like this has told nothing: let the next one through.
             self.phase.send_if_modified(|phase| {
                 let probing = *phase == Phase::Probing;
                 if probing {
-                    *phase = Phase::Open {
-                        until: Instant::now(),
-                    };
+                    *phase = Phase::Open { until: Instant::now() };
                 }
                 probing
             });
@@ -157,11 +142,7 @@ mod tests {
     use super::*;
 
     fn circuit() -> Circuit {
-        let waits = RetryPolicy {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(8),
-            jitter: 0.0,
-        };
+        let waits = RetryPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(8), jitter: 0.0 };
         Circuit::new(waits, watch::channel(None).0)
     }
 
@@ -200,12 +181,6 @@ mod tests {
         assert!((0..20).all(|_| !circuit.doubtful(7, "500")), "one bad order");
         assert!((1..4).all(|order| !circuit.doubtful(order, "500")));
         assert!(circuit.doubtful(4, "500"));
-        assert!(
-            circuit
-                .trouble
-                .borrow()
-                .as_ref()
-                .is_some_and(|why| why.contains("5 orders in a row"))
-        );
+        assert!(circuit.trouble.borrow().as_ref().is_some_and(|why| why.contains("5 orders in a row")));
     }
 }

@@ -28,11 +28,7 @@ impl Keys {
             Arc::clone(turns.entry(key.clone()).or_default())
         };
         let turn = turn.lock_owned().await;
-        InHand {
-            keys: Arc::clone(self),
-            key: key.clone(),
-            turn: Some(turn),
-        }
+        InHand { keys: Arc::clone(self), key: key.clone(), turn: Some(turn) }
     }
 }
 
@@ -41,10 +37,7 @@ impl Drop for InHand {
         let mut turns = self.keys.turns.lock().unwrap_or_else(PoisonError::into_inner);
         self.turn = None;
         // Only the map itself still knows it: nobody waits.
-        if turns
-            .get(&self.key)
-            .is_some_and(|turn| Arc::strong_count(turn) == 1)
-        {
+        if turns.get(&self.key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             turns.remove(&self.key);
         }
     }

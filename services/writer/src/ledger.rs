@@ -78,15 +78,8 @@ impl Ledger {
         partition: u16,
     ) -> Result<Self, JournalError> {
         let filter = names.receipts(target, partition);
-        let mut log = journal
-            .read(
-                names,
-                Stream::Receipts,
-                Some(&filter),
-                From::LastPerSubject,
-                false,
-            )
-            .await?;
+        let mut log =
+            journal.read(names, Stream::Receipts, Some(&filter), From::LastPerSubject, false).await?;
         let mut held = HashMap::new();
         while let Some(entry) = log.next().await {
             let entry = entry?;
@@ -94,9 +87,7 @@ impl Ledger {
             held.insert(receipt.key.clone(), Held::after(&receipt, entry.seq));
         }
         tracing::debug!(partition, orders = held.len(), "ledger loaded");
-        Ok(Self {
-            held: Mutex::new(held),
-        })
+        Ok(Self { held: Mutex::new(held) })
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
@@ -129,17 +120,8 @@ mod tests {
         MappedOrder {
             key: OrderKey::new("1").expect("not empty"),
             number: None,
-            version: Version {
-                updated_at: Some(updated_at),
-                raw_seq,
-                generation: 0,
-            },
-            origin: Origin {
-                window: WindowId::live(1),
-                page: 1,
-                row: 0,
-                raw_seq,
-            },
+            version: Version { updated_at: Some(updated_at), raw_seq, generation: 0 },
+            origin: Origin { window: WindowId::live(1), page: 1, row: 0, raw_seq },
             mapping: "m".into(),
             content: ContentHash::of(content.as_bytes()),
             record: content.as_bytes().to_vec(),
@@ -148,13 +130,7 @@ mod tests {
 
     fn held(of: &MappedOrder, mapped_seq: u64, known: bool) -> Held {
         let content = known.then_some(of.content);
-        Held {
-            version: of.version,
-            content,
-            mapped_seq,
-            receipt_seq: 1,
-            last_write: 1,
-        }
+        Held { version: of.version, content, mapped_seq, receipt_seq: 1, last_write: 1 }
     }
 
     #[test]
@@ -163,27 +139,15 @@ mod tests {
         assert_eq!(decide(None, &first, 5), Decision::Send);
         assert_eq!(decide(Some(&held(&first, 5, true)), &first, 5), Decision::Settled);
         assert_eq!(decide(Some(&held(&first, 5, true)), &second, 6), Decision::Send);
-        assert_eq!(
-            decide(Some(&held(&second, 6, true)), &first, 7),
-            Decision::Superseded
-        );
-        assert_eq!(
-            decide(Some(&held(&first, 5, true)), &order(30, 3, "a"), 8),
-            Decision::Unchanged
-        );
+        assert_eq!(decide(Some(&held(&second, 6, true)), &first, 7), Decision::Superseded);
+        assert_eq!(decide(Some(&held(&first, 5, true)), &order(30, 3, "a"), 8), Decision::Unchanged);
         // Read again in an overlap, not touched at the source.
-        assert_eq!(
-            decide(Some(&held(&first, 5, true)), &order(10, 9, "a"), 8),
-            Decision::Unchanged
-        );
+        assert_eq!(decide(Some(&held(&first, 5, true)), &order(10, 9, "a"), 8), Decision::Unchanged);
     }
 
     #[test]
     fn what_is_unknown_is_sent_again() {
         let first = order(10, 1, "a");
-        assert_eq!(
-            decide(Some(&held(&first, 5, false)), &order(10, 2, "a"), 6),
-            Decision::Send
-        );
+        assert_eq!(decide(Some(&held(&first, 5, false)), &order(10, 2, "a"), 6), Decision::Send);
     }
 }

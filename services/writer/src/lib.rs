@@ -52,11 +52,7 @@ impl Counts {
 
     /// How many orders have an outcome or a dead letter since the process started.
     pub fn done(&self) -> u64 {
-        Outcome::ALL
-            .into_iter()
-            .map(|outcome| self.of(outcome))
-            .sum::<u64>()
-            + self.dead()
+        Outcome::ALL.into_iter().map(|outcome| self.of(outcome)).sum::<u64>() + self.dead()
     }
 
     fn note(&self, outcome: Outcome) {
@@ -74,10 +70,7 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self {
-            counts: Arc::default(),
-            trouble: watch::channel(None).0,
-        }
+        Self { counts: Arc::default(), trouble: watch::channel(None).0 }
     }
 }
 
@@ -110,11 +103,7 @@ pub async fn run(
         qeasy: Qeasy::new(settings.target.clone(), client),
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
         slots: Semaphore::new(target.concurrency),
-        pace: Pace::new(
-            settings.limit.requests,
-            settings.limit.period,
-            settings.limit.burst,
-        ),
+        pace: Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst),
         committer: Committer::start(journal.clone(), Grouping::default()),
         journal: journal.clone(),
         retry: settings.retry,
@@ -132,9 +121,7 @@ pub async fn run(
                 (journal.clone(), consumption(partition), writer.topology.clone());
             async move {
                 journal
-                    .consume(&topology, &consumption, &token, move |order| {
-                        Arc::clone(&held).handle(order)
-                    })
+                    .consume(&topology, &consumption, &token, move |order| Arc::clone(&held).handle(order))
                     .await
             }
         })

@@ -58,30 +58,14 @@ enum Sent {
 impl Partition {
     pub(crate) fn new(writer: Arc<Writer>, number: u16) -> Self {
         let (ledger, keys, attempts) = (OnceCell::new(), Arc::default(), Mutex::default());
-        Self {
-            writer,
-            number,
-            ledger,
-            keys,
-            attempts,
-        }
+        Self { writer, number, ledger, keys, attempts }
     }
 
     pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
-        let span = tracing::info_span!(
-            "write order",
-            mapped_seq = message.seq,
-            key = tracing::field::Empty
-        );
-        let parent = message
-            .trace()
-            .map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
+        let span = tracing::info_span!("write order", mapped_seq = message.seq, key = tracing::field::Empty);
+        let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
-        let trace = TraceParent {
-            trace_id,
-            span_id,
-            sampled,
-        };
+        let trace = TraceParent { trace_id, span_id, sampled };
         async {
             match self.settle(&message, trace).await {
                 Ok(settlement) => settlement,
@@ -175,10 +159,7 @@ impl Partition {
                         Verdict::Written => Outcome::Written,
                         Verdict::Repeat => Outcome::Repeat,
                     };
-                    return Sent::Answered {
-                        outcome,
-                        status: Some(written.status),
-                    };
+                    return Sent::Answered { outcome, status: Some(written.status) };
                 }
                 Err(error) => error,
             };
@@ -210,10 +191,7 @@ impl Partition {
         let writer = &*self.writer;
         let class = error.class();
         let attempts = self.with_attempts(message.seq, |attempts| {
-            attempts.push(Attempt {
-                at: now(),
-                message: service::chain(&error),
-            });
+            attempts.push(Attempt { at: now(), message: service::chain(&error) });
             attempts.len()
         });
         let spent = attempts as u64 >= u64::from(writer.max_attempts);
@@ -226,23 +204,10 @@ impl Partition {
             tracing::error!(key = %order.key, error = service::chain(&error), "it is not known whether the target took this order");
             return Ok(());
         }
-        let answer = error.answer().map(|(status, excerpt)| Answer {
-            status,
-            excerpt: excerpt.to_string(),
-        });
-        let letter = self.letter(
-            message,
-            Some(order),
-            class.name(),
-            service::chain(&error),
-            answer,
-            trace,
-        );
+        let answer = error.answer().map(|(status, excerpt)| Answer { status, excerpt: excerpt.to_string() });
+        let letter = self.letter(message, Some(order), class.name(), service::chain(&error), answer, trace);
         tracing::warn!(key = %order.key, error = letter.message, "an order became a dead letter");
-        writer
-            .counts
-            .dead
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(Settlement::Dead(Box::new(letter)))
     }
 
@@ -258,15 +223,12 @@ impl Partition {
         let subject = writer.topology.receipt(&writer.target, &receipt.key);
         let mut expected = held.map_or(0, |held| held.receipt_seq);
         loop {
-            let record = Record::new(
-                &subject,
-                format!("receipt:{}:{}", writer.target, receipt.mapped_seq),
-                &receipt,
-            )?
-            .expecting(expected)
-            .traced(Some(trace))
-            .labelled(Label::Outcome, receipt.outcome)
-            .labelled(Label::Mapped, receipt.mapped_seq);
+            let record =
+                Record::new(&subject, format!("receipt:{}:{}", writer.target, receipt.mapped_seq), &receipt)?
+                    .expecting(expected)
+                    .traced(Some(trace))
+                    .labelled(Label::Outcome, receipt.outcome)
+                    .labelled(Label::Mapped, receipt.mapped_seq);
             match writer.committer.store(vec![record]).await {
                 Ok(stored) => {
                     let seq = stored.first().map_or(0, |stored| stored.seq);
@@ -274,10 +236,8 @@ impl Partition {
                     return Ok(());
                 }
                 Err(JournalError::Conflict { .. }) => {
-                    let Some(entry) = writer
-                        .journal
-                        .last(&writer.topology, Stream::Receipts, &subject)
-                        .await?
+                    let Some(entry) =
+                        writer.journal.last(&writer.topology, Stream::Receipts, &subject).await?
                     else {
                         return Err(JournalError::Conflict { subject });
                     };

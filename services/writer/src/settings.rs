@@ -27,10 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(config: &Config, target: &Target) -> Self {
         let form = match target.kind {
-            TargetKind::Execute => Form::Execute {
-                api: target.api.clone(),
-                id_check: target.id_check,
-            },
+            TargetKind::Execute => Form::Execute { api: target.api.clone(), id_check: target.id_check },
             TargetKind::Store => Form::Store {
                 scheme_id: target.scheme_id.clone(),
                 app_key: target.app_key.clone(),
@@ -41,16 +38,8 @@ impl Settings {
         Self {
             target: qeasy::Settings {
                 url: target.url.clone(),
-                method: if target.method == "PUT" {
-                    Method::Put
-                } else {
-                    Method::Post
-                },
-                headers: target
-                    .headers
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect(),
+                method: if target.method == "PUT" { Method::Put } else { Method::Post },
+                headers: target.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
                 idempotency_header: target.idempotency_header.clone(),
                 timeout: target.timeout.get(),
                 trust_status: target.trust_status,

@@ -81,18 +81,10 @@ struct Envelope<'a, T> {
 /// # Errors
 /// [`CodecError::Encode`]; none of our events can cause it.
 pub fn encode<E: Event>(event: &E, at: Micros) -> Result<Bytes, CodecError> {
-    let envelope = Envelope {
-        kind: E::KIND.into(),
-        schema: E::SCHEMA,
-        at,
-        body: event,
-    };
+    let envelope = Envelope { kind: E::KIND.into(), schema: E::SCHEMA, at, body: event };
     rmp_serde::to_vec_named(&envelope)
         .map(Bytes::from)
-        .map_err(|source| CodecError::Encode {
-            kind: E::KIND,
-            source,
-        })
+        .map_err(|source| CodecError::Encode { kind: E::KIND, source })
 }
 
 /// Decodes one event of a known kind.
@@ -101,36 +93,20 @@ pub fn encode<E: Event>(event: &E, at: Micros) -> Result<Bytes, CodecError> {
 /// Not MessagePack, another kind, or written by a newer build.
 pub fn decode<E: Event>(bytes: &[u8]) -> Result<Decoded<E>, CodecError> {
     match rmp_serde::from_slice::<Envelope<'_, E>>(bytes) {
-        Ok(envelope) if envelope.kind != E::KIND => Err(CodecError::Kind {
-            expected: E::KIND,
-            found: envelope.kind.into_owned(),
-        }),
-        Ok(envelope) if envelope.schema > E::SCHEMA => Err(CodecError::Newer {
-            kind: E::KIND,
-            found: envelope.schema,
-            known: E::SCHEMA,
-        }),
-        Ok(envelope) => Ok(Decoded {
-            schema: envelope.schema,
-            at: envelope.at,
-            body: envelope.body,
-        }),
+        Ok(envelope) if envelope.kind != E::KIND => {
+            Err(CodecError::Kind { expected: E::KIND, found: envelope.kind.into_owned() })
+        }
+        Ok(envelope) if envelope.schema > E::SCHEMA => {
+            Err(CodecError::Newer { kind: E::KIND, found: envelope.schema, known: E::SCHEMA })
+        }
+        Ok(envelope) => Ok(Decoded { schema: envelope.schema, at: envelope.at, body: envelope.body }),
         // A body of another shape is most often another kind or a newer schema: say that rather than "missing field".
         Err(source) => match kind_and_schema(bytes) {
-            Ok((found, _)) if found != E::KIND => Err(CodecError::Kind {
-                expected: E::KIND,
-                found,
-            }),
-            Ok((_, found)) if found > E::SCHEMA => Err(CodecError::Newer {
-                kind: E::KIND,
-                found,
-                known: E::SCHEMA,
-            }),
-            _ => Err(CodecError::Decode {
-                expected: E::KIND,
-                found: bytes.len(),
-                source,
-            }),
+            Ok((found, _)) if found != E::KIND => Err(CodecError::Kind { expected: E::KIND, found }),
+            Ok((_, found)) if found > E::SCHEMA => {
+                Err(CodecError::Newer { kind: E::KIND, found, known: E::SCHEMA })
+            }
+            _ => Err(CodecError::Decode { expected: E::KIND, found: bytes.len(), source }),
         },
     }
 }
@@ -146,9 +122,5 @@ pub fn kind_of(bytes: &[u8]) -> Result<String, CodecError> {
 fn kind_and_schema(bytes: &[u8]) -> Result<(String, u16), CodecError> {
     rmp_serde::from_slice::<Envelope<'_, IgnoredAny>>(bytes)
         .map(|envelope| (envelope.kind.into_owned(), envelope.schema))
-        .map_err(|source| CodecError::Decode {
-            expected: "an event",
-            found: bytes.len(),
-            source,
-        })
+        .map_err(|source| CodecError::Decode { expected: "an event", found: bytes.len(), source })
 }

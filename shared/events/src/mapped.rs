@@ -80,11 +80,7 @@ mod tests {
 
     #[test]
     fn newer_is_update_time_then_reading_then_generation() {
-        let version = |updated_at, raw_seq, generation| Version {
-            updated_at,
-            raw_seq,
-            generation,
-        };
+        let version = |updated_at, raw_seq, generation| Version { updated_at, raw_seq, generation };
         let ascending = [
             version(None, 9, 0),
             version(Some(1), 5, 0),

@@ -54,16 +54,10 @@ impl Payload {
     pub fn pack(bytes: &[u8]) -> Self {
         let size = bytes.len() as u64;
         match zstd::bulk::compress(bytes, LEVEL) {
-            Ok(packed) if packed.len() < bytes.len() => Self {
-                encoding: Encoding::Zstd,
-                size,
-                bytes: packed,
-            },
-            _ => Self {
-                encoding: Encoding::Plain,
-                size,
-                bytes: bytes.to_vec(),
-            },
+            Ok(packed) if packed.len() < bytes.len() => {
+                Self { encoding: Encoding::Zstd, size, bytes: packed }
+            }
+            _ => Self { encoding: Encoding::Plain, size, bytes: bytes.to_vec() },
         }
     }
 
@@ -76,21 +70,12 @@ impl Payload {
             Encoding::Plain => self.bytes.clone(),
             Encoding::Zstd => {
                 let capacity = usize::try_from(self.size).unwrap_or(usize::MAX);
-                zstd::bulk::decompress(&self.bytes, capacity).map_err(|source| PayloadError::Corrupt {
-                    stored: self.bytes.len(),
-                    source,
-                })?
+                zstd::bulk::decompress(&self.bytes, capacity)
+                    .map_err(|source| PayloadError::Corrupt { stored: self.bytes.len(), source })?
             }
         };
         let found = bytes.len() as u64;
-        if found == self.size {
-            Ok(bytes)
-        } else {
-            Err(PayloadError::Size {
-                expected: self.size,
-                found,
-            })
-        }
+        if found == self.size { Ok(bytes) } else { Err(PayloadError::Size { expected: self.size, found }) }
     }
 }
 
@@ -112,17 +97,7 @@ mod tests {
         assert_eq!(payload.encoding, Encoding::Zstd);
         payload.bytes.truncate(4);
         assert!(matches!(payload.unpack(), Err(PayloadError::Corrupt { .. })));
-        let wrong = Payload {
-            encoding: Encoding::Plain,
-            size: 3,
-            bytes: vec![1],
-        };
-        assert!(matches!(
-            wrong.unpack(),
-            Err(PayloadError::Size {
-                expected: 3,
-                found: 1
-            })
-        ));
+        let wrong = Payload { encoding: Encoding::Plain, size: 3, bytes: vec![1] };
+        assert!(matches!(wrong.unpack(), Err(PayloadError::Size { expected: 3, found: 1 })));
     }
 }

@@ -47,10 +47,7 @@ impl RawPage {
             .map(|(part, bytes)| RawPage {
                 part,
                 parts,
-                body: Payload {
-                    bytes,
-                    ..self.body.clone()
-                },
+                body: Payload { bytes, ..self.body.clone() },
                 ..self.clone()
             })
             .collect()
@@ -67,12 +64,7 @@ impl RawPage {
                         == (first.parts, &first.window, first.pass, first.page)
             });
         let bytes = parts.into_iter().flat_map(|part| part.body.bytes).collect();
-        whole.then_some(RawPage {
-            part: 0,
-            parts: 1,
-            body: Payload { bytes, ..first.body },
-            ..first
-        })
+        whole.then_some(RawPage { part: 0, parts: 1, body: Payload { bytes, ..first.body }, ..first })
     }
 }
 
@@ -97,9 +89,8 @@ mod tests {
 
     #[test]
     fn a_page_is_cut_and_joined_without_loss() {
-        let body: Vec<u8> = (0..10_000_u32)
-            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-            .collect();
+        let body: Vec<u8> =
+            (0..10_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let whole = page(&body);
         let mut parts = whole.into_parts(1_000);
         assert!(parts.len() > 10 && parts.iter().all(|part| part.body.bytes.len() <= 1_000));

@@ -24,13 +24,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order reports show them.
-    pub const ALL: [Self; 5] = [
-        Self::Written,
-        Self::Unchanged,
-        Self::Superseded,
-        Self::Repeat,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Written, Self::Unchanged, Self::Superseded, Self::Repeat, Self::Unknown];
 
     /// The name used in headers, tables and JSON.
     pub fn name(self) -> &'static str {

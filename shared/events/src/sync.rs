@@ -140,10 +140,7 @@ impl WindowEvent {
             PageFetched::KIND => decode(bytes).map(|event| Self::Page(event.body)),
             WindowClosed::KIND => decode(bytes).map(|event| Self::Closed(event.body)),
             WindowFailed::KIND => decode(bytes).map(|event| Self::Failed(event.body)),
-            found => Err(CodecError::Kind {
-                expected: "a window event",
-                found: found.into(),
-            }),
+            found => Err(CodecError::Kind { expected: "a window event", found: found.into() }),
         }
     }
 }

@@ -11,11 +11,7 @@ use orderflow_events::*;
 const AT: Micros = 1_741_251_325_000_000;
 
 fn version() -> Version {
-    Version {
-        updated_at: Some(AT),
-        raw_seq: 7,
-        generation: 0,
-    }
+    Version { updated_at: Some(AT), raw_seq: 7, generation: 0 }
 }
 
 fn key() -> OrderKey {
@@ -44,18 +40,8 @@ fn page() -> PageFetched {
 }
 
 fn closed() -> WindowClosed {
-    let proof = Proof {
-        pass: 1,
-        pages: 1,
-        total: 2,
-        distinct: 2,
-    };
-    WindowClosed {
-        window: WindowId::live(1),
-        since: AT - 60_000_000,
-        until: AT,
-        proof,
-    }
+    let proof = Proof { pass: 1, pages: 1, total: 2, distinct: 2 };
+    WindowClosed { window: WindowId::live(1), since: AT - 60_000_000, until: AT, proof }
 }
 
 fn failed() -> WindowFailed {
@@ -79,11 +65,7 @@ fn raw() -> RawPage {
         status: 200,
         fetched_at: AT,
         rows: 2,
-        body: Payload {
-            encoding: Encoding::Plain,
-            size: 2,
-            bytes: b"{}".to_vec(),
-        },
+        body: Payload { encoding: Encoding::Plain, size: 2, bytes: b"{}".to_vec() },
     }
 }
 
@@ -92,12 +74,7 @@ fn mapped() -> MappedOrder {
         key: key(),
         number: Some("536365".into()),
         version: version(),
-        origin: Origin {
-            window: WindowId::live(1),
-            page: 2,
-            row: 0,
-            raw_seq: 7,
-        },
+        origin: Origin { window: WindowId::live(1), page: 2, row: 0, raw_seq: 7 },
         mapping: "0123456789abcdef".into(),
         content: ContentHash::of(b"{}"),
         record: b"{}".to_vec(),
@@ -139,29 +116,16 @@ fn dead() -> DeadLetter {
         target: Some(TargetName::new("qeasy")),
         key: Some("5203550000".into()),
         number: None,
-        payload: Payload {
-            encoding: Encoding::Plain,
-            size: 2,
-            bytes: b"{}".to_vec(),
-        },
-        answer: Some(Answer {
-            status: 200,
-            excerpt: "客户不存在".into(),
-        }),
-        attempts: vec![Attempt {
-            at: AT,
-            message: "code 40002".into(),
-        }],
+        payload: Payload { encoding: Encoding::Plain, size: 2, bytes: b"{}".to_vec() },
+        answer: Some(Answer { status: 200, excerpt: "客户不存在".into() }),
+        attempts: vec![Attempt { at: AT, message: "code 40002".into() }],
         mapping: Some("0123456789abcdef".into()),
         trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
     }
 }
 
 fn started() -> OperationStarted {
-    let actor = Actor {
-        user: "li".into(),
-        host: "erp-1".into(),
-    };
+    let actor = Actor { user: "li".into(), host: "erp-1".into() };
     OperationStarted {
         id: "sync-1".into(),
         verb: "sync".into(),
@@ -173,9 +137,7 @@ fn started() -> OperationStarted {
 
 fn path<E: Event>() -> PathBuf {
     let folder = format!("tests/fixtures/v{}", E::SCHEMA);
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join(folder)
-        .join(format!("{}.msgpack", E::KIND))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{}.msgpack", E::KIND))
 }
 
 fn write_if_missing<E: Event>(event: E) {
@@ -188,21 +150,9 @@ fn holds<E: Event + PartialEq + Debug>(event: E) {
     let kept =
         std::fs::read(path::<E>()).unwrap_or_else(|error| panic!("{}: {error}", path::<E>().display()));
     let decoded = decode::<E>(&kept).expect("a kept event decodes");
-    assert_eq!(
-        decoded,
-        Decoded {
-            schema: E::SCHEMA,
-            at: AT,
-            body: event
-        }
-    );
+    assert_eq!(decoded, Decoded { schema: E::SCHEMA, at: AT, body: event });
     let again = encode(&decoded.body, AT).expect("encodes");
-    assert_eq!(
-        again,
-        kept,
-        "{} is encoded in another way than before: raise its schema",
-        E::KIND
-    );
+    assert_eq!(again, kept, "{} is encoded in another way than before: raise its schema", E::KIND);
 }
 
 macro_rules! each_event {
@@ -211,30 +161,15 @@ macro_rules! each_event {
         $check(page());
         $check(closed());
         $check(failed());
-        $check(WatermarkMoved {
-            to: AT,
-            window: WindowId::live(1),
-        });
-        $check(PageJob {
-            window: WindowId::live(1),
-            pass: 1,
-            page: 2,
-        });
+        $check(WatermarkMoved { to: AT, window: WindowId::live(1) });
+        $check(PageJob { window: WindowId::live(1), pass: 1, page: 2 });
         $check(raw());
         $check(mapped());
         $check(receipt());
         $check(dead());
-        $check(DeadResolved {
-            letter: 3,
-            how: "retried".into(),
-            reason: "customer created".into(),
-        });
+        $check(DeadResolved { letter: 3, how: "retried".into(), reason: "customer created".into() });
         $check(started());
-        $check(OperationFinished {
-            id: "sync-1".into(),
-            complete: true,
-            result: "2 orders written".into(),
-        });
+        $check(OperationFinished { id: "sync-1".into(), complete: true, result: "2 orders written".into() });
     };
 }
 
@@ -252,10 +187,7 @@ fn write_missing_fixtures() {
 #[test]
 fn window_events_are_told_apart() {
     let bytes = encode(&closed(), AT).expect("encodes");
-    assert_eq!(
-        WindowEvent::decode(&bytes).expect("decodes"),
-        WindowEvent::Closed(closed())
-    );
+    assert_eq!(WindowEvent::decode(&bytes).expect("decodes"), WindowEvent::Closed(closed()));
     let other = encode(&raw(), AT).expect("encodes");
     assert!(matches!(WindowEvent::decode(&other), Err(CodecError::Kind { found, .. }) if found == "RawPage"));
 }
@@ -280,19 +212,8 @@ struct LaterJob {
 #[test]
 fn an_added_field_is_ignored_and_a_newer_schema_refused() {
     let later = |schema| {
-        let body = LaterJob {
-            window: "live-000001",
-            pass: 1,
-            page: 2,
-            priority: 9,
-        };
-        rmp_serde::to_vec_named(&Later {
-            kind: "PageJob",
-            schema,
-            at: AT,
-            body,
-        })
-        .expect("encodes")
+        let body = LaterJob { window: "live-000001", pass: 1, page: 2, priority: 9 };
+        rmp_serde::to_vec_named(&Later { kind: "PageJob", schema, at: AT, body }).expect("encodes")
     };
     assert_eq!(decode::<PageJob>(&later(1)).expect("decodes").body.page, 2);
     let refused = decode::<PageJob>(&later(2)).expect_err("newer");
@@ -308,11 +229,5 @@ fn rubbish_is_an_error_not_a_panic() {
         assert!(decode::<Receipt>(bytes).is_err() && kind_of(bytes).is_err());
     }
     let other = encode(&raw(), AT).expect("encodes");
-    assert!(matches!(
-        decode::<Receipt>(&other),
-        Err(CodecError::Kind {
-            expected: "Receipt",
-            ..
-        })
-    ));
+    assert!(matches!(decode::<Receipt>(&other), Err(CodecError::Kind { expected: "Receipt", .. })));
 }

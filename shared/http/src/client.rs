@@ -88,10 +88,7 @@ impl Client {
             // A redirected POST would arrive as a GET; a moved API is for a person to see.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|source| HttpError::Build {
-                url: "any address".into(),
-                source,
-            })?;
+            .map_err(|source| HttpError::Build { url: "any address".into(), source })?;
         Ok(Self { inner })
     }
 
@@ -119,33 +116,21 @@ impl Client {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
-            builder = builder
-                .header("Content-Type", "application/json")
-                .body(body.clone());
+            builder = builder.header("Content-Type", "application/json").body(body.clone());
         }
         let mut response = builder.send().await.map_err(failed)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let (status, content_type) = (
-            response.status().as_u16(),
-            header("content-type").unwrap_or_default().into(),
-        );
+        let (status, content_type) =
+            (response.status().as_u16(), header("content-type").unwrap_or_default().into());
         let wait = header("retry-after").and_then(|value| retry_after(value, jiff::Timestamp::now()));
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(HttpError::TooLarge {
-                    url: request.url.clone(),
-                    limit: MAX_ANSWER,
-                });
+                return Err(HttpError::TooLarge { url: request.url.clone(), limit: MAX_ANSWER });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
-            status,
-            content_type,
-            retry_after: wait,
-            body: body.freeze(),
-        })
+        Ok(Answer { status, content_type, retry_after: wait, body: body.freeze() })
     }
 }
 
@@ -157,9 +142,7 @@ mod tests {
 
     /// A server that answers one connection with `answer`, then closes it.
     async fn serving(answer: &'static [u8]) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         tokio::spawn(async move {
             let (mut socket, _) = listener.accept().await.expect("a client");
@@ -172,32 +155,15 @@ mod tests {
 
     fn get(url: String) -> Request {
         let timeout = Duration::from_secs(5);
-        Request {
-            method: Method::Get,
-            url,
-            query: vec![],
-            headers: vec![],
-            body: None,
-            timeout,
-        }
+        Request { method: Method::Get, url, query: vec![], headers: vec![], body: None, timeout }
     }
 
     #[tokio::test]
     async fn an_answer_keeps_its_bytes_and_says_how_long_to_wait() {
         let url = serving(b"HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 5\r\n\r\n a\nb ").await;
-        let answer = Client::new(1)
-            .expect("a client")
-            .send(&get(url))
-            .await
-            .expect("an answer");
-        assert_eq!(
-            (answer.status, answer.retry_after),
-            (429, Some(Duration::from_secs(7)))
-        );
-        assert_eq!(
-            (&answer.body[..], answer.excerpt().as_str()),
-            (&b" a\nb "[..], "a b")
-        );
+        let answer = Client::new(1).expect("a client").send(&get(url)).await.expect("an answer");
+        assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
+        assert_eq!((&answer.body[..], answer.excerpt().as_str()), (&b" a\nb "[..], "a b"));
     }
 
     #[tokio::test]
@@ -206,15 +172,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let closed = format!("http://{}/x", listener.local_addr().expect("bound"));
         drop(listener);
-        assert_eq!(
-            client.send(&get(closed)).await.expect_err("nobody").class(),
-            Class::Outage
-        );
+        assert_eq!(client.send(&get(closed)).await.expect_err("nobody").class(), Class::Outage);
         let broken = serving(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{").await;
-        assert_eq!(
-            client.send(&get(broken)).await.expect_err("broken").class(),
-            Class::Uncertain
-        );
+        assert_eq!(client.send(&get(broken)).await.expect_err("broken").class(), Class::Uncertain);
         let error = client.send(&get("no url".into())).await.expect_err("no URL");
         assert_eq!(error.class(), Class::Permanent);
     }

@@ -72,11 +72,7 @@ impl HttpError {
             // Also a connect time-out: nothing was sent.
             Self::Connect { url, source }
         } else if source.is_timeout() {
-            Self::Timeout {
-                url,
-                seconds: timeout.as_secs_f32(),
-                source,
-            }
+            Self::Timeout { url, seconds: timeout.as_secs_f32(), source }
         } else {
             Self::Interrupted { url, source }
         }

@@ -13,9 +13,7 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self {
-            until: watch::channel(None).0,
-        }
+        Self { until: watch::channel(None).0 }
     }
 }
 

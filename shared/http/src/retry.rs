@@ -46,11 +46,8 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_longest() {
-        let policy = RetryPolicy {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(1),
-            jitter: 0.0,
-        };
+        let policy =
+            RetryPolicy { initial: Duration::from_millis(100), max: Duration::from_secs(1), jitter: 0.0 };
         let millis: Vec<u128> = policy.delays().take(6).map(|delay| delay.as_millis()).collect();
         assert_eq!(millis, [100, 200, 400, 800, 1_000, 1_000]);
         assert_eq!(policy.delay(3), Duration::from_millis(400));
@@ -58,11 +55,8 @@ mod tests {
 
     #[test]
     fn jitter_spreads_them_within_bounds() {
-        let policy = RetryPolicy {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(9),
-            jitter: 0.5,
-        };
+        let policy =
+            RetryPolicy { initial: Duration::from_millis(100), max: Duration::from_secs(9), jitter: 0.5 };
         let firsts: Vec<Duration> = (0..200).map(|_| policy.delay(1)).collect();
         assert!(firsts.iter().all(|delay| (50..=150).contains(&delay.as_millis())));
         assert!(firsts.iter().any(|delay| *delay != firsts[0]));

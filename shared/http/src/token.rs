@@ -22,10 +22,7 @@ pub struct Token {
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token")
-            .field("value", &"***")
-            .field("life", &self.life)
-            .finish()
+        f.debug_struct("Token").field("value", &"***").field("life", &self.life).finish()
     }
 }
 
@@ -47,9 +44,7 @@ impl TokenCache {
             Some((token, until)) if Instant::now() < *until => Ok(token.value.clone()),
             _ => {
                 let token = fetch().await?;
-                let life = token
-                    .life
-                    .map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2));
+                let life = token.life.map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2));
                 let value = token.value.clone();
                 *current = Some((token, Instant::now() + life));
                 Ok(value)
@@ -75,10 +70,7 @@ mod tests {
     async fn numbered(count: &AtomicU32, life: Option<Duration>) -> Result<Token, Infallible> {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
         tokio::task::yield_now().await;
-        Ok(Token {
-            value: format!("t{number}"),
-            life,
-        })
+        Ok(Token { value: format!("t{number}"), life })
     }
 
     #[tokio::test(start_paused = true)]
@@ -89,10 +81,7 @@ mod tests {
         let tokens = futures::future::join_all(all).await;
         assert!(tokens.iter().all(|token| token.as_deref() == Ok("t1")));
         tokio::time::advance(Duration::from_secs(539)).await;
-        assert_eq!(
-            cache.get(async || numbered(&count, life).await).await.as_deref(),
-            Ok("t1")
-        );
+        assert_eq!(cache.get(async || numbered(&count, life).await).await.as_deref(), Ok("t1"));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(
             cache.get(async || numbered(&count, life).await).await.as_deref(),
@@ -107,23 +96,14 @@ mod tests {
         let fetch = async || numbered(&count, None).await;
         assert_eq!(cache.get(fetch).await.as_deref(), Ok("t1"));
         cache.refused("t1").await;
-        assert_eq!(
-            cache.get(async || numbered(&count, None).await).await.as_deref(),
-            Ok("t2")
-        );
+        assert_eq!(cache.get(async || numbered(&count, None).await).await.as_deref(), Ok("t2"));
         cache.refused("t1").await; // a slower task, refused with the old one
-        assert_eq!(
-            cache.get(async || numbered(&count, None).await).await.as_deref(),
-            Ok("t2")
-        );
+        assert_eq!(cache.get(async || numbered(&count, None).await).await.as_deref(), Ok("t2"));
     }
 
     #[test]
     fn a_token_is_not_printed() {
-        let token = Token {
-            value: "secret".into(),
-            life: None,
-        };
+        let token = Token { value: "secret".into(), life: None };
         assert!(!format!("{token:?}").contains("secret"));
     }
 }

@@ -31,11 +31,8 @@ impl Journal {
         let what = format!("store a batch of {} messages", records.len());
         // Unique among all connections of the server; the inbox prefix holds a random id of this process.
         let inbox = self.client().new_inbox();
-        let batch = format!(
-            "{}-{}",
-            &inbox[inbox.len().saturating_sub(22)..],
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let batch =
+            format!("{}-{}", &inbox[inbox.len().saturating_sub(22)..], NEXT.fetch_add(1, Ordering::Relaxed));
         for (at, record) in (1_u64..).zip(head) {
             let mut headers = record.headers();
             headers.insert("Nats-Batch-Id", batch.as_str());
@@ -52,12 +49,7 @@ impl Journal {
         let request = Request::new().headers(headers).payload(last.payload.clone());
         let ack = self.request_ack(&last.subject, request, &what).await?;
         let first = ack.sequence + 1 - records.len() as u64;
-        Ok((first..=ack.sequence)
-            .map(|seq| Stored {
-                seq,
-                duplicate: false,
-            })
-            .collect())
+        Ok((first..=ack.sequence).map(|seq| Stored { seq, duplicate: false }).collect())
     }
 
     /// Stores all records; those stored before are reported as duplicates instead of refusing the rest. Records that

@@ -25,11 +25,7 @@ pub struct Grouping {
 
 impl Default for Grouping {
     fn default() -> Self {
-        Self {
-            linger: Duration::from_millis(1),
-            max_bytes: 8 << 20,
-            in_flight: 3,
-        }
+        Self { linger: Duration::from_millis(1), max_bytes: 8 << 20, in_flight: 3 }
     }
 }
 
@@ -69,14 +65,7 @@ impl Committer {
         let bytes = records.iter().map(Record::size).sum();
         let (reply, answer) = oneshot::channel();
         let gone = || JournalError::unavailable("store a message", "the group commit has ended");
-        self.wishes
-            .send(Wish {
-                records,
-                bytes,
-                reply,
-            })
-            .await
-            .map_err(|_| gone())?;
+        self.wishes.send(Wish { records, bytes, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }

@@ -75,26 +75,15 @@ impl Journal {
                 JournalError::unavailable(format!("read nats.credentials_file {}", file.display()), source)
             })?;
         }
-        let servers: Vec<String> = connection
-            .url
-            .split(',')
-            .map(|url| url.trim().to_string())
-            .collect();
+        let servers: Vec<String> = connection.url.split(',').map(|url| url.trim().to_string()).collect();
         let client = options
             .connect(servers)
             .await
-            .map_err(|source| JournalError::Connect {
-                url: url.clone(),
-                source,
-            })?;
+            .map_err(|source| JournalError::Connect { url: url.clone(), source })?;
         let (major, minor, patch) = MINIMUM_SERVER;
         if !client.is_server_compatible(major, minor, patch) {
             let found = client.server_info().version;
-            return Err(JournalError::TooOld {
-                url,
-                found,
-                needed: format!("{major}.{minor}.{patch}"),
-            });
+            return Err(JournalError::TooOld { url, found, needed: format!("{major}.{minor}.{patch}") });
         }
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
@@ -103,15 +92,8 @@ impl Journal {
         jetstream
             .query_account()
             .await
-            .map_err(|source| JournalError::NoJetStream {
-                url,
-                source: Box::new(source),
-            })?;
-        Ok(Self {
-            client,
-            jetstream,
-            reconnects,
-        })
+            .map_err(|source| JournalError::NoJetStream { url, source: Box::new(source) })?;
+        Ok(Self { client, jetstream, reconnects })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -162,9 +144,6 @@ mod tests {
 
     #[test]
     fn credentials_do_not_reach_messages() {
-        assert_eq!(
-            without_credentials("nats://me:secret@h:4222, nats://h2"),
-            "nats://h:4222, nats://h2"
-        );
+        assert_eq!(without_credentials("nats://me:secret@h:4222, nats://h2"), "nats://h:4222, nats://h2");
     }
 }

@@ -133,10 +133,7 @@ impl Journal {
 
     /// Lets another replica have the pin at once instead of after its timeout.
     async fn unpin(&self, topology: &Topology, consumption: &Consumption) {
-        let stream = self
-            .jetstream()
-            .get_stream_no_info(topology.stream(consumption.stream))
-            .await;
+        let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
         if let Ok(stream) = stream
             && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
         {
@@ -157,11 +154,7 @@ impl Journal {
                 .max_messages_per_batch(consumption.in_flight.clamp(1, 500))
                 .heartbeat(Duration::from_secs(1))
                 .expires(Duration::from_secs(3));
-            let builder = if consumption.pinned.is_some() {
-                builder.group(GROUP)
-            } else {
-                builder
-            };
+            let builder = if consumption.pinned.is_some() { builder.group(GROUP) } else { builder };
             match builder.messages().await {
                 Ok(messages) => return Some(messages),
                 Err(error) => {
@@ -180,10 +173,8 @@ impl Journal {
         topology: &Topology,
         consumption: &Consumption,
     ) -> Result<Consumer<pull::Config>, JournalError> {
-        let (stream, what) = (
-            topology.stream(consumption.stream),
-            format!("set up consumer {}", consumption.durable),
-        );
+        let (stream, what) =
+            (topology.stream(consumption.stream), format!("set up consumer {}", consumption.durable));
         self.jetstream()
             .create_consumer_on_stream(consumption.config(), stream)
             .await
@@ -193,10 +184,8 @@ impl Journal {
 
 /// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.
 async fn drain(mut in_hand: JoinSet<()>, consumption: &Consumption) {
-    let ended = tokio::time::timeout(consumption.grace, async {
-        while in_hand.join_next().await.is_some() {}
-    })
-    .await;
+    let ended =
+        tokio::time::timeout(consumption.grace, async { while in_hand.join_next().await.is_some() {} }).await;
     if ended.is_err() {
         tracing::warn!(
             left = in_hand.len(),

@@ -115,9 +115,6 @@ impl JournalError {
         what: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Unavailable {
-            what: what.into(),
-            source: source.into(),
-        }
+        Self::Unavailable { what: what.into(), source: source.into() }
     }
 }

@@ -49,11 +49,7 @@ impl Entry {
 
     /// Turns a codec error into one that says which message it was.
     pub fn unreadable(&self, source: events::CodecError) -> JournalError {
-        JournalError::Codec {
-            stream: self.stream.clone(),
-            seq: self.seq,
-            source,
-        }
+        JournalError::Codec { stream: self.stream.clone(), seq: self.seq, source }
     }
 
     /// A fact from the headers.
@@ -149,12 +145,8 @@ impl Journal {
         let config = OrderedConfig {
             deliver_policy: match from {
                 From::Start => DeliverPolicy::All,
-                From::Seq(seq) => DeliverPolicy::ByStartSequence {
-                    start_sequence: seq.max(1),
-                },
-                From::Time(at) => DeliverPolicy::ByStartTime {
-                    start_time: server_time(at),
-                },
+                From::Seq(seq) => DeliverPolicy::ByStartSequence { start_sequence: seq.max(1) },
+                From::Time(at) => DeliverPolicy::ByStartTime { start_time: server_time(at) },
                 From::LastPerSubject => DeliverPolicy::LastPerSubject,
             },
             // "The last message of each subject" is refused without a filter.
@@ -168,16 +160,11 @@ impl Journal {
             .create_consumer_on_stream(config, name.clone())
             .await
             .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
-        let info = consumer
-            .info()
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let info = consumer.info().await.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
         // The first pull may already be under way for an ordered consumer: count what it was given as well.
         let pending = info.num_pending + info.delivered.consumer_sequence;
-        let messages = consumer
-            .messages()
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let messages =
+            consumer.messages().await.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
         let entries = messages.map(move |message| match message {
             Ok(message) => entry(&name, message),
             Err(error) => Err(JournalError::unavailable(what.as_str(), error)),
@@ -228,18 +215,9 @@ impl Journal {
             .get_stream_no_info(&name)
             .await
             .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
-        let found = handle
-            .direct_get(seq)
-            .await
-            .map_err(|error| JournalError::unavailable(what, error))?;
+        let found = handle.direct_get(seq).await.map_err(|error| JournalError::unavailable(what, error))?;
         let headers = Some(found.headers);
-        Ok(Entry {
-            stream: name,
-            seq,
-            subject: found.subject.to_string(),
-            payload: found.payload,
-            headers,
-        })
+        Ok(Entry { stream: name, seq, subject: found.subject.to_string(), payload: found.payload, headers })
     }
 
     /// What a durable consumer has still to do; `None` when it does not exist (its stage has never run).
@@ -254,11 +232,7 @@ impl Journal {
     ) -> Result<Option<Lag>, JournalError> {
         let name = topology.stream(stream);
         let what = format!("tell the state of consumer {durable}");
-        match self
-            .jetstream()
-            .get_consumer_from_stream::<pull::Config, _, _>(durable, &name)
-            .await
-        {
+        match self.jetstream().get_consumer_from_stream::<pull::Config, _, _>(durable, &name).await {
             Ok(consumer) => {
                 let info = consumer.cached_info();
                 Ok(Some(Lag {
@@ -327,9 +301,8 @@ fn server_time(at: Micros) -> time::OffsetDateTime {
 
 fn entry(stream: &str, message: Message) -> Result<(Entry, u64), JournalError> {
     let (seq, pending) = {
-        let info = message
-            .info()
-            .map_err(|error| JournalError::unavailable(format!("read {stream}"), error))?;
+        let info =
+            message.info().map_err(|error| JournalError::unavailable(format!("read {stream}"), error))?;
         (info.stream_sequence, info.pending)
     };
     let message = message.message;

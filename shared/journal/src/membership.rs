@@ -61,10 +61,7 @@ pub(crate) async fn join(
             seen.insert(member.clone(), Instant::now());
             seen.retain(|_, at| at.elapsed() < GONE_AFTER);
             let own = seen.keys().position(|name| *name == member).unwrap_or(0);
-            let now = Rank {
-                own,
-                members: seen.len(),
-            };
+            let now = Rank { own, members: seen.len() };
             rank.send_if_modified(|rank| std::mem::replace(rank, now) != now);
         }
         let _ = client.publish(subject, format!("-{member}").into()).await;

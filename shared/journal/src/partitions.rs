@@ -25,12 +25,7 @@ impl Partitions {
         role: impl Into<String>,
         member: impl Into<String>,
     ) -> Self {
-        Self {
-            journal,
-            topology,
-            role: role.into(),
-            member: member.into(),
-        }
+        Self { journal, topology, role: role.into(), member: member.into() }
     }
 
     /// Runs `hold` for every partition of our share until `shutdown`. When a partition leaves our share its token is

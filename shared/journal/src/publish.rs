@@ -26,16 +26,9 @@ impl Journal {
     /// answer came (it may be stored all the same: publish it again, its id makes that harmless).
     pub async fn publish(&self, record: &Record) -> Result<Stored, JournalError> {
         self.check_size(record)?;
-        let request = Request::new()
-            .headers(record.headers())
-            .payload(record.payload.clone());
-        let ack = self
-            .request_ack(&record.subject, request, "store a message")
-            .await?;
-        Ok(Stored {
-            seq: ack.sequence,
-            duplicate: ack.duplicate,
-        })
+        let request = Request::new().headers(record.headers()).payload(record.payload.clone());
+        let ack = self.request_ack(&record.subject, request, "store a message").await?;
+        Ok(Stored { seq: ack.sequence, duplicate: ack.duplicate })
     }
 
     /// Stores a dead letter; the same failure of the same message is stored once.
@@ -62,9 +55,7 @@ impl Journal {
             _ => record,
         };
         if let Some(target) = &letter.target {
-            record = record
-                .labelled(Label::Mapped, origin.sequence)
-                .labelled(Label::Target, target.token());
+            record = record.labelled(Label::Mapped, origin.sequence).labelled(Label::Target, target.token());
         }
         self.publish(&record).await
     }
@@ -74,11 +65,7 @@ impl Journal {
         if size <= limit {
             return Ok(());
         }
-        Err(JournalError::TooLarge {
-            subject: record.subject.clone(),
-            size,
-            limit,
-        })
+        Err(JournalError::TooLarge { subject: record.subject.clone(), size, limit })
     }
 
     pub(crate) async fn request_ack(
@@ -98,18 +85,12 @@ impl Journal {
             Response::Ok(ack) => Ok(ack),
             Response::Err { error } => Err(match error.error_code() {
                 ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
-                    JournalError::Conflict {
-                        subject: subject.into(),
-                    }
+                    JournalError::Conflict { subject: subject.into() }
                 }
                 ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE => JournalError::DuplicateInBatch,
                 // Everything the server calls its own trouble passes; a bad request does not.
                 _ if error.code() >= 500 || error.code() == 408 => JournalError::unavailable(what, error),
-                code => JournalError::Refused {
-                    what: what.into(),
-                    code: code.0,
-                    source: Box::new(error),
-                },
+                code => JournalError::Refused { what: what.into(), code: code.0, source: Box::new(error) },
             }),
         }
     }

@@ -46,10 +46,7 @@ impl Record {
     /// Makes the append conditional on the subject's last sequence.
     #[must_use]
     pub fn expecting(self, last: u64) -> Self {
-        Self {
-            expected: Some(last),
-            ..self
-        }
+        Self { expected: Some(last), ..self }
     }
 
     /// Ties the message to a trace.
@@ -82,11 +79,8 @@ impl Record {
 
     /// An upper bound of what the message takes of `max_payload`, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let labels: usize = self
-            .labels
-            .iter()
-            .map(|(label, value)| label.header().len() + value.len() + 4)
-            .sum();
+        let labels: usize =
+            self.labels.iter().map(|(label, value)| label.header().len() + value.len() + 4).sum();
         self.payload.len() + self.id.len() + labels + 256
     }
 }

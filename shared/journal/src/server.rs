@@ -50,11 +50,7 @@ pub enum ServerError {
 /// # Errors
 /// [`ServerError::NotFound`] with everything that was tried.
 pub async fn find_server() -> Result<PathBuf, ServerError> {
-    let io = |source| ServerError::Io {
-        what: "run",
-        path: PathBuf::from("sh"),
-        source,
-    };
+    let io = |source| ServerError::Io { what: "run", path: PathBuf::from("sh"), source };
     let mut shell = Command::new("sh")
         .args(["-s"])
         .stdin(Stdio::piped())
@@ -70,9 +66,7 @@ pub async fn find_server() -> Result<PathBuf, ServerError> {
     if output.status.success() && !found.is_empty() {
         return Ok(PathBuf::from(found));
     }
-    Err(ServerError::NotFound {
-        tried: String::from_utf8_lossy(&output.stderr).trim().to_string(),
-    })
+    Err(ServerError::NotFound { tried: String::from_utf8_lossy(&output.stderr).trim().to_string() })
 }
 
 /// A running nats-server that belongs to us.
@@ -91,19 +85,12 @@ impl LocalServer {
     /// # Errors
     /// When it does not come up; the message holds the end of its log.
     pub async fn start(binary: &Path, folder: &Path) -> Result<Self, ServerError> {
-        let io = |what, source| ServerError::Io {
-            what,
-            path: folder.to_path_buf(),
-            source,
-        };
+        let io = |what, source| ServerError::Io { what, path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(|source| io("create", source))?;
         let folder = folder.canonicalize().map_err(|source| io("find", source))?;
         let name = server_name(&folder);
         if let Some(server) = adopt(binary, &folder, &name).await {
-            tracing::info!(
-                pid = server.pid,
-                "took over the nats-server that was left running"
-            );
+            tracing::info!(pid = server.pid, "took over the nats-server that was left running");
             return Ok(server);
         }
         for (stale, _) in ports_files(&folder) {
@@ -120,26 +107,14 @@ impl LocalServer {
             // Ctrl-C at the terminal is for us: the server must outlive the draining of the stages.
             .process_group(0)
             .spawn()
-            .map_err(|source| ServerError::Io {
-                what: "start",
-                path: binary.to_path_buf(),
-                source,
-            })?;
+            .map_err(|source| ServerError::Io { what: "start", path: binary.to_path_buf(), source })?;
         let pid = child.id().unwrap_or(0);
         let deadline = tokio::time::Instant::now() + START;
         loop {
             if let Some(url) = listening(&folder, &name).await {
-                return Ok(Self {
-                    binary: binary.to_path_buf(),
-                    url,
-                    pid,
-                    child: Some(child),
-                });
+                return Ok(Self { binary: binary.to_path_buf(), url, pid, child: Some(child) });
             }
-            let ended = child
-                .try_wait()
-                .map_err(|source| io("watch the server in", source))?
-                .is_some();
+            let ended = child.try_wait().map_err(|source| io("watch the server in", source))?.is_some();
             if ended || tokio::time::Instant::now() > deadline {
                 let log = folder.join("nats-server.log");
                 let text = std::fs::read_to_string(&log).unwrap_or_default();
@@ -175,10 +150,7 @@ impl LocalServer {
         }
         match &mut self.child {
             Some(child) => {
-                if tokio::time::timeout(Duration::from_secs(20), child.wait())
-                    .await
-                    .is_err()
-                {
+                if tokio::time::timeout(Duration::from_secs(20), child.wait()).await.is_err() {
                     tracing::warn!("nats-server did not end in time; killing it (its streams are safe)");
                     let _ = child.kill().await;
                 }
@@ -199,12 +171,7 @@ impl LocalServer {
 async fn adopt(binary: &Path, folder: &Path, name: &str) -> Option<LocalServer> {
     let (_, pid) = ports_files(folder).pop()?;
     let url = listening(folder, name).await?;
-    Some(LocalServer {
-        binary: binary.to_path_buf(),
-        url,
-        pid,
-        child: None,
-    })
+    Some(LocalServer { binary: binary.to_path_buf(), url, pid, child: None })
 }
 
 /// The files in which nats-server writes its ports (`nats-server_<pid>.ports`), with the process ids in their names.
@@ -247,13 +214,10 @@ async fn listening(folder: &Path, name: &str) -> Option<String> {
     let url = ports(&path)?;
     let stream = TcpStream::connect(url.strip_prefix("nats://")?).await.ok()?;
     let mut line = String::new();
-    tokio::time::timeout(
-        Duration::from_secs(2),
-        BufReader::new(stream).read_line(&mut line),
-    )
-    .await
-    .ok()?
-    .ok()?;
+    tokio::time::timeout(Duration::from_secs(2), BufReader::new(stream).read_line(&mut line))
+        .await
+        .ok()?
+        .ok()?;
     let info: Info = serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()?;
     (info.server_name == name).then_some(url)
 }

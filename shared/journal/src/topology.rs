@@ -28,15 +28,8 @@ pub enum Stream {
 
 impl Stream {
     /// All streams, in the order of the flow.
-    pub const ALL: [Self; 7] = [
-        Self::Sync,
-        Self::Jobs,
-        Self::Raw,
-        Self::Mapped,
-        Self::Receipts,
-        Self::Dead,
-        Self::Ops,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Sync, Self::Jobs, Self::Raw, Self::Mapped, Self::Receipts, Self::Dead, Self::Ops];
 
     /// Its name without the flow.
     pub fn name(self) -> &'static str {
@@ -77,10 +70,7 @@ pub struct Topology {
 impl Topology {
     /// The names of a flow whose orders are spread over `partitions`.
     pub fn new(flow: impl Into<String>, partitions: u16) -> Self {
-        Self {
-            flow: flow.into(),
-            partitions: partitions.max(1),
-        }
+        Self { flow: flow.into(), partitions: partitions.max(1) }
     }
 
     /// The flow's name.
@@ -136,12 +126,7 @@ impl Topology {
     /// The receipts of one order at one target.
     pub fn receipt(&self, target: &TargetName, key: &OrderKey) -> String {
         let partition = key.partition(self.partitions);
-        format!(
-            "{}.receipt.{}.{partition}.{}",
-            self.flow,
-            target.token(),
-            key.token()
-        )
+        format!("{}.receipt.{}.{partition}.{}", self.flow, target.token(), key.token())
     }
 
     /// The receipts of one partition at one target: what a writer reads when it takes the partition over.
@@ -233,11 +218,9 @@ impl Journal {
 fn refusal(what: &str, error: jetstream::context::CreateStreamError) -> JournalError {
     use jetstream::context::CreateStreamErrorKind::JetStream;
     match error.kind() {
-        JetStream(inner) => JournalError::Refused {
-            what: what.into(),
-            code: inner.error_code().0,
-            source: Box::new(error),
-        },
+        JetStream(inner) => {
+            JournalError::Refused { what: what.into(), code: inner.error_code().0, source: Box::new(error) }
+        }
         _ => JournalError::unavailable(what, error),
     }
 }
@@ -247,31 +230,14 @@ fn check(wanted: &stream::Config, found: &stream::Config) -> Result<(), JournalE
         if found == expected {
             Ok(())
         } else {
-            Err(JournalError::Topology {
-                stream: wanted.name.clone(),
-                what,
-                found,
-                expected,
-            })
+            Err(JournalError::Topology { stream: wanted.name.clone(), what, found, expected })
         }
     };
     differs("subjects", found.subjects.join(","), wanted.subjects.join(","))?;
-    differs(
-        "retention",
-        format!("{:?}", found.retention),
-        format!("{:?}", wanted.retention),
-    )?;
-    differs(
-        "allow_atomic",
-        found.allow_atomic_publish.to_string(),
-        "true".into(),
-    )?;
+    differs("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention))?;
+    differs("allow_atomic", found.allow_atomic_publish.to_string(), "true".into())?;
     if let Some(partitions) = wanted.metadata.get(PARTITIONS) {
-        let found = found
-            .metadata
-            .get(PARTITIONS)
-            .cloned()
-            .unwrap_or_else(|| "not recorded".into());
+        let found = found.metadata.get(PARTITIONS).cloned().unwrap_or_else(|| "not recorded".into());
         differs("writer.partitions", found, partitions.clone())?;
     }
     Ok(())
@@ -284,25 +250,13 @@ mod tests {
     #[test]
     fn subjects_follow_the_design() {
         let names = Topology::new("okki-orders", 16);
-        let (target, key) = (
-            TargetName::new("qeasy"),
-            OrderKey::new("5203550000").expect("not empty"),
-        );
+        let (target, key) = (TargetName::new("qeasy"), OrderKey::new("5203550000").expect("not empty"));
         assert_eq!(names.stream(Stream::Raw), "okki-orders-RAW");
         assert_eq!(names.mapped_of(&key), "okki-orders.mapped.11");
-        assert_eq!(
-            names.receipt(&target, &key),
-            "okki-orders.receipt.qeasy.11.5203550000"
-        );
+        assert_eq!(names.receipt(&target, &key), "okki-orders.receipt.qeasy.11.5203550000");
         assert_eq!(names.receipts(&target, 11), "okki-orders.receipt.qeasy.11.*");
-        assert_eq!(
-            names.dead(Stage::Write, "refused"),
-            "okki-orders.dead.write.refused"
-        );
-        assert_eq!(
-            names.writer(&TargetName::new("轻易云"), 3),
-            "write-_E8_BD_BB_E6_98_93_E4_BA_91-03"
-        );
+        assert_eq!(names.dead(Stage::Write, "refused"), "okki-orders.dead.write.refused");
+        assert_eq!(names.writer(&TargetName::new("轻易云"), 3), "write-_E8_BD_BB_E6_98_93_E4_BA_91-03");
     }
 
     #[test]
@@ -310,9 +264,6 @@ mod tests {
         let (sixteen, eight) = (Topology::new("f", 16), Topology::new("f", 8));
         let error =
             check(&eight.config(Stream::Mapped), &sixteen.config(Stream::Mapped)).expect_err("differs");
-        assert_eq!(
-            error.to_string(),
-            "stream f-MAPPED: writer.partitions is 16, expected 8"
-        );
+        assert_eq!(error.to_string(), "stream f-MAPPED: writer.partitions is 16, expected 8");
     }
 }

@@ -24,13 +24,7 @@ impl TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
     }
 }
 
@@ -45,10 +39,7 @@ impl FromStr for TraceParent {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut fields = text.trim().split('-');
         let mut hex = |digits: usize| -> Result<u128, NoTraceParent> {
-            let field = fields
-                .next()
-                .filter(|field| field.len() == digits)
-                .ok_or(NoTraceParent)?;
+            let field = fields.next().filter(|field| field.len() == digits).ok_or(NoTraceParent)?;
             u128::from_str_radix(field, 16).map_err(|_| NoTraceParent)
         };
         let version = hex(2)?;
@@ -57,11 +48,7 @@ impl FromStr for TraceParent {
             return Err(NoTraceParent);
         }
         let span_id = u64::try_from(span_id).map_err(|_| NoTraceParent)?;
-        Ok(Self {
-            trace_id,
-            span_id,
-            sampled: flags & 1 == 1,
-        })
+        Ok(Self { trace_id, span_id, sampled: flags & 1 == 1 })
     }
 }
 
@@ -90,15 +77,7 @@ mod tests {
             .expect("the standard's own example");
         assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(trace.sampled);
-        assert!(
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01"
-                .parse::<TraceParent>()
-                .is_err()
-        );
-        assert!(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
-                .parse::<TraceParent>()
-                .is_err()
-        );
+        assert!("00-00000000000000000000000000000000-00f067aa0ba902b7-01".parse::<TraceParent>().is_err());
+        assert!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7".parse::<TraceParent>().is_err());
     }
 }

@@ -63,18 +63,10 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     engine.set_max_variables(VARIABLES.len());
     engine.set_max_call_levels(1);
     engine.set_strict_variables(false);
-    engine.register_fn("+", |a: Decimal, b: Decimal| {
-        arithmetic::add(a, b).map_err(failure)
-    });
-    engine.register_fn("-", |a: Decimal, b: Decimal| {
-        arithmetic::subtract(a, b).map_err(failure)
-    });
-    engine.register_fn("*", |a: Decimal, b: Decimal| {
-        arithmetic::multiply(a, b).map_err(failure)
-    });
-    engine.register_fn("/", |a: Decimal, b: Decimal| {
-        arithmetic::divide(a, b).map_err(failure)
-    });
+    engine.register_fn("+", |a: Decimal, b: Decimal| arithmetic::add(a, b).map_err(failure));
+    engine.register_fn("-", |a: Decimal, b: Decimal| arithmetic::subtract(a, b).map_err(failure));
+    engine.register_fn("*", |a: Decimal, b: Decimal| arithmetic::multiply(a, b).map_err(failure));
+    engine.register_fn("/", |a: Decimal, b: Decimal| arithmetic::divide(a, b).map_err(failure));
     engine.register_fn("-", |a: Decimal| -a);
     engine.register_fn("+", |a: Decimal| a);
     engine
@@ -95,10 +87,7 @@ pub(crate) struct Expression {
 impl Expression {
     pub(crate) fn compile(text: &str) -> Result<Expression, ExpressionError> {
         if text.chars().nth(LENGTH).is_some() {
-            return Err(ExpressionError::Limit {
-                limit: LENGTH,
-                what: "characters",
-            });
+            return Err(ExpressionError::Limit { limit: LENGTH, what: "characters" });
         }
         let mut expression = Expression {
             names: Names::default(),
@@ -126,10 +115,7 @@ impl Expression {
                 position: at + 1,
                 expected: if operand_next { OPERAND } else { OPERATOR },
             };
-            let length = characters[at..]
-                .iter()
-                .take_while(|c| c.is_alphanumeric() || **c == '_')
-                .count();
+            let length = characters[at..].iter().take_while(|c| c.is_alphanumeric() || **c == '_').count();
             match character {
                 _ if length > 0 => {
                     let mut end = at + length;
@@ -178,10 +164,9 @@ impl Expression {
     fn variable(&mut self, operand: &str, is_number: bool) -> Result<&'static str, ExpressionError> {
         let next = self.scope.len();
         let variable = || {
-            VARIABLES.get(next..=next).ok_or(ExpressionError::Limit {
-                limit: VARIABLES.len(),
-                what: "names and numbers",
-            })
+            VARIABLES
+                .get(next..=next)
+                .ok_or(ExpressionError::Limit { limit: VARIABLES.len(), what: "names and numbers" })
         };
         if is_number {
             let value = number::decimal(operand).map_err(|_| ExpressionError::Number(operand.to_owned()))?;
@@ -195,17 +180,13 @@ impl Expression {
         }
         let variable = variable()?;
         self.variables.push(variable);
-        self.scope
-            .push_dynamic(variable, Dynamic::from_decimal(Decimal::ZERO));
+        self.scope.push_dynamic(variable, Dynamic::from_decimal(Decimal::ZERO));
         Ok(variable)
     }
 
     /// A place to evaluate the expression in, for one element after another.
     pub(crate) fn evaluation(&self) -> Evaluation<'_> {
-        Evaluation {
-            expression: self,
-            scope: self.scope.clone(),
-        }
+        Evaluation { expression: self, scope: self.scope.clone() }
     }
 }
 
@@ -255,9 +236,7 @@ mod tests {
         let first = evaluation.run();
         // A run leaves the variables as they were.
         assert_eq!(first.is_ok(), evaluation.run().is_ok());
-        first
-            .map(|value| value.to_string())
-            .map_err(|error| arithmetic_error(&error).unwrap())
+        first.map(|value| value.to_string()).map_err(|error| arithmetic_error(&error).unwrap())
     }
 
     #[test]
@@ -281,11 +260,7 @@ mod tests {
 
     #[test]
     fn a_result_that_would_be_rounded_is_an_error() {
-        let names = [
-            ("tiny", "0.000000000000001"),
-            ("huge", "79228162514264337593543950335"),
-            ("zero", "0"),
-        ];
+        let names = [("tiny", "0.000000000000001"), ("huge", "79228162514264337593543950335"), ("zero", "0")];
         for (text, error) in [
             ("tiny * tiny", ArithmeticError::TooPrecise),
             ("1 / 3", ArithmeticError::TooPrecise),

@@ -34,12 +34,7 @@ impl<'a> Parts<'a> {
             Some((b'e' | b'E', rest)) => exponent(rest)?,
             Some(_) => return None,
         };
-        Some(Parts {
-            negative,
-            whole,
-            fraction,
-            exponent,
-        })
+        Some(Parts { negative, whole, fraction, exponent })
     }
 }
 
@@ -64,11 +59,9 @@ fn exponent(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let limit = i64::MAX / 4;
-    let size = digits.iter().fold(0_i64, |sum, digit| {
-        sum.saturating_mul(10)
-            .saturating_add(i64::from(digit - b'0'))
-            .min(limit)
-    });
+    let size = digits
+        .iter()
+        .fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')).min(limit));
     Some(if negative { -size } else { size })
 }
 
@@ -114,11 +107,7 @@ fn accumulate<'a>(digits: impl Iterator<Item = &'a u8>) -> i128 {
 }
 
 fn build(parts: &Parts<'_>, mantissa: i128, scale: i64) -> Result<Decimal, Kind> {
-    let refused = if scale > 0 {
-        Kind::TooPrecise
-    } else {
-        Kind::Overflow
-    };
+    let refused = if scale > 0 { Kind::TooPrecise } else { Kind::Overflow };
     let signed = if parts.negative { -mantissa } else { mantissa };
     let scale = u32::try_from(scale).map_err(|_| refused)?;
     Decimal::try_from_i128_with_scale(signed, scale).map_err(|_| refused)

@@ -112,11 +112,7 @@ impl Plan {
             }
         }
         record.push(b'}');
-        Ok(Mapped {
-            identity,
-            record,
-            dropped,
-        })
+        Ok(Mapped { identity, record, dropped })
     }
 
     /// As much of the identity of a row as can be read, for a row that cannot be
@@ -193,8 +189,7 @@ impl Field {
 }
 
 fn find<'row>(path: &Path, slots: &[Option<&'row str>]) -> Result<Option<&'row str>, Fault> {
-    path.find(slots)
-        .map_err(|found| Fault::new(Kind::WrongType, Some(found), "an object on the way there"))
+    path.find(slots).map_err(|found| Fault::new(Kind::WrongType, Some(found), "an object on the way there"))
 }
 
 /// What stands for a missing array.

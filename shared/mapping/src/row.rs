@@ -27,10 +27,7 @@ impl Names {
     }
 
     fn find(&self, name: &[u8]) -> Option<usize> {
-        self.by_length[name.len() % 32]
-            .iter()
-            .copied()
-            .find(|slot| self.names[*slot].as_bytes() == name)
+        self.by_length[name.len() % 32].iter().copied().find(|slot| self.names[*slot].as_bytes() == name)
     }
 
     /// The names in slot order.
@@ -106,10 +103,7 @@ impl Visitor<'_> for Name<'_> {
 pub(crate) fn members<'row>(names: &Names, json: &'row str) -> Option<Vec<Option<&'row str>>> {
     let mut slots = vec![None; names.len()];
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let members = Members {
-        names,
-        slots: &mut slots,
-    };
+    let members = Members { names, slots: &mut slots };
     members.deserialize(&mut deserializer).ok()?;
     Some(slots)
 }
@@ -137,11 +131,7 @@ impl Path {
             names.slot(part);
             names
         });
-        Some(Path {
-            text: text.to_owned(),
-            slot,
-            below: below.collect(),
-        })
+        Some(Path { text: text.to_owned(), slot, below: below.collect() })
     }
 
     /// The JSON at the end of the path. `Ok(None)` when it leads nowhere, an

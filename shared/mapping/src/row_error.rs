@@ -68,21 +68,12 @@ impl Fault {
             Kind::Overflow => "a number within 96 bits",
             _ => expected,
         };
-        Fault {
-            kind,
-            found: excerpt(found),
-            expected,
-            below: String::new(),
-            cause: None,
-        }
+        Fault { kind, found: excerpt(found), expected, below: String::new(), cause: None }
     }
 
     /// A fault of a computation rather than of one value.
     pub(crate) fn computed(kind: Kind, found: &str, expected: &'static str) -> Fault {
-        Fault {
-            expected,
-            ..Fault::new(kind, Some(found), expected)
-        }
+        Fault { expected, ..Fault::new(kind, Some(found), expected) }
     }
 
     pub(crate) fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Fault {
@@ -211,10 +202,7 @@ mod tests {
             r#"field `totalAmount` (from items[3].price): found "abc", expected a number"#
         );
         assert_eq!(error.kind(), "bad_element");
-        let problem = FieldProblem {
-            error,
-            defaulted: false,
-        };
+        let problem = FieldProblem { error, defaulted: false };
         assert!(problem.to_string().ends_with("; the field was left out"));
     }
 }

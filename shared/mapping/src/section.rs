@@ -97,8 +97,7 @@ impl<'t> Section<'t> {
     }
 
     pub(crate) fn span_of(&self, key: &str) -> Range<usize> {
-        self.get(key)
-            .map_or_else(|| self.span.clone(), |value| value.span())
+        self.get(key).map_or_else(|| self.span.clone(), |value| value.span())
     }
 
     pub(crate) fn place(&self, span: Range<usize>) -> Place {

@@ -136,10 +136,7 @@ impl<'row> Visitor<'row> for &mut Elements<'_, '_, 'row> {
 
     fn visit_seq<A: SeqAccess<'row>>(self, mut seq: A) -> Result<(), A::Error> {
         loop {
-            let members = Members {
-                names: &self.expression.names,
-                slots: self.slots,
-            };
+            let members = Members { names: &self.expression.names, slots: self.slots };
             if seq.next_element_seed(members)?.is_none() {
                 return Ok(());
             }

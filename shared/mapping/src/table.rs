@@ -55,9 +55,7 @@ pub(crate) enum OnError {
 }
 
 const TOP: [&str; 4] = ["key", "number", "version", "field"];
-const FIELD: [&str; 9] = [
-    "to", "from", "sum", "of", "value", "type", "required", "default", "on_error",
-];
+const FIELD: [&str; 9] = ["to", "from", "sum", "of", "value", "type", "required", "default", "on_error"];
 const ON_ERROR: [&str; 3] = ["dead", "drop_field", "default"];
 const PATH: &str = "a name, or names joined by dots such as company.name";
 const ORIGIN: &str = "exactly one of `from`, `sum` with `of`, or `value`";
@@ -72,13 +70,7 @@ impl Table {
             }),
             source: Box::new(error),
         })?;
-        let top = Section {
-            source_name,
-            text,
-            table: document.get_ref(),
-            span: 0..0,
-            number: None,
-        };
+        let top = Section { source_name, text, table: document.get_ref(), span: 0..0, number: None };
         top.only(&TOP)?;
         let mut names = Names::default();
         top.required("key", PATH)?;
@@ -86,13 +78,7 @@ impl Table {
         let number = path(&top, "number", &mut names)?;
         let version = path(&top, "version", &mut names)?;
         let fields = fields(&top, zone, &mut names)?;
-        Ok(Table {
-            names,
-            key,
-            number,
-            version,
-            fields,
-        })
+        Ok(Table { names, key, number, version, fields })
     }
 }
 
@@ -120,12 +106,7 @@ fn fields(top: &Section<'_>, zone: &TimeZone, names: &mut Names) -> Result<Vec<F
         let DeValue::Table(table) = row.get_ref() else {
             return Err(top.refuse("field", described(row.get_ref()), EXPECTED));
         };
-        let section = Section {
-            table,
-            span: row.span(),
-            number: Some(index + 1),
-            ..*top
-        };
+        let section = Section { table, span: row.span(), number: Some(index + 1), ..*top };
         let field = field(&section, zone, names)?;
         let here = line(top.text, section.span_of("to").start);
         if let Some(earlier) = lines.insert(field.to.clone(), here) {
@@ -268,9 +249,9 @@ fn constant(
             return Err(section.refuse(key, described(given), "a string, or another `type`"));
         }
         DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-        DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
-            .map_err(|_| refused())?
-            .to_string(),
+        DeValue::Integer(number) => {
+            i128::from_str_radix(number.as_str(), number.radix()).map_err(|_| refused())?.to_string()
+        }
         DeValue::Float(number) => number.as_str().to_owned(),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Datetime(time) => format!("\"{time}\""),

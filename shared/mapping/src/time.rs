@@ -26,10 +26,7 @@ impl Written {
         let day = rest.number(2)?;
         let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
         if rest.0.is_empty() {
-            return Some(Written {
-                local: date.to_datetime(Time::midnight()),
-                offset: None,
-            });
+            return Some(Written { local: date.to_datetime(Time::midnight()), offset: None });
         }
         rest.one_of(b"T ")?;
         let time = rest.time()?;
@@ -37,10 +34,7 @@ impl Written {
             [] => None,
             _ => Some(rest.offset()?),
         };
-        rest.0.is_empty().then_some(Written {
-            local: date.to_datetime(time),
-            offset,
-        })
+        rest.0.is_empty().then_some(Written { local: date.to_datetime(time), offset })
     }
 
     /// The instant, local times being of `zone`. A local time that a clock
@@ -74,9 +68,9 @@ impl Reader<'_> {
     /// Exactly so many digits.
     fn number(&mut self, digits: usize) -> Option<i16> {
         let (number, rest) = self.0.split_at_checked(digits)?;
-        let value = number.iter().try_fold(0, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0'))
-        });
+        let value = number
+            .iter()
+            .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')));
         self.0 = rest;
         value
     }
@@ -105,10 +99,7 @@ impl Reader<'_> {
         let (digits, rest) = self.0.split_at(length);
         self.0 = rest;
         let nine = digits.iter().copied().chain(std::iter::repeat(b'0'));
-        Some(
-            nine.take(9)
-                .fold(0, |sum, byte| sum * 10 + i32::from(byte - b'0')),
-        )
+        Some(nine.take(9).fold(0, |sum, byte| sum * 10 + i32::from(byte - b'0')))
     }
 
     fn offset(&mut self) -> Option<Offset> {
@@ -149,13 +140,8 @@ pub(crate) fn write_datetime(instant: Timestamp, zone: &TimeZone, out: &mut Vec<
     let (hour, minute, second) = (local.hour(), local.minute(), local.second());
     let minutes = offset.seconds().abs() / 60;
     let sign = if offset.seconds() < 0 { '-' } else { '+' };
-    write!(
-        out,
-        "T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}",
-        minutes / 60,
-        minutes % 60
-    )
-    .expect("a Vec takes every byte");
+    write!(out, "T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        .expect("a Vec takes every byte");
     Some(())
 }
 

@@ -52,11 +52,7 @@ struct TokenAnswer {
 impl Okki {
     /// A source.
     pub fn new(settings: Settings, client: Client) -> Self {
-        Self {
-            settings,
-            client,
-            tokens: TokenCache::default(),
-        }
+        Self { settings, client, tokens: TokenCache::default() }
     }
 
     /// Fetches one page with these parameters. A token that is refused is renewed once.
@@ -64,10 +60,7 @@ impl Okki {
     /// # Errors
     /// [`OkkiError`]; its class says what to do.
     pub async fn list(&self, parameters: Vec<(String, String)>) -> Result<Page, OkkiError> {
-        let shown: Vec<String> = parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let shown: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = format!("{}?{}", self.settings.api, shown.join("&"));
         let token = self.token().await?;
         match self.attempt(&token, &request, parameters.clone()).await {
@@ -90,25 +83,16 @@ impl Okki {
         let (query, body) = match self.settings.method {
             Method::Get => (parameters, None),
             _ => {
-                let fields: serde_json::Map<_, _> = parameters
-                    .into_iter()
-                    .map(|(name, value)| (name, value.into()))
-                    .collect();
-                (
-                    Vec::new(),
-                    Some(Bytes::from(serde_json::Value::Object(fields).to_string())),
-                )
+                let fields: serde_json::Map<_, _> =
+                    parameters.into_iter().map(|(name, value)| (name, value.into())).collect();
+                (Vec::new(), Some(Bytes::from(serde_json::Value::Object(fields).to_string())))
             }
         };
         let answer = self
             .client
             .send(&Request {
                 method: self.settings.method,
-                url: format!(
-                    "{}{}",
-                    self.settings.base_url.trim_end_matches('/'),
-                    self.settings.api
-                ),
+                url: format!("{}{}", self.settings.base_url.trim_end_matches('/'), self.settings.api),
                 query,
                 headers: vec![("Authorization".into(), format!("Bearer {token}"))],
                 body,
@@ -143,27 +127,16 @@ impl Okki {
             })
             .await?;
         let parsed = serde_json::from_slice::<TokenAnswer>(&answer.body);
-        if let Ok(TokenAnswer {
-            error: Some(said),
-            error_description,
-            ..
-        }) = &parsed
-        {
-            let said = error_description
-                .as_ref()
-                .map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
+        if let Ok(TokenAnswer { error: Some(said), error_description, .. }) = &parsed {
+            let said =
+                error_description.as_ref().map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
             return Err(OkkiError::Credentials { said });
         }
         check_status(&answer, PATH)?;
         match parsed {
-            Ok(TokenAnswer {
-                access_token: Some(value),
-                expires_in,
-                ..
-            }) if !value.is_empty() => Ok(Token {
-                value,
-                life: expires_in.map(Duration::from_secs),
-            }),
+            Ok(TokenAnswer { access_token: Some(value), expires_in, .. }) if !value.is_empty() => {
+                Ok(Token { value, life: expires_in.map(Duration::from_secs) })
+            }
             _ => Err(OkkiError::Malformed {
                 request: PATH.into(),
                 found: format!("{:?}", answer.excerpt()),
@@ -178,9 +151,9 @@ impl Okki {
 fn check_status(answer: &Answer, request: &str) -> Result<(), OkkiError> {
     match Class::of_status(answer.status, answer.retry_after) {
         None => Ok(()),
-        Some(Class::Credentials) => Err(OkkiError::Credentials {
-            said: format!("HTTP {}: {}", answer.status, answer.excerpt()),
-        }),
+        Some(Class::Credentials) => {
+            Err(OkkiError::Credentials { said: format!("HTTP {}: {}", answer.status, answer.excerpt()) })
+        }
         Some(class) => Err(OkkiError::Status {
             request: request.to_string(),
             status: answer.status,

@@ -64,10 +64,7 @@ impl OkkiError {
             Self::Business { code: 429, .. } => Class::Throttled(None),
             Self::Business { code: 401 | 403, .. } => Class::Credentials,
             // A bad request parameter is configuration, not something that passes.
-            Self::Business {
-                code: 400 | 404 | 422,
-                ..
-            } => Class::Permanent,
+            Self::Business { code: 400 | 404 | 422, .. } => Class::Permanent,
             Self::Business { .. } | Self::Malformed { .. } => Class::Retryable,
         }
     }

@@ -79,10 +79,7 @@ pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<P
         body: body.clone(),
     };
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
-        malformed(
-            format!("{} ({error})", shown(body)),
-            "a JSON object with code and data",
-        )
+        malformed(format!("{} ({error})", shown(body)), "a JSON object with code and data")
     })?;
     if let Some(said) = &envelope.error {
         let said = envelope
@@ -97,37 +94,19 @@ pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<P
     };
     if code != 200 && code != 0 {
         let message = envelope.message.unwrap_or_else(|| "no message".into());
-        return Err(OkkiError::Business {
-            request: request.to_string(),
-            code,
-            message,
-        });
+        return Err(OkkiError::Business { request: request.to_string(), code, message });
     }
     let data = envelope.data.map(RawValue::get).unwrap_or("null");
     let data: Data<'_> = serde_json::from_str(data)
         .map_err(|_| malformed(shown(data.as_bytes()), "data with list and count"))?;
-    let list = data
-        .list
-        .ok_or_else(|| malformed("data without list".into(), "data.list"))?;
-    let total = data
-        .count
-        .or(data.total_item)
-        .map(RawValue::get)
-        .unwrap_or("null");
-    let total = total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
-        malformed(
-            format!("the total {total}"),
-            "a number in data.count or data.totalItem",
-        )
-    })?;
+    let list = data.list.ok_or_else(|| malformed("data without list".into(), "data.list"))?;
+    let total = data.count.or(data.total_item).map(RawValue::get).unwrap_or("null");
+    let total =
+        total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
+            malformed(format!("the total {total}"), "a number in data.count or data.totalItem")
+        })?;
     let ids = list.iter().map(|row| id_of(row, id)).collect();
-    Ok(Page {
-        request: request.to_string(),
-        status,
-        body: body.clone(),
-        total,
-        ids,
-    })
+    Ok(Page { request: request.to_string(), status, body: body.clone(), total, ids })
 }
 
 /// The start of some bytes, for messages.
@@ -140,9 +119,7 @@ fn id_of(row: &RawValue, id: &str) -> Option<String> {
     let mut deserializer = serde_json::Deserializer::from_str(row.get());
     let raw = FieldOf(id).deserialize(&mut deserializer).ok()??;
     match raw.get().as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(raw.get())
-            .ok()
-            .filter(|text| !text.is_empty()),
+        b'"' => serde_json::from_str::<String>(raw.get()).ok().filter(|text| !text.is_empty()),
         b'0'..=b'9' | b'-' => Some(raw.get().to_string()),
         _ => None,
     }
@@ -184,12 +161,7 @@ mod tests {
     use super::*;
 
     fn page(body: &str) -> Result<Page, OkkiError> {
-        read_page(
-            "/list?start_index=1",
-            200,
-            &Bytes::copy_from_slice(body.as_bytes()),
-            "order_id",
-        )
+        read_page("/list?start_index=1", 200, &Bytes::copy_from_slice(body.as_bytes()), "order_id")
     }
 
     #[test]
@@ -209,16 +181,7 @@ mod tests {
         let body = r#"{"code":200,"data":{"count":5,"list":[{"order_id":12345678901234567890123},
             {"order_id":"007"},{"a":{"order_id":1}},{"order_id":""},{"order_id":null}]}}"#;
         let ids = page(body).expect("a page").ids;
-        assert_eq!(
-            ids,
-            [
-                Some("12345678901234567890123".into()),
-                Some("007".into()),
-                None,
-                None,
-                None
-            ]
-        );
+        assert_eq!(ids, [Some("12345678901234567890123".into()), Some("007".into()), None, None, None]);
         assert_eq!(rows(body.as_bytes()).expect("rows").len(), 5);
     }
 

@@ -40,10 +40,7 @@ pub fn expand(text: &str, moment: &Moment) -> Result<String, String> {
             .ok_or_else(|| format!("\"{text}\" has an opening {{{{ without a closing }}}}"))?;
         let (name, format) = inner.split_once('|').unwrap_or((inner, "datetime"));
         let at = moment.named(name.trim()).ok_or_else(|| {
-            format!(
-                "\"{{{{{inner}}}}}\" names {}, known are LAST_SYNC_TIME and CURRENT_TIME",
-                name.trim()
-            )
+            format!("\"{{{{{inner}}}}}\" names {}, known are LAST_SYNC_TIME and CURRENT_TIME", name.trim())
         })?;
         let local = at.to_zoned_datetime(moment.zone.clone());
         out.push_str(before);
@@ -78,15 +75,9 @@ mod tests {
     #[test]
     fn the_templates_of_the_case() {
         let expanded = |text| expand(text, &moment());
-        assert_eq!(
-            expanded("{{LAST_SYNC_TIME|datetime}}"),
-            Ok("2025-03-06 16:55:25".into())
-        );
+        assert_eq!(expanded("{{LAST_SYNC_TIME|datetime}}"), Ok("2025-03-06 16:55:25".into()));
         assert_eq!(expanded("{{CURRENT_TIME|date}}"), Ok("2025-03-07".into()));
-        assert_eq!(
-            expanded("a {{ LAST_SYNC_TIME | timestamp }} b"),
-            Ok("a 1741251325 b".into())
-        );
+        assert_eq!(expanded("a {{ LAST_SYNC_TIME | timestamp }} b"), Ok("a 1741251325 b".into()));
         assert_eq!(expanded("0"), Ok("0".into()));
     }
 
@@ -101,10 +92,7 @@ mod tests {
                 "{{CURRENT_TIME|iso}}",
                 "\"{{CURRENT_TIME|iso}}\" has the format iso, known are datetime, date and timestamp",
             ),
-            (
-                "{{CURRENT_TIME",
-                "\"{{CURRENT_TIME\" has an opening {{ without a closing }}",
-            ),
+            ("{{CURRENT_TIME", "\"{{CURRENT_TIME\" has an opening {{ without a closing }}"),
         ] {
             assert_eq!(expand(text, &moment()), Err(message.into()));
         }

@@ -103,10 +103,7 @@ impl Account {
             targets: Vec::new(),
         };
         let Some((first_raw, opened_at)) = account.fold_windows(journal, names, from_sync).await? else {
-            account.targets = targets
-                .iter()
-                .map(|target| TargetAccount::new(target.as_str()))
-                .collect();
+            account.targets = targets.iter().map(|target| TargetAccount::new(target.as_str())).collect();
             return Ok(account);
         };
         let after = From::Time(opened_at - CLOCKS);
@@ -121,15 +118,11 @@ impl Account {
                 account.mapped += u64::from(settled.insert(place));
             }
         }
-        let dead = account
-            .fold_dead(journal, names, after, &rows, &mut settled)
-            .await?;
+        let dead = account.fold_dead(journal, names, after, &rows, &mut settled).await?;
         account.in_flight = account.read.saturating_sub(settled.len() as u64);
         for target in targets {
             let dead = dead.get(&target.token()).cloned().unwrap_or_default();
-            account
-                .targets
-                .push(TargetAccount::fold(journal, names, target, after, &orders, &dead).await?);
+            account.targets.push(TargetAccount::fold(journal, names, target, after, &orders, &dead).await?);
         }
         Ok(account)
     }
@@ -138,10 +131,7 @@ impl Account {
     pub fn is_complete(&self) -> bool {
         self.in_flight == 0
             && self.targets.iter().all(|target| target.in_flight == 0)
-            && self
-                .windows
-                .iter()
-                .all(|window| matches!(window.state, WindowState::Closed { .. }))
+            && self.windows.iter().all(|window| matches!(window.state, WindowState::Closed { .. }))
     }
 
     /// Orders that did not arrive and wait for a person.
@@ -157,25 +147,16 @@ impl Account {
         from_sync: u64,
     ) -> Result<Option<(u64, Micros)>, JournalError> {
         let filter = names.windows();
-        let mut log = journal
-            .read(names, Stream::Sync, Some(&filter), From::Seq(from_sync), false)
-            .await?;
+        let mut log = journal.read(names, Stream::Sync, Some(&filter), From::Seq(from_sync), false).await?;
         let (mut first_raw, mut opened_at) = (None::<u64>, None::<Micros>);
         while let Some(entry) = log.next().await {
             let entry = entry?;
             match WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
-                WindowEvent::Opened(WindowOpened {
-                    window, since, until, ..
-                }) => {
+                WindowEvent::Opened(WindowOpened { window, since, until, .. }) => {
                     let at = entry.event::<WindowOpened>()?.at;
                     opened_at = Some(opened_at.map_or(at, |known| known.min(at)));
                     let window = window.to_string();
-                    self.windows.push(WindowLine {
-                        window,
-                        since,
-                        until,
-                        state: WindowState::Open,
-                    });
+                    self.windows.push(WindowLine { window, since, until, state: WindowState::Open });
                 }
                 WindowEvent::Page(page) => {
                     first_raw = Some(first_raw.map_or(page.raw_seq, |seq| seq.min(page.raw_seq)))
@@ -190,12 +171,7 @@ impl Account {
                     self.end(closed.window.as_str(), state);
                 }
                 WindowEvent::Failed(failed) => {
-                    self.end(
-                        failed.window.as_str(),
-                        WindowState::Failed {
-                            reason: failed.reason,
-                        },
-                    );
+                    self.end(failed.window.as_str(), WindowState::Failed { reason: failed.reason });
                 }
             }
         }
@@ -215,15 +191,10 @@ impl Account {
         first: u64,
     ) -> Result<HashMap<u64, u64>, JournalError> {
         let mut rows = HashMap::new();
-        let mut log = journal
-            .read(names, Stream::Raw, None, From::Seq(first), true)
-            .await?;
+        let mut log = journal.read(names, Stream::Raw, None, From::Seq(first), true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if let Some(count) = entry
-                .label(Label::Rows)
-                .and_then(|count| count.parse::<u64>().ok())
-            {
+            if let Some(count) = entry.label(Label::Rows).and_then(|count| count.parse::<u64>().ok()) {
                 self.pages += 1;
                 self.read += count;
                 rows.insert(entry.seq, count);
@@ -247,18 +218,12 @@ impl Account {
         while let Some(entry) = log.next().await {
             let entry = entry?;
             if let (Some(target), Some(mapped)) = (entry.label(Label::Target), entry.label(Label::Mapped)) {
-                at_targets
-                    .entry(target.to_string())
-                    .or_default()
-                    .extend(mapped.parse::<u64>());
+                at_targets.entry(target.to_string()).or_default().extend(mapped.parse::<u64>());
             } else if let Some(place) = place(entry.label(Label::Origin)) {
                 // A row that died and was mapped after all (an edited mapping) counts once, as mapped.
                 self.dead += u64::from(rows.contains_key(&place.0) && settled.insert(place));
             } else if entry.subject.starts_with(transform.trim_end_matches('.')) {
-                let raw = entry
-                    .label(Label::Page)
-                    .and_then(|raw| raw.parse::<u64>().ok())
-                    .unwrap_or(0);
+                let raw = entry.label(Label::Page).and_then(|raw| raw.parse::<u64>().ok()).unwrap_or(0);
                 if let Some(count) = rows.get(&raw) {
                     self.dead_pages += 1;
                     settled.extend((0..u32::try_from(*count).unwrap_or(u32::MAX)).map(|row| (raw, row)));
@@ -272,12 +237,7 @@ impl Account {
 impl TargetAccount {
     fn new(target: &str) -> Self {
         let outcomes = Outcome::ALL.iter().map(|outcome| (outcome.name(), 0)).collect();
-        Self {
-            target: target.to_string(),
-            outcomes,
-            dead: 0,
-            in_flight: 0,
-        }
+        Self { target: target.to_string(), outcomes, dead: 0, in_flight: 0 }
     }
 
     async fn fold(
@@ -291,15 +251,12 @@ impl TargetAccount {
         let mut account = Self::new(target.as_str());
         let mut settled: HashSet<u64> = HashSet::new();
         let filter = names.receipts_of(target);
-        let mut log = journal
-            .read(names, Stream::Receipts, Some(&filter), after, true)
-            .await?;
+        let mut log = journal.read(names, Stream::Receipts, Some(&filter), after, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
             let mapped = entry.label(Label::Mapped).and_then(|seq| seq.parse::<u64>().ok());
-            let outcome = Outcome::ALL
-                .iter()
-                .find(|outcome| Some(outcome.name()) == entry.label(Label::Outcome));
+            let outcome =
+                Outcome::ALL.iter().find(|outcome| Some(outcome.name()) == entry.label(Label::Outcome));
             if let (Some(mapped), Some(outcome)) = (mapped.filter(|seq| orders.contains(seq)), outcome)
                 && settled.insert(mapped)
             {

@@ -23,20 +23,8 @@ pub async fn started(
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")
             .map_or_else(|_| first_of(&["HOSTNAME"]), |name| name.trim().to_string()),
     };
-    let event = OperationStarted {
-        id: id.clone(),
-        verb: verb.to_string(),
-        actor,
-        plan,
-        from_sync,
-    };
-    journal
-        .publish(&Record::new(
-            names.operation(&id),
-            format!("started:{id}"),
-            &event,
-        )?)
-        .await?;
+    let event = OperationStarted { id: id.clone(), verb: verb.to_string(), actor, plan, from_sync };
+    journal.publish(&Record::new(names.operation(&id), format!("started:{id}"), &event)?).await?;
     Ok(id)
 }
 
@@ -51,18 +39,8 @@ pub async fn finished(
     complete: bool,
     result: String,
 ) -> Result<(), JournalError> {
-    let event = OperationFinished {
-        id: id.to_string(),
-        complete,
-        result,
-    };
-    journal
-        .publish(&Record::new(
-            names.operation(id),
-            format!("finished:{id}"),
-            &event,
-        )?)
-        .await?;
+    let event = OperationFinished { id: id.to_string(), complete, result };
+    journal.publish(&Record::new(names.operation(id), format!("finished:{id}"), &event)?).await?;
     Ok(())
 }
 
@@ -90,16 +68,9 @@ pub async fn account_from(journal: &Journal, names: &Topology, verb: &str) -> Re
     }
     let watermark = journal.last(names, Stream::Sync, &names.watermark()).await?;
     let behind_watermark = watermark.map_or(1, |entry| entry.seq + 1);
-    Ok(unfinished
-        .into_values()
-        .min()
-        .unwrap_or(behind_watermark)
-        .min(behind_watermark))
+    Ok(unfinished.into_values().min().unwrap_or(behind_watermark).min(behind_watermark))
 }
 
 fn first_of(variables: &[&str]) -> String {
-    variables
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "unknown".into())
+    variables.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".into())
 }

@@ -77,10 +77,7 @@ impl Status {
             None => None,
             Some(entry) => {
                 let to = entry.event::<WatermarkMoved>()?.body.to;
-                Some(Watermark {
-                    to,
-                    age_seconds: (now() - to) / 1_000_000,
-                })
+                Some(Watermark { to, age_seconds: (now() - to) / 1_000_000 })
             }
         };
         let mut stages = vec![
@@ -93,15 +90,7 @@ impl Status {
         let (dead, dead_open) = dead(journal, names).await?;
         let (_, _, orders) = journal.size(names, Stream::Receipts).await?;
         let window = newest_window(journal, names).await?;
-        Ok(Self {
-            flow: names.flow().to_string(),
-            watermark,
-            window,
-            stages,
-            dead,
-            dead_open,
-            orders,
-        })
+        Ok(Self { flow: names.flow().to_string(), watermark, window, stages, dead, dead_open, orders })
     }
 
     /// The write stage of one target, summed over its partitions.
@@ -114,9 +103,7 @@ impl Status {
         target: &TargetName,
     ) -> Result<StageStatus, JournalError> {
         let asked = (0..names.partitions()).map(|partition| async move {
-            journal
-                .lag(names, Stream::Mapped, &names.writer(target, partition))
-                .await
+            journal.lag(names, Stream::Mapped, &names.writer(target, partition)).await
         });
         let mut sum = Some(Lag::default());
         for lag in futures::future::join_all(asked).await {
@@ -133,10 +120,8 @@ impl Status {
 
     /// Whether something waits for a person: a window without proof, or open dead letters.
     pub fn needs_attention(&self) -> bool {
-        let failed = self
-            .window
-            .as_ref()
-            .is_some_and(|window| matches!(window.state, WindowState::Failed { .. }));
+        let failed =
+            self.window.as_ref().is_some_and(|window| matches!(window.state, WindowState::Failed { .. }));
         failed || self.dead_open > 0
     }
 }
@@ -205,11 +190,7 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
     for (subject, letters) in journal.subjects(names, Stream::Dead, &filter).await? {
         match subject.split('.').collect::<Vec<_>>()[..] {
             [_, _, "resolved"] => resolved += letters,
-            [_, _, stage, kind] => dead.push(DeadLetters {
-                stage: stage.into(),
-                kind: kind.into(),
-                letters,
-            }),
+            [_, _, stage, kind] => dead.push(DeadLetters { stage: stage.into(), kind: kind.into(), letters }),
             _ => {}
         }
     }
@@ -224,9 +205,7 @@ async fn newest_window(journal: &Journal, names: &Topology) -> Result<Option<Win
     let Some((newest, _)) = subjects.into_iter().max() else {
         return Ok(None);
     };
-    let mut log = journal
-        .read(names, Stream::Sync, Some(&newest), From::Start, false)
-        .await?;
+    let mut log = journal.read(names, Stream::Sync, Some(&newest), From::Start, false).await?;
     let mut line = None::<WindowLine>;
     while let Some(entry) = log.next().await {
         let entry = entry?;
@@ -242,16 +221,11 @@ async fn newest_window(journal: &Journal, names: &Topology) -> Result<Option<Win
             }
             (WindowEvent::Closed(closed), Some(line)) => {
                 let proof = closed.proof;
-                line.state = WindowState::Closed {
-                    total: proof.total,
-                    distinct: proof.distinct,
-                    passes: proof.pass,
-                };
+                line.state =
+                    WindowState::Closed { total: proof.total, distinct: proof.distinct, passes: proof.pass };
             }
             (WindowEvent::Failed(failed), Some(line)) => {
-                line.state = WindowState::Failed {
-                    reason: failed.reason,
-                }
+                line.state = WindowState::Failed { reason: failed.reason }
             }
             _ => {}
         }

@@ -88,10 +88,7 @@ pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError>
         .and_then(|body| body.code)
         .and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
     let success = body.as_ref().and_then(|body| body.success);
-    let message = body
-        .as_ref()
-        .and_then(|body| body.message.clone())
-        .unwrap_or_default();
+    let message = body.as_ref().and_then(|body| body.message.clone()).unwrap_or_default();
     let says_no = success == Some(false) || code.is_some_and(|code| code != 0 && code != 200);
     if says_no {
         if message.to_ascii_uppercase().contains("REPEAT") {
@@ -104,15 +101,10 @@ pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError>
     if let Some(class) = of_status {
         return Err(failed(class, answer.excerpt()));
     }
-    let counts = body
-        .as_ref()
-        .and_then(|body| body.content)
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let counts =
+        body.as_ref().and_then(|body| body.content).and_then(|raw| serde_json::from_str(raw.get()).ok());
     if let Some(Counts { failed: 1.. }) = counts {
-        return Err(failed(
-            Class::Permanent,
-            format!("success, but failed > 0: {message}"),
-        ));
+        return Err(failed(Class::Permanent, format!("success, but failed > 0: {message}")));
     }
     let says_yes = success == Some(true) || code.is_some();
     // A web page with status 200 is a login form or a proxy's notice, whatever one is willing to trust.
@@ -144,12 +136,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let body = bytes::Bytes::copy_from_slice(body.as_bytes());
-        Answer {
-            status,
-            content_type: "application/json".into(),
-            retry_after: None,
-            body,
-        }
+        Answer { status, content_type: "application/json".into(), retry_after: None, body }
     }
 
     fn class(status: u16, body: &str) -> Class {
@@ -185,10 +172,7 @@ mod tests {
         assert_eq!(class(200, r#"{"success":false}"#), Class::Retryable);
         assert_eq!(class(503, "<html>"), Class::Outage);
         assert_eq!(class(500, r#"{"success":true}"#), Class::Retryable);
-        assert_eq!(
-            class(200, r#"{"success":true,"content":{"inserted":0,"failed":1}}"#),
-            Class::Permanent
-        );
+        assert_eq!(class(200, r#"{"success":true,"content":{"inserted":0,"failed":1}}"#), Class::Permanent);
     }
 
     #[test]

@@ -83,19 +83,11 @@ impl Qeasy {
         let around = match &settings.form {
             Form::Execute { api, id_check } => {
                 let api = serde_json::Value::from(api.as_str());
-                (
-                    format!(r#"{{"api":{api},"idCheck":{id_check},"data":"#).into_bytes(),
-                    &b"}"[..],
-                )
+                (format!(r#"{{"api":{api},"idCheck":{id_check},"data":"#).into_bytes(), &b"}"[..])
             }
             Form::Store { .. } => (br#"{"content":["#.to_vec(), &b"]}"[..]),
         };
-        Self {
-            settings,
-            client,
-            tokens: TokenCache::default(),
-            around,
-        }
+        Self { settings, client, tokens: TokenCache::default(), around }
     }
 
     /// Writes one order: `record` goes out byte for byte. A `store` token that is refused is renewed once.
@@ -108,36 +100,20 @@ impl Qeasy {
         body.extend_from_slice(record);
         body.extend_from_slice(self.around.1);
         let body = Bytes::from(body);
-        let Form::Store {
-            scheme_id,
-            app_key,
-            app_secret,
-        } = &self.settings.form
-        else {
+        let Form::Store { scheme_id, app_key, app_secret } = &self.settings.form else {
             let url = self.settings.url.clone();
-            return self
-                .post(self.settings.method, url, Vec::new(), body, idempotency_key)
-                .await;
+            return self.post(self.settings.method, url, Vec::new(), body, idempotency_key).await;
         };
         let base = self.settings.url.trim_end_matches('/');
         let url = format!("{base}/v2/open-api/business/{scheme_id}/store");
         let token = self.token(base, app_key, app_secret).await?;
         let query = |token: String| vec![("access_token".to_string(), token)];
-        match self
-            .post(
-                Method::Post,
-                url.clone(),
-                query(token.clone()),
-                body.clone(),
-                idempotency_key,
-            )
-            .await
+        match self.post(Method::Post, url.clone(), query(token.clone()), body.clone(), idempotency_key).await
         {
             Err(error) if error.class() == Class::Credentials => {
                 self.tokens.refused(&token).await;
                 let token = self.token(base, app_key, app_secret).await?;
-                self.post(Method::Post, url, query(token), body, idempotency_key)
-                    .await
+                self.post(Method::Post, url, query(token), body, idempotency_key).await
             }
             other => other,
         }
@@ -152,27 +128,12 @@ impl Qeasy {
         idempotency_key: &str,
     ) -> Result<Written, WriteError> {
         let mut headers = self.settings.headers.clone();
-        headers.push((
-            self.settings.idempotency_header.clone(),
-            idempotency_key.to_string(),
-        ));
+        headers.push((self.settings.idempotency_header.clone(), idempotency_key.to_string()));
         let timeout = self.settings.timeout;
-        let answer = self
-            .client
-            .send(&Request {
-                method,
-                url,
-                query,
-                headers,
-                body: Some(body),
-                timeout,
-            })
-            .await?;
+        let answer =
+            self.client.send(&Request { method, url, query, headers, body: Some(body), timeout }).await?;
         let verdict = judge(&answer, self.settings.trust_status)?;
-        Ok(Written {
-            verdict,
-            status: answer.status,
-        })
+        Ok(Written { verdict, status: answer.status })
     }
 
     async fn token(&self, base: &str, app_key: &str, app_secret: &str) -> Result<String, WriteError> {
@@ -191,19 +152,14 @@ impl Qeasy {
                 .await?;
             judge(&answer, false)?;
             let parsed: Option<OauthAnswer> = serde_json::from_slice(&answer.body).ok();
-            let content = parsed
-                .and_then(|answer| answer.content)
-                .ok_or_else(|| WriteError::Answer {
-                    status: answer.status,
-                    said: "expected content.access_token".into(),
-                    excerpt: answer.excerpt(),
-                    class: Class::Outage,
-                })?;
+            let content = parsed.and_then(|answer| answer.content).ok_or_else(|| WriteError::Answer {
+                status: answer.status,
+                said: "expected content.access_token".into(),
+                excerpt: answer.excerpt(),
+                class: Class::Outage,
+            })?;
             let life = content.expires_in.map(Duration::from_secs);
-            Ok::<_, WriteError>(Token {
-                value: content.access_token,
-                life,
-            })
+            Ok::<_, WriteError>(Token { value: content.access_token, life })
         };
         self.tokens.get(fetch).await
     }

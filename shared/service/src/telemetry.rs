@@ -27,6 +27,9 @@ pub enum TelemetryError {
     /// The OTLP exporter.
     #[error("OTEL_EXPORTER_OTLP_ENDPOINT is set, but its exporter cannot be built")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The thread that was to build it.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT is set, but its exporter could not be started")]
+    Thread,
     /// `ORDERFLOW_LOG`.
     #[error("ORDERFLOW_LOG is no filter such as info,orderflow_writer=debug")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
@@ -57,10 +60,12 @@ impl Telemetry {
         let provider = match std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT") {
             None => None,
             Some(_) => {
-                let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
-                let resource = opentelemetry_sdk::Resource::builder()
-                    .with_service_name(service.to_string())
-                    .build();
+                // The exporter sends from a thread of its own with a blocking client, which must not be made inside of a
+                // runtime.
+                let building = || opentelemetry_otlp::SpanExporter::builder().with_http().build();
+                let exporter = std::thread::spawn(building).join().map_err(|_| TelemetryError::Thread)??;
+                let resource =
+                    opentelemetry_sdk::Resource::builder().with_service_name(service.to_string()).build();
                 Some(
                     SdkTracerProvider::builder()
                         .with_batch_exporter(exporter)
@@ -71,16 +76,11 @@ impl Telemetry {
         };
         let spans = provider.as_ref().map(|provider| {
             // Only our own spans: a library's would say nothing about an order.
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer("orderflow"))
-                .with_filter(tracing_subscriber::filter::filter_fn(|meta| {
-                    meta.target().starts_with("orderflow")
-                }))
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("orderflow")).with_filter(
+                tracing_subscriber::filter::filter_fn(|meta| meta.target().starts_with("orderflow")),
+            )
         });
-        tracing_subscriber::registry()
-            .with(lines.with_filter(filter))
-            .with(spans)
-            .init();
+        tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
         Ok(Self { provider })
     }
 }
@@ -100,11 +100,7 @@ type Ids = (u128, u64, bool);
 /// here, so that dead letters and logs can always name their trace.
 pub fn traced(span: &Span, parent: Option<Ids>) -> Ids {
     if let Some((trace, own, sampled)) = parent {
-        let flags = if sampled {
-            TraceFlags::SAMPLED
-        } else {
-            TraceFlags::NOT_SAMPLED
-        };
+        let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
         let context = SpanContext::new(
             TraceId::from_bytes(trace.to_be_bytes()),
             SpanId::from_bytes(own.to_be_bytes()),
@@ -120,11 +116,7 @@ pub fn traced(span: &Span, parent: Option<Ids>) -> Ids {
         && parent.is_none_or(|(_, span_id, _)| own.span_id() != SpanId::from_bytes(span_id.to_be_bytes()))
     {
         let trace = u128::from_be_bytes(own.trace_id().to_bytes());
-        return (
-            trace,
-            u64::from_be_bytes(own.span_id().to_bytes()),
-            own.is_sampled(),
-        );
+        return (trace, u64::from_be_bytes(own.span_id().to_bytes()), own.is_sampled());
     }
     let span_id = rand::random::<u64>().max(1);
     match parent {

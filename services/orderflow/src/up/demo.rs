@@ -48,13 +48,7 @@ impl Demo {
             None => Faults::default(),
         };
         let data_dir = Some(home.path("sandbox"));
-        let options = Options {
-            orders,
-            data_dir,
-            faults,
-            seed: args.seed,
-            ..Options::default()
-        };
+        let options = Options { orders, data_dir, faults, seed: args.seed, ..Options::default() };
         let sandbox = sandbox::start(options, stop).await?;
         let mut config = if path.exists() {
             Config::load(path)?
@@ -74,11 +68,7 @@ impl Demo {
                 service::config::TargetKind::Store => sandbox.url(),
             };
         }
-        eprintln!(
-            "sandbox at {} (report: {}/sandbox/report)",
-            sandbox.url(),
-            sandbox.url()
-        );
+        eprintln!("sandbox at {} (report: {}/sandbox/report)", sandbox.url(), sandbox.url());
         Ok((config, Self { sandbox }))
     }
 

@@ -20,10 +20,7 @@ impl Home {
         let lock = File::create(folder.join("lock"))
             .with_context(|| format!("the data folder {shown} cannot be written"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                folder: folder.to_path_buf(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!("another `orderflow up` uses {shown}; stop it, or choose another folder with --data")
             }

@@ -33,16 +33,8 @@ struct Flow {
 }
 
 pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
-    let config = if args.demo {
-        None
-    } else {
-        Some(Config::load(path)?)
-    };
-    let folder = if args.demo {
-        args.data.join(demo::folder(&args))
-    } else {
-        args.data.clone()
-    };
+    let config = if args.demo { None } else { Some(Config::load(path)?) };
+    let folder = if args.demo { args.data.join(demo::folder(&args)) } else { args.data.clone() };
     let home = Home::open(&folder)?;
     // The sandbox and the server outlive the stages, which still need them to drain.
     let support = CancellationToken::new();
@@ -76,9 +68,7 @@ async fn carry(
     demo: Option<&Demo>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let url = server
-        .map(|server| server.url().to_string())
-        .or_else(|| config.nats.url.clone());
+    let url = server.map(|server| server.url().to_string()).or_else(|| config.nats.url.clone());
     let connection = Connection {
         url: url.context("nats.url is missing")?,
         credentials_file: config.nats.credentials_file.clone(),
@@ -87,22 +77,15 @@ async fn carry(
     let journal = Journal::connect(&connection).await?;
     let flow = Arc::new(Flow {
         names: Topology::new(&config.flow, config.writer.partitions),
-        targets: config
-            .targets
-            .iter()
-            .map(|target| TargetName::new(&target.name))
-            .collect(),
+        targets: config.targets.iter().map(|target| TargetName::new(&target.name)).collect(),
         fetcher: fetcher::Live::default(),
         writers: config.targets.iter().map(|_| writer::Live::default()).collect(),
         journal,
         config,
     });
     flow.journal.ensure(&flow.names).await?;
-    let exit = if args.once {
-        once::run(args, &flow, demo, shutdown).await
-    } else {
-        forever(&flow, shutdown).await
-    };
+    let exit =
+        if args.once { once::run(args, &flow, demo, shutdown).await } else { forever(&flow, shutdown).await };
     flow.journal.flush().await;
     exit
 }
@@ -114,14 +97,7 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
     let (fetching, stop) = (Arc::clone(flow), shutdown.clone());
     stages.spawn(async move {
         let live = fetching.fetcher.clone();
-        fetcher::run(
-            &fetching.config,
-            fetching.journal.clone(),
-            Mode::Forever,
-            live,
-            stop,
-        )
-        .await?;
+        fetcher::run(&fetching.config, fetching.journal.clone(), Mode::Forever, live, stop).await?;
         Ok(())
     });
     let showing = progress::show(Arc::clone(flow), shutdown.clone());
@@ -156,10 +132,6 @@ impl Flow {
         let writers = self.targets.iter().zip(&self.writers);
         let writing =
             writers.filter_map(|(target, live)| Some(format!("target {target}: {}", live.trouble()?)));
-        self.fetcher
-            .trouble()
-            .into_iter()
-            .chain(writing)
-            .reduce(|all, one| format!("{all}; {one}"))
+        self.fetcher.trouble().into_iter().chain(writing).reduce(|all, one| format!("{all}; {one}"))
     }
 }

@@ -42,14 +42,7 @@ pub async fn run(
     let fetching = tokio::spawn({
         let (flow, stop) = (Arc::clone(flow), stop.clone());
         async move {
-            fetcher::run(
-                &flow.config,
-                flow.journal.clone(),
-                Mode::Once,
-                flow.fetcher.clone(),
-                stop,
-            )
-            .await
+            fetcher::run(&flow.config, flow.journal.clone(), Mode::Once, flow.fetcher.clone(), stop).await
         }
     });
     let showing = progress::show(Arc::clone(flow), stop.clone());
@@ -67,9 +60,7 @@ pub async fn run(
     if let Some(demo) = demo {
         println!("The sandbox saw:\n{}", demo.report());
     }
-    let trouble = flow
-        .trouble()
-        .map_or_else(String::new, |trouble| format!(": {trouble}"));
+    let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
     match waited {
         Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
         Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
@@ -120,9 +111,7 @@ async fn wait(
             writes.push(Status::write_stage(&flow.journal, &flow.names, target).await);
         }
         let drained = matches!(&transform, Ok(stage) if stage.is_drained())
-            && writes
-                .iter()
-                .all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
+            && writes.iter().all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
         if let Some(ended) = fetched.take_if(|_| drained) {
             return Ok((ended, Waited::Drained));
         }

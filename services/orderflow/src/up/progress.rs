@@ -59,11 +59,7 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
         set(&transform, shown.pages);
         set(&write, shown.writes);
         fetch.set_message(shown.window.clone());
-        let dead = if shown.dead > 0 {
-            format!("{} dead  ", shown.dead)
-        } else {
-            String::new()
-        };
+        let dead = if shown.dead > 0 { format!("{} dead  ", shown.dead) } else { String::new() };
         write.set_message(format!("{dead}{}", shown.trouble.clone().unwrap_or_default()));
         tokio::select! {
             () = stop.cancelled() => break,
@@ -118,37 +114,22 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
     let pages = size(flow, Stream::Raw).await.saturating_sub(before.0);
     let mapped = size(flow, Stream::Mapped).await.saturating_sub(before.1);
     let left = |stage: &StageStatus| Some(stage.lag? + stage.ack_pending?);
-    let transform = StageStatus::transform(&flow.journal, &flow.names)
-        .await
-        .ok()
-        .as_ref()
-        .and_then(left);
+    let transform = StageStatus::transform(&flow.journal, &flow.names).await.ok().as_ref().and_then(left);
     let mut writing = Some(0);
     for target in &flow.targets {
         let stage = Status::write_stage(&flow.journal, &flow.names, target).await.ok();
-        writing = writing
-            .zip(stage.as_ref().and_then(left))
-            .map(|(sum, left)| sum + left);
+        writing = writing.zip(stage.as_ref().and_then(left)).map(|(sum, left)| sum + left);
     }
     let targets = flow.targets.len() as u64;
     let counts = flow.writers.iter().map(|live| &live.counts);
     Shown {
-        window: progress
-            .window
-            .clone()
-            .map_or_else(String::new, |window| match progress.pass {
-                0 | 1 => window,
-                pass => format!("{window}, pass {pass}"),
-            }),
+        window: progress.window.clone().map_or_else(String::new, |window| match progress.pass {
+            0 | 1 => window,
+            pass => format!("{window}, pass {pass}"),
+        }),
         orders: (progress.orders, progress.total),
-        pages: (
-            transform.map_or(0, |left| pages.saturating_sub(left)),
-            Some(pages),
-        ),
-        writes: (
-            writing.map_or(0, |left| (mapped * targets).saturating_sub(left)),
-            Some(mapped * targets),
-        ),
+        pages: (transform.map_or(0, |left| pages.saturating_sub(left)), Some(pages)),
+        writes: (writing.map_or(0, |left| (mapped * targets).saturating_sub(left)), Some(mapped * targets)),
         written: counts.clone().map(|counts| counts.of(Outcome::Written)).sum(),
         dead: counts.map(|counts| counts.dead()).sum(),
         trouble: flow.trouble(),
@@ -156,8 +137,5 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
 }
 
 async fn size(flow: &Flow, stream: Stream) -> u64 {
-    flow.journal
-        .size(&flow.names, stream)
-        .await
-        .map_or(0, |(messages, _, _)| messages)
+    flow.journal.size(&flow.names, stream).await.map_or(0, |(messages, _, _)| messages)
 }

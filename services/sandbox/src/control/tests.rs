@@ -8,70 +8,39 @@ use crate::testing::generated;
 #[tokio::test]
 async fn faults_are_read_and_changed_while_it_runs() {
     let bench = generated(1, json!({})).await;
-    let patched = bench
-        .call("PATCH", "/sandbox/faults", "", r#"{"target":{"html":0.5}}"#)
-        .await
-        .unwrap();
-    assert_eq!(
-        (patched.status, &patched.json()["target"]["html"]),
-        (200, &json!(0.5))
-    );
-    assert_eq!(
-        bench.call("GET", "/sandbox/faults", "", "").await.unwrap().json(),
-        patched.json()
-    );
+    let patched = bench.call("PATCH", "/sandbox/faults", "", r#"{"target":{"html":0.5}}"#).await.unwrap();
+    assert_eq!((patched.status, &patched.json()["target"]["html"]), (200, &json!(0.5)));
+    assert_eq!(bench.call("GET", "/sandbox/faults", "", "").await.unwrap().json(), patched.json());
     let mut faults = bench.sandbox.faults();
     assert!((faults.target.html - 0.5).abs() < f64::EPSILON);
     faults.source.outage = true;
     bench.sandbox.set_faults(faults.clone());
     assert_eq!(bench.sandbox.faults(), faults);
     bench.sandbox.set_faults(Faults::default());
-    let unknown = bench
-        .call("PATCH", "/sandbox/faults", "", r#"{"source":{"outages":true}}"#)
-        .await
-        .unwrap();
+    let unknown = bench.call("PATCH", "/sandbox/faults", "", r#"{"source":{"outages":true}}"#).await.unwrap();
     assert_eq!(unknown.status, 400);
     assert!(
         unknown.body.contains("unknown field `outages`") && unknown.body.contains("`outage`"),
         "{}",
         unknown.body
     );
-    assert_eq!(
-        bench
-            .call("PATCH", "/sandbox/faults", "", "{")
-            .await
-            .unwrap()
-            .status,
-        400
-    );
+    assert_eq!(bench.call("PATCH", "/sandbox/faults", "", "{").await.unwrap().status, 400);
 }
 
 #[tokio::test]
 async fn orders_are_changed_and_the_report_tells() {
     let bench = generated(20, json!({})).await;
     for (what, n) in [("edit", 3), ("insert", 2), ("remove", 4)] {
-        let answer = bench
-            .call("POST", &format!("/sandbox/{what}?n={n}"), "", "")
-            .await
-            .unwrap();
+        let answer = bench.call("POST", &format!("/sandbox/{what}?n={n}"), "", "").await.unwrap();
         assert_eq!(answer.json()["orders"].as_array().unwrap().len(), n);
     }
     assert_eq!(
-        bench.call("POST", "/sandbox/edit", "", "").await.unwrap().json()["orders"]
-            .as_array()
-            .unwrap()
-            .len(),
+        bench.call("POST", "/sandbox/edit", "", "").await.unwrap().json()["orders"].as_array().unwrap().len(),
         1
     );
-    assert_eq!(
-        bench.call("POST", "/sandbox/burn", "", "").await.unwrap().status,
-        404
-    );
+    assert_eq!(bench.call("POST", "/sandbox/burn", "", "").await.unwrap().status, 404);
     let report = bench.call("GET", "/sandbox/report", "", "").await.unwrap().json();
     assert_eq!(report, serde_json::to_value(bench.sandbox.report()).unwrap());
-    assert_eq!(
-        (&report["source"]["live"], &report["source"]["edits"]),
-        (&json!(18), &json!(4))
-    );
+    assert_eq!((&report["source"]["live"], &report["source"]["edits"]), (&json!(18), &json!(4)));
     assert_eq!(report["target"]["missing"], 18);
 }

@@ -32,18 +32,12 @@ impl Book {
     pub(crate) fn plan_edits(&self, n: u64, now: Seconds) -> Vec<Change> {
         // A clock that was set back must not make an edit older than what it edits.
         let at = |index| now.max(self.entry(index).times.updated);
-        self.choose(n, 1)
-            .into_iter()
-            .map(|index| Change::Edit { index, at: at(index) })
-            .collect()
+        self.choose(n, 1).into_iter().map(|index| Change::Edit { index, at: at(index) }).collect()
     }
 
     /// Deletions of `n` live orders.
     pub(crate) fn plan_removals(&self, n: u64, now: Seconds) -> Vec<Change> {
-        self.choose(n, 2)
-            .into_iter()
-            .map(|index| Change::Remove { index, at: now })
-            .collect()
+        self.choose(n, 2).into_iter().map(|index| Change::Remove { index, at: now }).collect()
     }
 
     /// `n` new orders; none when there is no order to copy.
@@ -54,12 +48,7 @@ impl Book {
         let room = u64::from(u32::MAX) - self.entries.len() as u64;
         let mut draw = self.draw(3);
         let mut template = || u32::try_from(draw.below(u64::from(self.base_count))).unwrap_or(0);
-        (0..n.min(room))
-            .map(|_| Change::Insert {
-                template: template(),
-                at: now,
-            })
-            .collect()
+        (0..n.min(room)).map(|_| Change::Insert { template: template(), at: now }).collect()
     }
 
     /// Applies changes and returns the ids they touched.
@@ -71,10 +60,7 @@ impl Book {
             let index = match change {
                 Change::Edit { index, at } => {
                     let entry = &mut self.entries[index as usize];
-                    let times = self
-                        .history
-                        .entry(index)
-                        .or_insert_with(|| vec![entry.times.updated]);
+                    let times = self.history.entry(index).or_insert_with(|| vec![entry.times.updated]);
                     times.push(at);
                     entry.times.updated = at;
                     entry.revision += 1;
@@ -95,11 +81,8 @@ impl Book {
             self.version += 1;
             self.live.retain(|(_, index)| !moved.contains(index));
             let entries = &self.entries;
-            let live = moved
-                .into_iter()
-                .filter(|index| entries[*index as usize].deleted.is_none());
-            self.live
-                .extend(live.map(|index| (entries[index as usize].times.updated, index)));
+            let live = moved.into_iter().filter(|index| entries[*index as usize].deleted.is_none());
+            self.live.extend(live.map(|index| (entries[index as usize].times.updated, index)));
             self.sort_live();
         }
         keys
@@ -111,19 +94,10 @@ impl Book {
         (times.created, times.updated, times.ordered) = (at, at, at - at.rem_euclid(86_400));
         if let Base::File(orders) = &mut self.base {
             let number = index - self.base_count + 1;
-            let highest = orders.keys.iter().filter_map(|key| {
-                if let Key::Number(id) = key {
-                    Some(*id)
-                } else {
-                    None
-                }
-            });
+            let highest =
+                orders.keys.iter().filter_map(|key| if let Key::Number(id) = key { Some(*id) } else { None });
             // A later insertion continues from the one before, because that is then the highest id.
-            let id = if number == 1 {
-                highest.max()
-            } else {
-                orders.keys.last().and_then(number_of)
-            };
+            let id = if number == 1 { highest.max() } else { orders.keys.last().and_then(number_of) };
             let key = Key::Number(id.unwrap_or(5_200_000_000).saturating_add(7));
             let template = template as usize % orders.texts.len().max(1);
             let text: Bytes = orders.texts[template].clone();
@@ -132,11 +106,7 @@ impl Book {
             let order_no = inserted_number(&key);
             orders.add(key, Some(order_no), text);
         }
-        self.entries.push(Entry {
-            times,
-            deleted: None,
-            revision: 0,
-        });
+        self.entries.push(Entry { times, deleted: None, revision: 0 });
         index
     }
 
@@ -156,17 +126,11 @@ impl Book {
             }
             return indexes;
         }
-        let mut all: Vec<u32> = (0..)
-            .take(self.entries.len())
-            .filter(|index| self.is_live(*index))
-            .collect();
+        let mut all: Vec<u32> = (0..).take(self.entries.len()).filter(|index| self.is_live(*index)).collect();
         let n = usize::try_from(n).unwrap_or(all.len());
         for position in 0..n {
             let rest = (all.len() - position) as u64;
-            all.swap(
-                position,
-                position + usize::try_from(draw.below(rest)).unwrap_or(0),
-            );
+            all.swap(position, position + usize::try_from(draw.below(rest)).unwrap_or(0));
         }
         all.truncate(n);
         all
@@ -226,9 +190,7 @@ mod tests {
     fn an_edit_is_never_older_than_what_it_edits() {
         let mut book = book();
         let changes = book.plan_edits(1, 0);
-        let Change::Edit { index, at } = changes[0] else {
-            panic!("not an edit")
-        };
+        let Change::Edit { index, at } = changes[0] else { panic!("not an edit") };
         assert_eq!(at, book.entry(index).times.updated);
         book.apply(changes);
         assert_eq!(book.entry(index).revision, 1);

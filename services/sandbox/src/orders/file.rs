@@ -50,16 +50,11 @@ struct Outer<'a> {
 }
 
 pub(crate) fn load(path: &Path) -> Result<FileOrders, SandboxError> {
-    let failed = |source| SandboxError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| SandboxError::File { path: path.to_owned(), source };
     let mut bytes = std::fs::read(path).map_err(failed)?;
     if path.extension().is_some_and(|ending| ending == "gz") {
         let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(bytes.as_slice())
-            .read_to_end(&mut plain)
-            .map_err(failed)?;
+        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).map_err(failed)?;
         bytes = plain;
     }
     parse(Bytes::from(bytes), path)
@@ -77,11 +72,7 @@ fn parse(bytes: Bytes, path: &Path) -> Result<FileOrders, SandboxError> {
         fingerprint: blake3::hash(&bytes).to_hex()[..16].to_owned(),
     };
     for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
-        let wrong = |problem: String| SandboxError::Line {
-            path: PathBuf::from(path),
-            line: number,
-            problem,
-        };
+        let wrong = |problem: String| SandboxError::Line { path: PathBuf::from(path), line: number, problem };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             continue;
@@ -97,10 +88,7 @@ fn parse(bytes: Bytes, path: &Path) -> Result<FileOrders, SandboxError> {
             .and_then(Key::from_json)
             // Real exports have such rows, and a pipeline has to see them: they are listed as they are.
             .unwrap_or_else(|| Key::Text(format!("(line {number})").into()));
-        let order_no = outer
-            .order_no
-            .and_then(Key::from_json)
-            .map(|order_no| order_no.to_string());
+        let order_no = outer.order_no.and_then(Key::from_json).map(|order_no| order_no.to_string());
         let time = |raw: Option<&RawValue>| raw.and_then(|raw| civil::parse(raw.get().trim_matches('"')));
         let created = time(outer.create_time).unwrap_or(0);
         orders.product_list |= outer.product_list.is_some();
@@ -159,18 +147,9 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         for (text, words) in [
-            (
-                "{\"order_id\":1}\n[1]\n",
-                "orders.ndjson, line 2: not a JSON object",
-            ),
-            (
-                "{\"order_id\":1}\n{\"order_id\":\n",
-                "orders.ndjson, line 2: not an order",
-            ),
-            (
-                "{\"order_id\":1}\n{\"order_id\":\"1\"}\n",
-                "orders.ndjson, line 2: order_id 1 is there twice",
-            ),
+            ("{\"order_id\":1}\n[1]\n", "orders.ndjson, line 2: not a JSON object"),
+            ("{\"order_id\":1}\n{\"order_id\":\n", "orders.ndjson, line 2: not an order"),
+            ("{\"order_id\":1}\n{\"order_id\":\"1\"}\n", "orders.ndjson, line 2: order_id 1 is there twice"),
         ] {
             let error = read(text).err().unwrap().to_string();
             assert!(error.starts_with(words), "{error}");

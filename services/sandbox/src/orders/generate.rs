@@ -12,12 +12,8 @@ const ID_STEP: u64 = 7;
 const FIRST_SECOND: Seconds = 1_735_689_600;
 const SPAN: u64 = 181 * 86_400;
 
-const SURNAMES: [&str; 12] = [
-    "张", "王", "李", "赵", "陈", "刘", "杨", "黄", "周", "吴", "徐", "孙",
-];
-const GIVEN: [&str; 12] = [
-    "伟", "芳", "娜", "秀英", "敏", "静", "丽", "强", "磊", "洋", "艳", "建国",
-];
+const SURNAMES: [&str; 12] = ["张", "王", "李", "赵", "陈", "刘", "杨", "黄", "周", "吴", "徐", "孙"];
+const GIVEN: [&str; 12] = ["伟", "芳", "娜", "秀英", "敏", "静", "丽", "强", "磊", "洋", "艳", "建国"];
 const PLACES: [&str; 8] = ["深圳", "宁波", "义乌", "广州", "杭州", "苏州", "青岛", "厦门"];
 const TRADES: [&str; 6] = ["五金", "照明", "家居用品", "纺织", "电子科技", "包装材料"];
 const GOODS: [&str; 10] = [
@@ -33,11 +29,8 @@ const GOODS: [&str; 10] = [
     "铝合金支架",
 ];
 const CURRENCIES: [(&str, u32); 4] = [("USD", 725), ("EUR", 785), ("CNY", 100), ("GBP", 918)];
-const STATUSES: [(u64, &str); 3] = [
-    (1_101_043_688, "待回款"),
-    (1_101_043_689, "已发货"),
-    (1_101_043_690, "已完成"),
-];
+const STATUSES: [(u64, &str); 3] =
+    [(1_101_043_688, "待回款"), (1_101_043_689, "已发货"), (1_101_043_690, "已完成")];
 
 /// One line; prices are in cents.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,11 +61,7 @@ pub(crate) fn key(index: u32) -> Key {
 pub(crate) fn index_of(key: &Key) -> Option<u32> {
     let Key::Number(number) = key else { return None };
     let offset = number.checked_sub(FIRST_ID)?;
-    if offset % ID_STEP == 0 {
-        u32::try_from(offset / ID_STEP).ok()
-    } else {
-        None
-    }
+    if offset % ID_STEP == 0 { u32::try_from(offset / ID_STEP).ok() } else { None }
 }
 
 pub(crate) fn index_of_number(order_no: &str) -> Option<u32> {
@@ -92,11 +81,7 @@ impl Generator {
         if draw.below(4) == 0 {
             updated -= updated.rem_euclid(60);
         }
-        Times {
-            created,
-            updated: updated.max(created),
-            ordered: created - created.rem_euclid(86_400),
-        }
+        Times { created, updated: updated.max(created), ordered: created - created.rem_euclid(86_400) }
     }
 
     /// The exact sum of the lines of a revision, in cents.
@@ -144,10 +129,7 @@ impl Generator {
             out.extend_from_slice(b"\",\"delete_time\":\"");
             civil::write(out, deleted);
         }
-        let _ = write!(
-            out,
-            "\",\"currency\":\"{currency}\",\"exchange_rate\":{rate},\"amount\":"
-        );
+        let _ = write!(out, "\",\"currency\":\"{currency}\",\"exchange_rate\":{rate},\"amount\":");
         write_cents(out, total);
         let _ = write!(
             out,
@@ -237,14 +219,8 @@ mod tests {
                 let order = text(1, index, revision);
                 bytes += order.len();
                 let total = money::total(money::lines(&order).unwrap()).unwrap();
-                assert_eq!(
-                    total,
-                    Decimal::new(Generator { seed: 1 }.total_cents(index, revision), 2)
-                );
-                assert!(
-                    order.contains(&format!("\"amount\":{}", total.normalize())),
-                    "{order}"
-                );
+                assert_eq!(total, Decimal::new(Generator { seed: 1 }.total_cents(index, revision), 2));
+                assert!(order.contains(&format!("\"amount\":{}", total.normalize())), "{order}");
             }
         }
         assert!((850..1250).contains(&(bytes / 1000)), "{}", bytes / 1000);

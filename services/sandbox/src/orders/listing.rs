@@ -56,15 +56,8 @@ impl Book {
         let size = size as usize;
         if window.time == TimeType::Update && !window.removed && window.hidden <= 0.0 {
             let from = self.live.partition_point(|(time, _)| *time < window.start);
-            let to = self
-                .live
-                .partition_point(|(time, _)| *time <= window.end)
-                .max(from);
-            let rows = self.live[from..to]
-                .iter()
-                .skip(first)
-                .take(size)
-                .map(|(_, index)| self.row(*index));
+            let to = self.live.partition_point(|(time, _)| *time <= window.end).max(from);
+            let rows = self.live[from..to].iter().skip(first).take(size).map(|(_, index)| self.row(*index));
             return (rows.collect(), (to - from) as u64);
         }
         let indexes = {
@@ -76,20 +69,12 @@ impl Book {
                 _ => {
                     let indexes = Arc::new(self.collect(window));
                     let version = self.version;
-                    *kept = Some(Kept {
-                        version,
-                        window,
-                        indexes: Arc::clone(&indexes),
-                    });
+                    *kept = Some(Kept { version, window, indexes: Arc::clone(&indexes) });
                     indexes
                 }
             }
         };
-        let rows = indexes
-            .iter()
-            .skip(first)
-            .take(size)
-            .map(|index| self.row(*index));
+        let rows = indexes.iter().skip(first).take(size).map(|index| self.row(*index));
         (rows.collect(), indexes.len() as u64)
     }
 
@@ -119,11 +104,7 @@ impl Book {
             .collect();
         found.sort_by(|index, other| {
             // Keys are compared only between orders of one second.
-            let times = self
-                .entry(*index)
-                .times
-                .updated
-                .cmp(&self.entry(*other).times.updated);
+            let times = self.entry(*index).times.updated.cmp(&self.entry(*other).times.updated);
             times.then_with(|| self.key(*index).cmp(&self.key(*other)))
         });
         found
@@ -164,24 +145,12 @@ mod tests {
         let book = Book::load(&Orders::Generated { count: 1003 }, 1).unwrap();
         for time in [TimeType::Update, TimeType::Create, TimeType::Order] {
             let read = read(&book, Window { time, ..ALL }, 100);
-            let times = read
-                .iter()
-                .map(|index| (book.entry(*index).times.updated, *index))
-                .collect::<Vec<_>>();
+            let times =
+                read.iter().map(|index| (book.entry(*index).times.updated, *index)).collect::<Vec<_>>();
             assert_eq!(read.len(), 1003);
             assert!(times.is_sorted(), "{time:?}");
         }
-        assert!(
-            read(
-                &book,
-                Window {
-                    time: TimeType::Delete,
-                    ..ALL
-                },
-                100
-            )
-            .is_empty()
-        );
+        assert!(read(&book, Window { time: TimeType::Delete, ..ALL }, 100).is_empty());
     }
 
     #[test]
@@ -189,47 +158,19 @@ mod tests {
         let book = Book::load(&Orders::Generated { count: 100 }, 1).unwrap();
         let (start, end) = (book.live[10].0, book.live[19].0);
         assert_eq!(read(&book, Window { start, end, ..ALL }, 7).len(), 10);
-        assert!(
-            read(
-                &book,
-                Window {
-                    start: end,
-                    end: start,
-                    ..ALL
-                },
-                7
-            )
-            .is_empty()
-        );
+        assert!(read(&book, Window { start: end, end: start, ..ALL }, 7).is_empty());
     }
 
     #[test]
     fn deleted_orders_are_listed_apart() {
         let mut book = Book::load(&Orders::Generated { count: 10 }, 1).unwrap();
-        let removed = Window {
-            removed: true,
-            time: TimeType::Delete,
-            ..ALL
-        };
+        let removed = Window { removed: true, time: TimeType::Delete, ..ALL };
         let collected = Collected::default();
         assert_eq!(book.page(removed, 1, 10, &collected).1, 0);
-        book.apply([Change::Remove {
-            index: 4,
-            at: 2_000_000_000,
-        }]);
+        book.apply([Change::Remove { index: 4, at: 2_000_000_000 }]);
         assert_eq!(book.page(removed, 1, 10, &collected).1, 1);
         assert_eq!(read(&book, removed, 10), [4]);
-        assert_eq!(
-            read(
-                &book,
-                Window {
-                    start: 2_000_000_001,
-                    ..removed
-                },
-                10
-            ),
-            [0_u32; 0]
-        );
+        assert_eq!(read(&book, Window { start: 2_000_000_001, ..removed }, 10), [0_u32; 0]);
         assert_eq!(read(&book, ALL, 3).len(), 9);
     }
 

@@ -70,11 +70,7 @@ enum Content {
 impl Book {
     pub(crate) fn load(orders: &Orders, seed: u64) -> Result<Self, SandboxError> {
         let generator = Generator { seed };
-        let entry = |times| Entry {
-            times,
-            deleted: None,
-            revision: 0,
-        };
+        let entry = |times| Entry { times, deleted: None, revision: 0 };
         let (base, entries) = match orders {
             Orders::Generated { count } => {
                 // Room is left above for inserted orders.
@@ -83,12 +79,7 @@ impl Book {
                     Orders::Generated { count } => *count,
                     Orders::File(_) => 0,
                 }))?;
-                (
-                    Base::Generated,
-                    (0..count)
-                        .map(|index| entry(generator.times(index)))
-                        .collect::<Vec<_>>(),
-                )
+                (Base::Generated, (0..count).map(|index| entry(generator.times(index))).collect::<Vec<_>>())
             }
             Orders::File(path) => {
                 let orders = Box::new(file::load(path)?);
@@ -101,11 +92,7 @@ impl Book {
             base_count: u32::try_from(entries.len())
                 .map_err(|_| SandboxError::TooMany(entries.len() as u64))?,
             generator,
-            live: entries
-                .iter()
-                .zip(0_u32..)
-                .map(|(entry, index)| (entry.times.updated, index))
-                .collect(),
+            live: entries.iter().zip(0_u32..).map(|(entry, index)| (entry.times.updated, index)).collect(),
             entries,
             removed: Vec::new(),
             history: HashMap::new(),
@@ -167,10 +154,7 @@ impl Book {
         Row {
             key: self.key(index),
             content: match &self.base {
-                Base::Generated => Content::Generated {
-                    generator: self.generator,
-                    index,
-                },
+                Base::Generated => Content::Generated { generator: self.generator, index },
                 Base::File(orders) => Content::Stored(orders.texts[index as usize].clone()),
             },
             times: entry.times,

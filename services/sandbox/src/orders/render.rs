@@ -70,11 +70,8 @@ impl Row {
             return;
         }
         fields.set("remark", quote(&format!("第 {} 次修改", self.revision)));
-        let list = if fields.get("items").is_some_and(|items| items != "null") {
-            "items"
-        } else {
-            "product_list"
-        };
+        let list =
+            if fields.get("items").is_some_and(|items| items != "null") { "items" } else { "product_list" };
         let Some((lines, difference)) = fields.get(list).and_then(|json| self.revise_lines(json)) else {
             return;
         };
@@ -94,16 +91,10 @@ impl Row {
         let before = money::line(&fields.text())?;
         let after = before.revised(self.revision);
         let own_names = |first, second, fields: &Fields<'_>| {
-            if fields.get(first).is_some() {
-                first
-            } else {
-                second
-            }
+            if fields.get(first).is_some() { first } else { second }
         };
-        let (quantity, price) = (
-            own_names("quantity", "count", fields),
-            own_names("price", "unit_price", fields),
-        );
+        let (quantity, price) =
+            (own_names("quantity", "count", fields), own_names("price", "unit_price", fields));
         fields.set(quantity, after.quantity.normalize().to_string());
         fields.set(price, after.price.normalize().to_string());
         let total = money::total([after])?;
@@ -135,11 +126,7 @@ impl Row {
         if shape.brief {
             fields.keep(|name| {
                 let custom = name.bytes().all(|byte| byte.is_ascii_digit());
-                !custom
-                    && !matches!(
-                        name,
-                        "items" | "product_list" | "cost_list" | "status" | "status_name"
-                    )
+                !custom && !matches!(name, "items" | "product_list" | "cost_list" | "status" | "status_name")
             });
         }
     }
@@ -172,10 +159,7 @@ mod tests {
     fn a_stored_order_is_served_as_read_until_it_is_edited() {
         let mut book = file_book();
         assert_eq!(text(&book, 0, Shape::default()), LINE);
-        book.apply([Change::Edit {
-            index: 0,
-            at: 2_000_000_000,
-        }]);
+        book.apply([Change::Edit { index: 0, at: 2_000_000_000 }]);
         insta::assert_snapshot!(text(&book, 0, Shape::default()));
         let total = money::total(money::lines(&text(&book, 0, Shape::default())).unwrap());
         assert_eq!((total, total), (book.total(0, 1), money::decimal("1.08")));
@@ -196,52 +180,23 @@ mod tests {
     fn ids_take_the_shape_asked_for() {
         let book = Book::load(&Orders::Generated { count: 64 }, 1).unwrap();
         let texts = |ids| {
-            let shape = Shape {
-                ids,
-                ..Shape::default()
-            };
-            (0..64)
-                .filter(|index| text(&book, *index, shape).starts_with(r#"{"order_id":""#))
-                .count()
+            let shape = Shape { ids, ..Shape::default() };
+            (0..64).filter(|index| text(&book, *index, shape).starts_with(r#"{"order_id":""#)).count()
         };
-        assert_eq!(
-            (
-                texts(IdShape::AsIs),
-                texts(IdShape::Number),
-                texts(IdShape::String)
-            ),
-            (0, 0, 64)
-        );
+        assert_eq!((texts(IdShape::AsIs), texts(IdShape::Number), texts(IdShape::String)), (0, 0, 64));
         assert!((16..48).contains(&texts(IdShape::Mixed)));
-        let numbers = Shape {
-            ids: IdShape::Number,
-            ..Shape::default()
-        };
+        let numbers = Shape { ids: IdShape::Number, ..Shape::default() };
         assert!(text(&file_book(), 0, numbers).starts_with(r#"{"order_id":12,"#));
     }
 
     #[test]
     fn brief_rows_and_php_empties() {
-        let brief = text(
-            &file_book(),
-            0,
-            Shape {
-                brief: true,
-                ..Shape::default()
-            },
-        );
+        let brief = text(&file_book(), 0, Shape { brief: true, ..Shape::default() });
         for name in ["product_list", "status", "1101060384"] {
             assert!(!brief.contains(name), "{brief}");
         }
         let book = Book::load(&Orders::Generated { count: 1 }, 1).unwrap();
-        let empty = text(
-            &book,
-            0,
-            Shape {
-                php_empties: 1.0,
-                ..Shape::default()
-            },
-        );
+        let empty = text(&book, 0, Shape { php_empties: 1.0, ..Shape::default() });
         assert!(empty.contains(r#""company":[]"#) && empty.contains(r#""quotation_info":[]"#));
     }
 }

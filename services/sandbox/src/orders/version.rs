@@ -38,10 +38,7 @@ impl Book {
         let last = self.entry(index).revision;
         let any_named = (0..=last).any(named);
         let mut candidates = (0..=last).filter(|revision| !any_named || named(*revision));
-        candidates.all(|revision| {
-            self.total(index, revision)
-                .is_some_and(|total| Some(total) != written)
-        })
+        candidates.all(|revision| self.total(index, revision).is_some_and(|total| Some(total) != written))
     }
 
     /// Whether a record with this update time and total shows the order as it is now. Two revisions of one second are
@@ -59,10 +56,7 @@ impl Book {
     }
 
     fn updated_at(&self, index: u32, revision: u32) -> Seconds {
-        let times = self
-            .history
-            .get(&index)
-            .and_then(|times| times.get(revision as usize));
+        let times = self.history.get(&index).and_then(|times| times.get(revision as usize));
         times.copied().unwrap_or(self.entry(index).times.updated)
     }
 }
@@ -79,16 +73,7 @@ mod tests {
         let mut book = Book::load(&Orders::Generated { count: 3 }, 1).unwrap();
         let key = book.key(1);
         let first = book.entry(1).times.updated;
-        book.apply([
-            Change::Edit {
-                index: 1,
-                at: first + 10,
-            },
-            Change::Edit {
-                index: 1,
-                at: first + 10,
-            },
-        ]);
+        book.apply([Change::Edit { index: 1, at: first + 10 }, Change::Edit { index: 1, at: first + 10 }]);
         let totals = [0, 1, 2].map(|revision| book.total(1, revision));
         assert!(totals[0] < totals[1] && totals[1] < totals[2]);
 

@@ -13,36 +13,13 @@ async fn a_token_is_given_to_json_and_to_forms() {
     let path = "/v1/oauth2/access_token";
     let form = "grant_type=client_credentials&client_id=demo&client_secret=demo-secret&scope=invoices";
     let answer = bench.call("POST", path, "", form).await.unwrap().json();
-    assert_eq!(
-        (&answer["token_type"], &answer["expires_in"]),
-        (&json!("Bearer"), &json!(28800))
-    );
-    let wrong = bench
-        .call("POST", path, "", "grant_type=client_credentials&client_id=x")
-        .await
-        .unwrap();
-    assert_eq!(
-        (wrong.status, &wrong.json()["error"]),
-        (401, &json!("invalid_client"))
-    );
-    let grant = bench
-        .call("POST", path, "", "{\"grant_type\":\"password\"}")
-        .await
-        .unwrap();
-    assert_eq!(
-        (grant.status, &grant.json()["error"]),
-        (400, &json!("unsupported_grant_type"))
-    );
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(28800)));
+    let wrong = bench.call("POST", path, "", "grant_type=client_credentials&client_id=x").await.unwrap();
+    assert_eq!((wrong.status, &wrong.json()["error"]), (401, &json!("invalid_client")));
+    let grant = bench.call("POST", path, "", "{\"grant_type\":\"password\"}").await.unwrap();
+    assert_eq!((grant.status, &grant.json()["error"]), (400, &json!("unsupported_grant_type")));
     bench.patch(json!({"source": {"omit_expires_in": true}})).await;
-    assert!(
-        bench
-            .call("POST", path, "", form)
-            .await
-            .unwrap()
-            .json()
-            .get("expires_in")
-            .is_none()
-    );
+    assert!(bench.call("POST", path, "", form).await.unwrap().json().get("expires_in").is_none());
     assert_eq!(bench.sandbox.report().source.token_requests, 4);
 }
 
@@ -52,10 +29,7 @@ async fn a_list_needs_a_living_token() {
     let path = format!("/v1/invoices/order/{ALL}");
     for headers in ["", "authorization: Bearer nobody\r\n"] {
         let answer = bench.call("GET", &path, headers, "").await.unwrap();
-        assert_eq!(
-            (answer.status, &answer.json()["error"]),
-            (401, &json!("access_denied"))
-        );
+        assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("access_denied")));
     }
     let bearer = bench.bearer().await;
     let mut statuses = Vec::new();
@@ -70,49 +44,24 @@ async fn pages_are_numbered_from_one() {
     let bench = generated(25, json!({})).await;
     let mut ids = Vec::new();
     for page in 1..=4 {
-        let answer = bench
-            .source(&format!("list?start_index={page}&count=10&approval=1&status=0"))
-            .await
-            .json();
-        assert_eq!(
-            (&answer["code"], &answer["data"]["count"]),
-            (&json!(200), &json!(25))
-        );
+        let answer =
+            bench.source(&format!("list?start_index={page}&count=10&approval=1&status=0")).await.json();
+        assert_eq!((&answer["code"], &answer["data"]["count"]), (&json!(200), &json!(25)));
         ids.extend(
-            answer["data"]["list"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|order| order["order_id"].to_string()),
+            answer["data"]["list"].as_array().unwrap().iter().map(|order| order["order_id"].to_string()),
         );
     }
     assert_eq!(ids.len(), 25);
     ids.dedup();
     assert_eq!(ids.len(), 25);
-    assert_eq!(
-        bench.source("list").await.json()["data"]["list"]
-            .as_array()
-            .unwrap()
-            .len(),
-        10
-    );
+    assert_eq!(bench.source("list").await.json()["data"]["list"].as_array().unwrap().len(), 10);
     assert_eq!(bench.sandbox.report().source.list_requests, 5);
 }
 
 #[tokio::test]
 async fn the_largest_page_is_limited() {
-    let bench = bench(Options {
-        page_limit: 20,
-        ..Options::default()
-    })
-    .await;
-    assert_eq!(
-        bench.source("list?count=900").await.json()["data"]["list"]
-            .as_array()
-            .unwrap()
-            .len(),
-        20
-    );
+    let bench = bench(Options { page_limit: 20, ..Options::default() }).await;
+    assert_eq!(bench.source("list?count=900").await.json()["data"]["list"].as_array().unwrap().len(), 20);
 }
 
 #[tokio::test]
@@ -121,10 +70,7 @@ async fn bad_parameters_are_named() {
     for (query, word) in [
         ("start_time=yesterday", "start_time"),
         ("end_time=2025-13-01", "end_time"),
-        (
-            "start_time=2025-02-01&end_time=2025-01-01",
-            "start_time is after end_time",
-        ),
+        ("start_time=2025-02-01&end_time=2025-01-01", "start_time is after end_time"),
         ("start_index=0", "start_index"),
         ("count=-1", "count"),
         ("time_type=9", "time_type"),
@@ -178,11 +124,7 @@ async fn a_file_is_served_as_it_was_read() {
     let path = dir.path().join("orders.ndjson");
     let line = r#"{"order_id":"7",  "update_time":"2011-01-02 03:04:05","amount":1.50,"company":[],"product_list":[]}"#;
     std::fs::write(&path, line).unwrap();
-    let bench = bench(Options {
-        orders: Orders::File(path),
-        ..Options::default()
-    })
-    .await;
+    let bench = bench(Options { orders: Orders::File(path), ..Options::default() }).await;
     assert!(bench.source("list").await.body.contains(line));
     assert!(bench.sandbox.has_product_list());
 }
@@ -203,15 +145,10 @@ async fn too_many_calls_are_told_when_to_come_back() {
     let bench = generated(1, json!({})).await;
     let bearer = bench.bearer().await;
     // Fifty calls in far less than fifty seconds.
-    bench
-        .patch(json!({"source": {"rate_limit_per_second": 1, "retry_after": "seconds"}}))
-        .await;
+    bench.patch(json!({"source": {"rate_limit_per_second": 1, "retry_after": "seconds"}})).await;
     let mut limited = 0;
     for _ in 0..50 {
-        let answer = bench
-            .call("GET", "/v1/invoices/order/list", &bearer, "")
-            .await
-            .unwrap();
+        let answer = bench.call("GET", "/v1/invoices/order/list", &bearer, "").await.unwrap();
         if answer.status == 429 {
             assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
             assert_eq!(answer.json()["code"], 429);
@@ -250,21 +187,11 @@ async fn the_envelope_bends() {
     };
     assert_eq!(data(json!({"total": "string"})).await["data"]["count"], "12");
     let other_name = data(json!({"total": "number", "total_field": "totalItem", "total_lies": 3})).await;
-    assert_eq!(
-        (&other_name["data"]["totalItem"], other_name["data"].get("count")),
-        (&json!(15), None)
-    );
-    assert!(
-        data(json!({"total": "missing"})).await["data"]
-            .get("totalItem")
-            .is_none()
-    );
+    assert_eq!((&other_name["data"]["totalItem"], other_name["data"].get("count")), (&json!(15), None));
+    assert!(data(json!({"total": "missing"})).await["data"].get("totalItem").is_none());
     assert_eq!(data(json!({"success_code": 0})).await["code"], 0);
     assert!(data(json!({"success_code": null})).await.get("code").is_none());
-    assert_eq!(
-        data(json!({"php_empties": 1.0})).await["data"]["list"][0]["company"],
-        json!([])
-    );
+    assert_eq!(data(json!({"php_empties": 1.0})).await["data"]["list"][0]["company"], json!([]));
     assert!(data(json!({"ids": "string"})).await["data"]["list"][0]["order_id"].is_string());
     bench.patch(json!({"source": {"truncate": 1.0}})).await;
     let answer = bench.source("list").await;
@@ -273,11 +200,7 @@ async fn the_envelope_bends() {
 
 #[tokio::test]
 async fn brief_rows_leave_the_detail_whole() {
-    let bench = bench(Options {
-        brief_rows: true,
-        ..Options::default()
-    })
-    .await;
+    let bench = bench(Options { brief_rows: true, ..Options::default() }).await;
     let row = bench.source("list").await.json()["data"]["list"][0].clone();
     assert!(row.get("items").is_none() && row.get("status").is_none());
     let id = row["order_id"].to_string();

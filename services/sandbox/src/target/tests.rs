@@ -25,18 +25,9 @@ async fn what_is_written_is_compared_with_the_source() {
         );
     }
     let report = bench.sandbox.report().target;
+    assert_eq!((report.requests, report.accepted_rows, report.distinct_orders), (5, 5, 5));
     assert_eq!(
-        (report.requests, report.accepted_rows, report.distinct_orders),
-        (5, 5, 5)
-    );
-    assert_eq!(
-        (
-            report.missing,
-            report.extra,
-            report.outdated,
-            report.wrong_totals,
-            report.duplicates
-        ),
+        (report.missing, report.extra, report.outdated, report.wrong_totals, report.duplicates),
         (0, 0, 0, 0, 0)
     );
 
@@ -51,14 +42,8 @@ async fn what_is_written_is_compared_with_the_source() {
     // A deleted order is no longer missing, nor is it extra where it was written.
     bench.sandbox.remove(6);
     let report = bench.sandbox.report();
-    assert_eq!(
-        (report.target.missing, report.target.extra, report.target.outdated),
-        (0, 0, 0)
-    );
-    assert_eq!(
-        (report.source.orders, report.source.live, report.source.removed),
-        (6, 0, 6)
-    );
+    assert_eq!((report.target.missing, report.target.extra, report.target.outdated), (0, 0, 0));
+    assert_eq!((report.source.orders, report.source.live, report.source.removed), (6, 0, 6));
 }
 
 #[tokio::test]
@@ -70,13 +55,7 @@ async fn wrong_missing_stale_and_unknown_are_counted() {
     wrong["totalAmount"] = json!("0.01");
     let mut stale = good.clone();
     stale["updateTime"] = json!("2024-01-01 00:00:00");
-    for record in [
-        &good,
-        &wrong,
-        &stale,
-        &json!({"orderId": good["orderId"]}),
-        &json!({"orderId": 1}),
-    ] {
+    for record in [&good, &wrong, &stale, &json!({"orderId": good["orderId"]}), &json!({"orderId": 1})] {
         execute(&bench, record.clone()).await;
     }
     let report = bench.sandbox.report().target;
@@ -97,10 +76,7 @@ async fn an_edit_reached_by_its_old_total_is_wrong_and_outdated() {
     execute(&bench, before).await;
     execute(&bench, record_of(&after)).await;
     let report = bench.sandbox.report().target;
-    assert_eq!(
-        (report.wrong_totals, report.stale_overwrites, report.outdated),
-        (1, 1, 0)
-    );
+    assert_eq!((report.wrong_totals, report.stale_overwrites, report.outdated), (1, 1, 0));
 }
 
 #[tokio::test]
@@ -108,22 +84,11 @@ async fn an_idempotency_key_applies_once_unless_ignored() {
     let bench = generated(1, json!({})).await;
     let record = json!({"orderId": "5200000000"});
     for _ in 0..3 {
-        let answer = bench
-            .execute(record.clone(), true, Some("k1"))
-            .await
-            .unwrap()
-            .json();
+        let answer = bench.execute(record.clone(), true, Some("k1")).await.unwrap().json();
         assert_eq!(answer["content"], content(1, 0));
     }
     let report = bench.sandbox.report().target;
-    assert_eq!(
-        (
-            report.accepted_rows,
-            report.retried_same_key,
-            report.repeats_refused
-        ),
-        (1, 2, 0)
-    );
+    assert_eq!((report.accepted_rows, report.retried_same_key, report.repeats_refused), (1, 2, 0));
 
     let repeat = bench.execute(record.clone(), true, Some("k2")).await.unwrap();
     let expected = json!({"success": false, "code": 40901, "message": "REPEAT", "content": content(0, 1)});
@@ -134,20 +99,14 @@ async fn an_idempotency_key_applies_once_unless_ignored() {
     bench.patch(json!({"target": {"ignore_idempotency": true}})).await;
     bench.execute(record, false, Some("k1")).await;
     let report = bench.sandbox.report().target;
-    assert_eq!(
-        (report.accepted_rows, report.duplicates, report.retried_same_key),
-        (3, 2, 2)
-    );
+    assert_eq!((report.accepted_rows, report.duplicates, report.retried_same_key), (3, 2, 2));
 }
 
 #[tokio::test]
 async fn refused_orders_fail_alone_and_in_batches() {
     let bench = generated(9, json!({"target": {"refuse": ["5200000007"]}})).await;
     let answer = execute(&bench, json!({"orderId": 5_200_000_007_u64})).await;
-    assert_eq!(
-        (&answer["code"], &answer["message"]),
-        (&json!(40002), &json!("客户不存在: 5200000007"))
-    );
+    assert_eq!((&answer["code"], &answer["message"]), (&json!(40002), &json!("客户不存在: 5200000007")));
     let missing_id = execute(&bench, json!({"totalAmount": 1})).await;
     assert_eq!(missing_id["code"], 40001);
     let three =
@@ -155,20 +114,11 @@ async fn refused_orders_fail_alone_and_in_batches() {
     let store = bench.scheme("store").await;
     let body = json!({ "content": three }).to_string();
     let answer = bench.call("POST", &store, "", &body).await.unwrap().json();
-    assert_eq!(
-        (&answer["success"], &answer["content"]),
-        (&json!(true), &content(2, 1))
-    );
+    assert_eq!((&answer["success"], &answer["content"]), (&json!(true), &content(2, 1)));
     let answer = execute(&bench, three).await;
-    assert_eq!(
-        (&answer["success"], &answer["content"]),
-        (&json!(true), &content(2, 1))
-    );
+    assert_eq!((&answer["success"], &answer["content"]), (&json!(true), &content(2, 1)));
     let report = bench.sandbox.report().target;
-    assert_eq!(
-        (report.refused_rows, report.accepted_rows, report.duplicates),
-        (4, 4, 2)
-    );
+    assert_eq!((report.refused_rows, report.accepted_rows, report.duplicates), (4, 4, 2));
 }
 
 #[tokio::test]
@@ -184,26 +134,11 @@ async fn a_share_is_refused_always_the_same() {
 #[tokio::test]
 async fn a_lost_answer_has_done_its_work() {
     let bench = generated(1, json!({"target": {"lost_answer": 1.0}})).await;
-    assert!(
-        bench
-            .execute(json!({"orderId": 1}), false, Some("k"))
-            .await
-            .is_none()
-    );
+    assert!(bench.execute(json!({"orderId": 1}), false, Some("k")).await.is_none());
     bench.patch(json!({"target": {"lost_answer": 0.0}})).await;
-    assert_eq!(
-        bench
-            .execute(json!({"orderId": 1}), false, Some("k"))
-            .await
-            .unwrap()
-            .json()["success"],
-        true
-    );
+    assert_eq!(bench.execute(json!({"orderId": 1}), false, Some("k")).await.unwrap().json()["success"], true);
     let report = bench.sandbox.report().target;
-    assert_eq!(
-        (report.lost_answers, report.accepted_rows, report.retried_same_key),
-        (1, 1, 1)
-    );
+    assert_eq!((report.lost_answers, report.accepted_rows, report.retried_same_key), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -247,52 +182,28 @@ async fn the_limit_is_counted_and_told() {
     assert_eq!(bench.sandbox.report().target.rate_limited, 2);
     // Lifting the limit lifts its penalty.
     bench.patch(json!({"target": {"rate_limit_per_minute": 0}})).await;
-    assert_eq!(
-        bench
-            .execute(json!({"orderId": 9}), false, None)
-            .await
-            .unwrap()
-            .status,
-        200
-    );
+    assert_eq!(bench.execute(json!({"orderId": 9}), false, None).await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn store_needs_a_living_token_and_query_reads_back() {
     let bench = generated(1, json!({"target": {"token_requests": 1}})).await;
-    let wrong = bench
-        .call("POST", "/v2/oauth", "", r#"{"app_key":"x"}"#)
-        .await
-        .unwrap();
+    let wrong = bench.call("POST", "/v2/oauth", "", r#"{"app_key":"x"}"#).await.unwrap();
     assert_eq!((wrong.status, &wrong.json()["code"]), (401, &json!(40101)));
     let body = json!({"content": [{"orderId": 2, "a": 1.50}, {"orderId": "1"}]}).to_string();
     let store = bench.scheme("store").await;
-    assert_eq!(
-        bench.call("POST", &store, "", &body).await.unwrap().json()["content"],
-        content(2, 0)
-    );
+    assert_eq!(bench.call("POST", &store, "", &body).await.unwrap().json()["content"], content(2, 0));
     let dead = bench.call("POST", &store, "", &body).await.unwrap().json();
     assert_eq!(dead["code"], 40102);
 
     let query = async |search: Value| {
         let path = bench.scheme("query").await;
-        bench
-            .call("POST", &path, "", &search.to_string())
-            .await
-            .unwrap()
-            .json()["content"]
-            .clone()
+        bench.call("POST", &path, "", &search.to_string()).await.unwrap().json()["content"].clone()
     };
     let one = query(json!({"page": 1, "pageSize": 10, "CONTENT_orderId": "2"})).await;
-    assert_eq!(
-        (&one["list"], &one["total"]),
-        (&json!([{"orderId": 2, "a": 1.5}]), &json!(1))
-    );
+    assert_eq!((&one["list"], &one["total"]), (&json!([{"orderId": 2, "a": 1.5}]), &json!(1)));
     let second = query(json!({"page": 2, "pageSize": 1})).await;
-    assert_eq!(
-        (&second["list"][0]["orderId"], &second["total"]),
-        (&json!(2), &json!(2))
-    );
+    assert_eq!((&second["list"][0]["orderId"], &second["total"]), (&json!(2), &json!(2)));
     assert_eq!(query(json!({"CONTENT_orderId": 3})).await["total"], 0);
     assert_eq!(query(json!({"pageSize": 101})).await, Value::Null);
 }
@@ -317,44 +228,16 @@ async fn what_was_answered_survives_the_process() {
     assert_eq!(second.source("list").await.json()["data"]["list"], list);
     second.execute(record_of(&list[0]), true, Some("k")).await;
     let report = second.sandbox.report();
-    assert_eq!(
-        (
-            report.source.orders,
-            report.source.edits,
-            report.target.distinct_orders
-        ),
-        (4, 1, 4)
-    );
-    assert_eq!(
-        (report.target.accepted_rows, report.target.retried_same_key),
-        (4, 1)
-    );
-    assert_eq!(
-        (
-            report.target.missing,
-            report.target.outdated,
-            report.target.wrong_totals
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((report.source.orders, report.source.edits, report.target.distinct_orders), (4, 1, 4));
+    assert_eq!((report.target.accepted_rows, report.target.retried_same_key), (4, 1));
+    assert_eq!((report.target.missing, report.target.outdated, report.target.wrong_totals), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn latency_slowness_and_hanging_take_their_time() {
-    let bench = generated(
-        1,
-        json!({"target": {"latency_ms": 70, "slow": 1.0, "slow_ms": 5000}}),
-    )
-    .await;
+    let bench = generated(1, json!({"target": {"latency_ms": 70, "slow": 1.0, "slow_ms": 5000}})).await;
     let begin = tokio::time::Instant::now();
-    assert_eq!(
-        bench
-            .execute(json!({"orderId": 1}), false, None)
-            .await
-            .unwrap()
-            .status,
-        200
-    );
+    assert_eq!(bench.execute(json!({"orderId": 1}), false, None).await.unwrap().status, 200);
     assert!(begin.elapsed().as_millis() >= 5070);
     bench.patch(json!({"target": {"hang": 1.0}})).await;
     let begin = tokio::time::Instant::now();

@@ -22,14 +22,7 @@ fn the_case_maps() {
     }"#;
     assert_snapshot!(record(&plan, row), @r#"{"orderNumber":"SO-1","orderId":10001,"customerName":"Zhang \"San\"","orderDate":"2010-12-01","updateTime":"2010-12-01T08:26:00+08:00","totalAmount":35.64}"#);
     let read: Vec<&str> = plan.source_fields().collect();
-    let expected = [
-        "order_id",
-        "order_no",
-        "update_time",
-        "customer_name",
-        "order_date",
-        "items",
-    ];
+    let expected = ["order_id", "order_no", "update_time", "customer_name", "order_date", "items"];
     assert_eq!(read, expected);
 }
 

@@ -14,9 +14,7 @@ fn error(text: &str) -> String {
 
 /// The error of a second field with this body.
 fn field(body: &str) -> String {
-    error(&format!(
-        "key = 'id'\n\n[[field]]\nto = 'first'\nfrom = 'a'\n\n[[field]]\n{body}\n"
-    ))
+    error(&format!("key = 'id'\n\n[[field]]\nto = 'first'\nfrom = 'a'\n\n[[field]]\n{body}\n"))
 }
 
 #[test]
@@ -62,11 +60,8 @@ fn the_source_of_a_field() {
 
 #[test]
 fn defaults_and_constants() {
-    let default = |kind: &str, value: &str| {
-        field(&format!(
-            "to = 'b'\nfrom = 'a'\ntype = '{kind}'\ndefault = {value}"
-        ))
-    };
+    let default =
+        |kind: &str, value: &str| field(&format!("to = 'b'\nfrom = 'a'\ntype = '{kind}'\ndefault = {value}"));
     assert_snapshot!(default("integer", "'abc'"), @r#"mapping.toml:11: field 2 (`b`): key `default`: found "abc", expected an integer, for the field's type is integer"#);
     assert_snapshot!(default("integer", "1.5"), @"mapping.toml:11: field 2 (`b`): key `default`: found the float 1.5, expected an integer, for the field's type is integer");
     assert_snapshot!(default("decimal", "inf"), @"mapping.toml:11: field 2 (`b`): key `default`: found the float inf, expected a number, for the field's type is decimal");

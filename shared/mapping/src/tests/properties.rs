@@ -17,11 +17,7 @@ struct Amount {
 impl Amount {
     /// As a source writes it: plain, quoted, or with an exponent.
     fn text(self, form: u8) -> String {
-        let digits = format!(
-            "{:0width$}",
-            self.units.unsigned_abs(),
-            width = self.decimals as usize + 1
-        );
+        let digits = format!("{:0width$}", self.units.unsigned_abs(), width = self.decimals as usize + 1);
         let (whole, fraction) = digits.split_at(digits.len() - self.decimals as usize);
         let sign = if self.units < 0 { "-" } else { "" };
         let point = if fraction.is_empty() { "" } else { "." };
@@ -121,9 +117,7 @@ fn every_type(on_error: &str) -> Plan {
         .map(|kind| format!("to = '{kind}'\nfrom = 'a'\ntype = '{kind}'\non_error = '{on_error}'"))
         .collect();
     fields.push(format!("to = 'n\\\"'\nfrom = 'a.b'\non_error = '{on_error}'"));
-    fields.push(format!(
-        "to = 's'\nsum = 'a'\nof = 'b / c - 1.5'\non_error = '{on_error}'"
-    ));
+    fields.push(format!("to = 's'\nsum = 'a'\nof = 'b / c - 1.5'\non_error = '{on_error}'"));
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
     plan(&fields)
 }
@@ -143,21 +137,12 @@ fn json() -> impl Strategy<Value = String> {
         any::<String>().prop_map(|text| Value::String(text).to_string()),
     ];
     leaf.prop_recursive(4, 32, 5, |inner| {
-        let name = prop_oneof![
-            Just("a"),
-            Just("b"),
-            Just("c"),
-            Just("id"),
-            Just("\\u0061"),
-            Just("\\udfff")
-        ];
+        let name = prop_oneof![Just("a"), Just("b"), Just("c"), Just("id"), Just("\\u0061"), Just("\\udfff")];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" ,\n"))),
             prop::collection::vec((name, inner), 0..5).prop_map(|members| {
-                let members: Vec<String> = members
-                    .iter()
-                    .map(|(name, value)| format!("\"{name}\" :{value}"))
-                    .collect();
+                let members: Vec<String> =
+                    members.iter().map(|(name, value)| format!("\"{name}\" :{value}")).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]

@@ -15,10 +15,7 @@ fn a_missing_value_is_defaulted_demanded_or_left_out() {
         "to = 'd'\nvalue = 'web'",
         "to = 'e'\nsum = 'e'\nof = 'n'\ndefault = 1",
     ]);
-    assert_eq!(
-        record(&plan, r#"{"id":1,"c":""}"#),
-        r#"{"a":0.10,"c":"","d":"web","e":1}"#
-    );
+    assert_eq!(record(&plan, r#"{"id":1,"c":""}"#), r#"{"a":0.10,"c":"","d":"web","e":1}"#);
     for nothing in ["null", "\" \"", "[]"] {
         let row = format!(r#"{{"id":1,"c":1,"a":{nothing},"b":{{"c":{nothing}}}}}"#);
         assert_eq!(record(&plan, &row), r#"{"a":0.10,"c":"1","d":"web","e":1}"#);
@@ -100,10 +97,7 @@ fn a_row_is_identified_as_far_as_it_can_be() {
         number: Some("SO-7".to_owned()),
         version: Some(1_291_163_160_000_000),
     };
-    assert_eq!(
-        identify(r#"{"id":7,"no":"SO-7","at":"2010-12-01 08:26:00"}"#),
-        full
-    );
+    assert_eq!(identify(r#"{"id":7,"no":"SO-7","at":"2010-12-01 08:26:00"}"#), full);
     assert_eq!(identify(r#"{"id":7,"no":"SO-7","at":1291163160}"#), full);
     assert_eq!(identify(r#"{"id":7,"no":"SO-7","at":"1291163160000"}"#), full);
     let partly = identify(r#"{"no":{},"at":"soon"}"#);

@@ -18,10 +18,7 @@ pub(super) fn overlay(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(), ConfigError> {
     for (name, text) in variables {
-        let Some(path) = name
-            .strip_prefix(PREFIX)
-            .filter(|_| !OTHERS.contains(&name.as_str()))
-        else {
+        let Some(path) = name.strip_prefix(PREFIX).filter(|_| !OTHERS.contains(&name.as_str())) else {
             continue;
         };
         let path: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
@@ -46,14 +43,9 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
                 _ => &mut [],
             };
             let names: Vec<String> = targets.iter().filter_map(name_of).collect();
-            let at = which
-                .parse()
-                .ok()
-                .or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(which)));
-            match at
-                .and_then(|at: usize| targets.get_mut(at))
-                .and_then(Value::as_table_mut)
-            {
+            let at =
+                which.parse().ok().or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(which)));
+            match at.and_then(|at: usize| targets.get_mut(at)).and_then(Value::as_table_mut) {
                 Some(target) => set(target, rest, name, text),
                 None => Err(ConfigError::key(
                     name,
@@ -62,15 +54,10 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
             }
         }
         [section, rest @ ..] => {
-            let entry = table
-                .entry(section.to_string())
-                .or_insert_with(|| Value::Table(Table::new()));
+            let entry = table.entry(section.to_string()).or_insert_with(|| Value::Table(Table::new()));
             match entry.as_table_mut() {
                 Some(inner) => set(inner, rest, name, text),
-                None => Err(ConfigError::key(
-                    name,
-                    format!("\"{section}\" is a key, not a section"),
-                )),
+                None => Err(ConfigError::key(name, format!("\"{section}\" is a key, not a section"))),
             }
         }
     }
@@ -81,11 +68,7 @@ fn name_of(target: &Value) -> Option<String> {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "no target".into()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "no target".into() } else { names.join(", ") }
 }
 
 /// A text as a TOML value: of the kind the key has now; for a key without a value, of the kind it is known to need.

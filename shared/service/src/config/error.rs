@@ -36,9 +36,6 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn key(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Key {
-            place: place.into(),
-            message: message.into(),
-        }
+        Self::Key { place: place.into(), message: message.into() }
     }
 }

@@ -81,38 +81,28 @@ fn merge(into: &mut Table, from: Table) {
 /// serde's message, with the known name that is nearest to an unknown one.
 fn with_suggestion(message: &str) -> String {
     let message = message.trim().replace('\n', " ");
-    let Some(unknown) = message
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split('`').next())
+    let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
     else {
         return message;
     };
     let known = message.split('`').skip(3).step_by(2);
     match known.max_by(|a, b| strsim::jaro(unknown, a).total_cmp(&strsim::jaro(unknown, b))) {
         Some(near) if strsim::jaro(unknown, near) > 0.7 => {
-            format!(
-                "unknown key `{unknown}`; did you mean `{near}`? ({})",
-                without_field(&message)
-            )
+            format!("unknown key `{unknown}`; did you mean `{near}`? ({})", without_field(&message))
         }
         _ => format!("unknown key `{unknown}` ({})", without_field(&message)),
     }
 }
 
 fn without_field(message: &str) -> &str {
-    message
-        .split_once("expected")
-        .map_or(message, |(_, rest)| rest.trim_start_matches(" one of").trim())
+    message.split_once("expected").map_or(message, |(_, rest)| rest.trim_start_matches(" one of").trim())
 }
 
 /// The file and the line of the first key that the message names in backquotes.
 fn place(path: &Path, text: &str, message: String) -> ConfigError {
     let key = message.split('`').nth(1).unwrap_or_default().to_string();
     let at = path.display().to_string();
-    ConfigError::key(
-        line_of(text, &key).map_or_else(|| at.clone(), |line| format!("{at}:{line}")),
-        message,
-    )
+    ConfigError::key(line_of(text, &key).map_or_else(|| at.clone(), |line| format!("{at}:{line}")), message)
 }
 
 /// The number of the first line that sets `key` (or opens the section of that name).
@@ -120,8 +110,7 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     let key = key.rsplit('.').next().filter(|key| !key.is_empty())?;
     let sets = |line: &str| {
         let line = line.trim_start().trim_start_matches('[');
-        line.strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']', '.']))
     };
     text.lines().position(sets).map(|at| at + 1)
 }
@@ -137,20 +126,13 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
             ),
         ))
     };
-    if file
-        .get("source")
-        .and_then(|source| source.get("client_secret"))
-        .is_some()
-    {
+    if file.get("source").and_then(|source| source.get("client_secret")).is_some() {
         return refuse("client_secret", "ORDERFLOW_SOURCE__CLIENT_SECRET".into());
     }
     let targets = file.get("target").and_then(Value::as_array).into_iter().flatten();
     for (at, target) in targets.enumerate() {
         if target.get("app_secret").is_some() {
-            let name = target
-                .get("name")
-                .and_then(Value::as_str)
-                .map_or(at.to_string(), str::to_uppercase);
+            let name = target.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
             return refuse("app_secret", format!("ORDERFLOW_TARGET__{name}__APP_SECRET"));
         }
     }
@@ -162,16 +144,9 @@ fn read_secrets(path: &Path, config: &mut Config) -> Result<(), ConfigError> {
         let path = beside(path, file);
         std::fs::read_to_string(&path)
             .map(|text| Secret::new(text.trim()))
-            .map_err(|source| ConfigError::File {
-                what: what.into(),
-                path,
-                source,
-            })
+            .map_err(|source| ConfigError::File { what: what.into(), path, source })
     };
-    if let (true, Some(file)) = (
-        config.source.client_secret.is_empty(),
-        &config.source.client_secret_file,
-    ) {
+    if let (true, Some(file)) = (config.source.client_secret.is_empty(), &config.source.client_secret_file) {
         config.source.client_secret = read("source.client_secret_file", file)?;
     }
     for target in &mut config.targets {
@@ -192,9 +167,7 @@ fn read_secrets(path: &Path, config: &mut Config) -> Result<(), ConfigError> {
 }
 
 fn beside(config: &Path, file: &Path) -> PathBuf {
-    config
-        .parent()
-        .map_or_else(|| file.to_path_buf(), |folder| folder.join(file))
+    config.parent().map_or_else(|| file.to_path_buf(), |folder| folder.join(file))
 }
 
 #[cfg(test)]

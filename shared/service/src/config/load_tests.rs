@@ -1,9 +1,7 @@
 use super::*;
 
 fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let variables = variables
-        .iter()
-        .map(|(name, value)| (name.to_string(), value.to_string()));
+    let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     Config::parse(Path::new("conf/orderflow.toml"), text, variables).map_err(|error| error.to_string())
 }
 
@@ -12,10 +10,7 @@ const TARGET: &str = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"
 #[test]
 fn an_empty_file_is_the_defaults() {
     let config = parse("", &[]).expect("the defaults are sound");
-    assert_eq!(
-        (config.flow.as_str(), config.writer.partitions),
-        ("okki-orders", 16)
-    );
+    assert_eq!((config.flow.as_str(), config.writer.partitions), ("okki-orders", 16));
     assert_eq!(config.source.request["count"].as_integer(), Some(100));
     assert_eq!(config.mapping.file, Path::new("conf/mapping.toml"));
     assert!(config.targets.is_empty() && config.nats.url.is_none());
@@ -40,10 +35,7 @@ fn the_environment_is_laid_over_the_file() {
     assert_eq!(config.flow, "other");
     assert_eq!(config.source.limit.requests_per_second, 20.0);
     assert_eq!(config.source.request["count"].as_integer(), Some(500));
-    assert_eq!(
-        (config.targets[0].id_check, config.targets[0].concurrency),
-        (false, 7)
-    );
+    assert_eq!((config.targets[0].id_check, config.targets[0].concurrency), (false, 7));
     assert!(!format!("{config:?}").contains("123"), "a secret was printed");
 }
 
@@ -59,43 +51,25 @@ fn what_is_wrong_is_named_with_its_place() {
     let twice = format!("{TARGET}{TARGET}");
     let secret = format!("{TARGET}app_secret = \"x\"\n");
     for (text, expected) in [
-        (
-            "flow = [",
-            "conf/orderflow.toml: TOML parse error at line 1, column 9",
-        ),
-        (
-            "\n[sorce]\nid = 1\n",
-            "conf/orderflow.toml:2: unknown key `sorce`; did you mean `source`?",
-        ),
+        ("flow = [", "conf/orderflow.toml: TOML parse error at line 1, column 9"),
+        ("\n[sorce]\nid = 1\n", "conf/orderflow.toml:2: unknown key `sorce`; did you mean `source`?"),
         (
             "[source]\nbase_uri = \"x\"",
             "conf/orderflow.toml:2: unknown key `base_uri`; did you mean `base_url`?",
         ),
-        (
-            "[writer]\npartitions = \"x\"",
-            "invalid type: string \"x\", expected u16",
-        ),
+        ("[writer]\npartitions = \"x\"", "invalid type: string \"x\", expected u16"),
         (
             "[schedule]\noverlap = \"10\"",
             "\"10\" is no length of time; expected a number and ms, s, m, h or d",
         ),
-        (
-            "flow = \"a b\"",
-            "conf/orderflow.toml:1: `flow`: found \"a b\", expected letters, digits, - and _",
-        ),
+        ("flow = \"a b\"", "conf/orderflow.toml:1: `flow`: found \"a b\", expected letters, digits, - and _"),
         (
             "[source]\ntime_zone = \"Mars\"",
             "conf/orderflow.toml:2: `source.time_zone`: found \"Mars\", expected a name such as Asia/Shanghai",
         ),
-        (
-            "[schedule]\nsince = \"soon\"",
-            "expected a time such as 2025-01-01 00:00:00",
-        ),
+        ("[schedule]\nsince = \"soon\"", "expected a time such as 2025-01-01 00:00:00"),
         ("[schedule]\ncron = \"x\"", "which is no cron pattern"),
-        (
-            &long,
-            "conf/orderflow.toml:5: `target.batch`: found 50; this release writes one order a request",
-        ),
+        (&long, "conf/orderflow.toml:5: `target.batch`: found 50; this release writes one order a request"),
         (&twice, "two targets are called \"qeasy\""),
         (
             &secret,
@@ -108,16 +82,10 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
     ] {
         let error = parse(text, &[]).expect_err(text);
-        assert!(
-            error.contains(expected),
-            "\n  found: {error}\nexpected: {expected}"
-        );
+        assert!(error.contains(expected), "\n  found: {error}\nexpected: {expected}");
     }
     let error = parse(TARGET, &[("ORDERFLOW_TARGET__QESY__URL", "x")]).expect_err("no such target");
-    assert_eq!(
-        error,
-        "ORDERFLOW_TARGET__QESY__URL: there is no target \"qesy\"; the file has qeasy"
-    );
+    assert_eq!(error, "ORDERFLOW_TARGET__QESY__URL: there is no target \"qesy\"; the file has qeasy");
     let error = parse("", &[("ORDERFLOW_WRITER__PARTITION", "3")]).expect_err("unknown key");
     assert!(error.contains("did you mean `partitions`?"), "{error}");
 }
@@ -125,24 +93,13 @@ fn what_is_wrong_is_named_with_its_place() {
 #[test]
 fn every_key_of_the_model_is_in_the_commented_defaults() {
     // An unknown key lists the known ones: each must stand in default.toml, commented out or not.
-    for section in [
-        "",
-        "[nats]\n",
-        "[source]\n",
-        "[schedule]\n",
-        "[writer]\n",
-        "[source.limit]\n",
-        "[mapping]\n",
-    ] {
+    for section in
+        ["", "[nats]\n", "[source]\n", "[schedule]\n", "[writer]\n", "[source.limit]\n", "[mapping]\n"]
+    {
         let error =
             Config::deserialize(toml::from_str::<Table>(&full(section)).expect("toml")).expect_err("unknown");
         let error = error.to_string();
-        for key in error
-            .split('`')
-            .skip(3)
-            .step_by(2)
-            .filter(|key| *key != "client_secret")
-        {
+        for key in error.split('`').skip(3).step_by(2).filter(|key| *key != "client_secret") {
             assert!(
                 DEFAULTS.contains(&format!("{key} ="))
                     || DEFAULTS.contains(&format!("[{key}]"))
@@ -156,18 +113,11 @@ fn every_key_of_the_model_is_in_the_commented_defaults() {
 
 fn full(section: &str) -> String {
     let mut table: Table = toml::from_str(DEFAULTS).expect("the defaults are TOML");
-    let at: Vec<&str> = section
-        .trim()
-        .trim_matches(['[', ']'])
-        .split('.')
-        .filter(|part| !part.is_empty())
-        .collect();
+    let at: Vec<&str> =
+        section.trim().trim_matches(['[', ']']).split('.').filter(|part| !part.is_empty()).collect();
     let mut inner = &mut table;
     for part in at {
-        inner = inner
-            .get_mut(part)
-            .and_then(Value::as_table_mut)
-            .expect("a section");
+        inner = inner.get_mut(part).and_then(Value::as_table_mut).expect("a section");
     }
     inner.insert("zzz_unknown".into(), Value::Integer(1));
     table.to_string()

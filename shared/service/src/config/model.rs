@@ -197,10 +197,7 @@ pub struct TargetLimit {
 
 impl Default for TargetLimit {
     fn default() -> Self {
-        Self {
-            requests_per_minute: 0.0,
-            burst: 1,
-        }
+        Self { requests_per_minute: 0.0, burst: 1 }
     }
 }
 

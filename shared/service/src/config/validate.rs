@@ -15,16 +15,10 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         Err(ConfigError::key(place, format!("`{key}`: {message}")))
     };
     let token = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     if !token(&config.flow) {
-        return wrong(
-            "flow",
-            format!("found \"{}\", expected letters, digits, - and _", config.flow),
-        );
+        return wrong("flow", format!("found \"{}\", expected letters, digits, - and _", config.flow));
     }
     if TimeZone::get(&config.source.time_zone).is_err() {
         let found = &config.source.time_zone;
@@ -43,10 +37,7 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         }
     }
     if !matches!(config.source.method.as_str(), "GET" | "POST") {
-        return wrong(
-            "source.method",
-            format!("found \"{}\", expected GET or POST", config.source.method),
-        );
+        return wrong("source.method", format!("found \"{}\", expected GET or POST", config.source.method));
     }
     if config.source.max_passes == 0 {
         return wrong("source.max_passes", "found 0, expected at least 1".into());
@@ -55,27 +46,18 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         return wrong("source.limit.concurrency", "found 0, expected at least 1".into());
     }
     if let (Some(_), Some(_)) = (&config.schedule.every, &config.schedule.cron) {
-        return wrong(
-            "schedule.cron",
-            "found every and cron, expected one of them".into(),
-        );
+        return wrong("schedule.cron", "found every and cron, expected one of them".into());
     }
     if let Some(cron) = &config.schedule.cron
         && let Err(error) = cron.parse::<croner::Cron>()
     {
-        return wrong(
-            "schedule.cron",
-            format!("found \"{cron}\", which is no cron pattern: {error}"),
-        );
+        return wrong("schedule.cron", format!("found \"{cron}\", which is no cron pattern: {error}"));
     }
     if let Err(message) = config.since() {
         return wrong("schedule.since", message);
     }
     if !(1..=1_024).contains(&config.writer.partitions) {
-        return wrong(
-            "writer.partitions",
-            format!("found {}, expected 1 to 1024", config.writer.partitions),
-        );
+        return wrong("writer.partitions", format!("found {}, expected 1 to 1024", config.writer.partitions));
     }
     if config.writer.max_attempts == 0 {
         return wrong("writer.max_attempts", "found 0, expected at least 1".into());
@@ -89,31 +71,19 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
     for (at, target) in config.targets.iter().enumerate() {
         let name = &target.name;
         if !token(name) {
-            return wrong(
-                "target.name",
-                format!("found \"{name}\", expected letters, digits, - and _"),
-            );
+            return wrong("target.name", format!("found \"{name}\", expected letters, digits, - and _"));
         }
         if config.targets[..at].iter().any(|other| other.name == *name) {
             return wrong("target.name", format!("two targets are called \"{name}\""));
         }
         if !target.url.starts_with("http://") && !target.url.starts_with("https://") {
-            return wrong(
-                "target.url",
-                format!("found \"{}\", expected http:// or https://", target.url),
-            );
+            return wrong("target.url", format!("found \"{}\", expected http:// or https://", target.url));
         }
         if !matches!(target.method.as_str(), "POST" | "PUT") {
-            return wrong(
-                "target.method",
-                format!("found \"{}\", expected POST or PUT", target.method),
-            );
+            return wrong("target.method", format!("found \"{}\", expected POST or PUT", target.method));
         }
         if target.effect != "EXECUTE" {
-            return wrong(
-                "target.effect",
-                format!("found \"{}\", expected EXECUTE", target.effect),
-            );
+            return wrong("target.effect", format!("found \"{}\", expected EXECUTE", target.effect));
         }
         if target.concurrency == 0 {
             return wrong("target.concurrency", "found 0, expected at least 1".into());
@@ -125,10 +95,7 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
             );
         }
         if target.kind == TargetKind::Store && (target.scheme_id.is_empty() || target.app_key.is_empty()) {
-            return wrong(
-                "target.kind",
-                "\"store\" needs scheme_id, app_key and app_secret".into(),
-            );
+            return wrong("target.kind", "\"store\" needs scheme_id, app_key and app_secret".into());
         }
     }
     Ok(())
@@ -162,10 +129,7 @@ impl Config {
     /// [`ConfigError`] naming the key that is missing.
     pub fn require_source(&self) -> Result<&str, ConfigError> {
         let missing = |key: &str, how: &str| {
-            Err(ConfigError::key(
-                "configuration",
-                format!("`{key}` is missing; {how}"),
-            ))
+            Err(ConfigError::key("configuration", format!("`{key}` is missing; {how}")))
         };
         if self.source.client_id.is_empty() {
             return missing("source.client_id", "it comes with the API account at the source");
@@ -182,10 +146,7 @@ impl Config {
                 let found = format!("`source.base_url`: found \"{url}\", expected http:// or https://");
                 Err(ConfigError::key("configuration", found))
             }
-            None => missing(
-                "source.base_url",
-                "for example \"https://api-sandbox.xiaoman.cn\"",
-            ),
+            None => missing("source.base_url", "for example \"https://api-sandbox.xiaoman.cn\""),
         }
     }
 

@@ -1,0 +1,57 @@
+//! Traces leave the process over OTLP when an endpoint is named.
+
+use orderflow_tests::Program;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use crate::PROGRAM;
+
+/// A collector that takes whatever is posted to it. A real one is not needed to see that spans arrive and what they say.
+async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (posted, posts) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let posted = posted.clone();
+            tokio::spawn(async move {
+                let (mut all, mut chunk) = (Vec::new(), vec![0; 65_536]);
+                while let Ok(read @ 1..) = socket.read(&mut chunk).await {
+                    all.extend_from_slice(&chunk[..read]);
+                    let _ = posted.send(chunk[..read].to_vec());
+                    let text = String::from_utf8_lossy(&all).to_lowercase();
+                    let Some(head) = text.find("\r\n\r\n") else { continue };
+                    let length =
+                        text.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next());
+                    let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+                    let head = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(head);
+                    if all.len() >= head + 4 + length {
+                        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                        all.clear();
+                    }
+                }
+            });
+        }
+    });
+    (url, posts)
+}
+
+#[tokio::test]
+async fn spans_of_every_stage_reach_the_collector() {
+    let folder = tempfile::tempdir().unwrap();
+    let (endpoint, mut posts) = collector().await;
+    let (status, said) = Program::new(PROGRAM, folder.path(), &["up", "--demo", "--once", "--count", "30"])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+        .said()
+        .await;
+    assert_eq!(status, 0, "{said}");
+    let mut all = Vec::new();
+    while let Ok(post) = posts.try_recv() {
+        all.extend(post);
+    }
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.contains("POST /v1/traces"), "nothing was sent: {said}");
+    for span in ["fetch page", "transform page", "write order"] {
+        assert!(text.contains(span), "no span \"{span}\" was sent");
+    }
+}
