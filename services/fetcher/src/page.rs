@@ -164,11 +164,14 @@ impl Pages {
         let (class, message) = (error.class(), service::chain(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
-            attempts.push(Attempt { at: now(), message: message.clone() });
+            // An outage spends no attempt.
+            if class.counts() {
+                attempts.push(Attempt { at: now(), message: message.clone() });
+            }
             attempts.len()
         });
-        let delay = self.settings.retry.delay(seen.min(12));
-        let counted = class.counts() && seen as u64 >= u64::from(self.settings.max_attempts);
+        let delay = self.settings.retry.delay(job.delivered.clamp(1, 12) as usize);
+        let counted = seen as u64 >= u64::from(self.settings.max_attempts);
         if class == Class::Permanent || counted {
             return self.give_up(job, wanted, error, message, trace).await;
         }

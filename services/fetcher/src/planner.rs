@@ -41,6 +41,8 @@ struct Planner<'a> {
     window: &'a Shared,
     live: &'a Live,
     watermark: Option<(Micros, u64)>,
+    /// When the watermark moved last.
+    closed_at: Option<Micros>,
     asked: HashSet<(WindowId, u32, u32)>,
     asked_at: tokio::time::Instant,
     ended: Ended,
@@ -62,6 +64,7 @@ pub(crate) async fn run(
         window,
         live,
         watermark: None,
+        closed_at: None,
         asked: HashSet::new(),
         asked_at: tokio::time::Instant::now(),
         ended: Ended::default(),
@@ -134,8 +137,9 @@ pub(crate) async fn run(
 
 impl Planner<'_> {
     fn note_watermark(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let moved = entry.event::<WatermarkMoved>()?.body;
-        self.watermark = Some((moved.to, entry.seq));
+        let moved = entry.event::<WatermarkMoved>()?;
+        self.watermark = Some((moved.body.to, entry.seq));
+        self.closed_at = Some(moved.at);
         Ok(())
     }
 
@@ -265,8 +269,10 @@ impl Planner<'_> {
         })
     }
 
+    /// When the next window is due. After a restart the window before is known only by when it moved the watermark.
     fn due(&self) -> Micros {
-        self.settings.cadence.due(self.window.with(|window| window.as_ref().map(|window| window.opened_at)))
+        let opened_at = self.window.with(|window| window.as_ref().map(|window| window.opened_at));
+        self.settings.cadence.due(opened_at.or(self.closed_at))
     }
 
     async fn open(&mut self, number: u64, until: Micros) -> Result<(), JournalError> {

@@ -52,7 +52,7 @@ impl Settings {
                 method: if source.method == "POST" { Method::Post } else { Method::Get },
                 id: source.id.clone(),
                 client_id: source.client_id.clone(),
-                client_secret: source.client_secret.reveal().to_string(),
+                client_secret: config.source_secret()?.reveal().to_string(),
                 scope: source.scope.clone(),
                 timeout: source.timeout.get(),
             },

@@ -105,6 +105,9 @@ pub struct StatusArgs {
     /// The form of the output.
     #[arg(long, short, default_value = "table")]
     pub output: Output,
+    /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
 }
 
 /// The form of an output.

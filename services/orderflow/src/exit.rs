@@ -1,5 +1,6 @@
 //! Exit statuses, the same for every command.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use fetcher::FetchError;
@@ -35,6 +36,7 @@ impl Exit {
         let journal = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(FetchError::Config(_)), _, _) => return Self::Usage,
             (_, Some(TransformError::Config(_) | TransformError::Mapping(_)), _) => return Self::Usage,
+            (_, _, Some(WriterError::Config(_))) => return Self::Usage,
             (Some(FetchError::Journal(error)), _, _)
             | (_, Some(TransformError::Journal(error)), _)
             | (_, _, Some(WriterError::Journal(error))) => Some(error),
@@ -47,6 +49,11 @@ impl Exit {
             _ => Self::Failure,
         }
     }
+}
+
+/// Prints to stdout. A reader that has seen enough (`| head`) is no error.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 impl From<Exit> for ExitCode {

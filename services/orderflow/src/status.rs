@@ -10,15 +10,14 @@ use operations::{Status, WindowState};
 use service::Config;
 
 use crate::cli::{Output, StatusArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, print};
 use crate::stages::connect;
 use crate::up;
 
 pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
     let mut config = Config::load(path)?;
     if config.nats.url.is_none() {
-        // The server that a running `orderflow up` started beside this configuration.
-        config.nats.url = Some(up::running_server(path)?);
+        config.nats.url = Some(up::running_server(&args.data)?);
     }
     let journal = connect(&config, "status").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
@@ -26,8 +25,8 @@ pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let status = Status::read(&journal, &names, &targets).await?;
     match args.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
-        Output::Table => print!("{}", shown(&status, &config)),
+        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
+        Output::Table => print(&shown(&status, &config)),
     }
     Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
 }

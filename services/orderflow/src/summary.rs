@@ -85,8 +85,8 @@ pub fn verdict(account: &Account) -> String {
     let read = grouped(account.read);
     if !account.is_complete() {
         let failed =
-            account.windows.iter().filter(|line| matches!(line.state, WindowState::Failed { .. })).count();
-        let open = account.windows.iter().filter(|line| line.state == WindowState::Open).count();
+            account.unproved().filter(|line| matches!(line.state, WindowState::Failed { .. })).count();
+        let open = account.unproved().filter(|line| line.state == WindowState::Open).count();
         let in_flight: u64 =
             account.in_flight + account.targets.iter().map(|target| target.in_flight).sum::<u64>();
         return format!(

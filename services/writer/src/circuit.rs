@@ -8,8 +8,15 @@ use http::RetryPolicy;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// So many different orders failing in a row, with no success between them, is the target's trouble and not theirs.
+/// So many different orders failing in a row, with no success between them, looks like the target's trouble.
 const SUSPICIOUS: usize = 5;
+
+/// After so many fruitless probes of that kind it may be the orders after all: from then on their failures count, or a
+/// handful of bad orders would hold the flow up for ever.
+const BENEFIT_OF_DOUBT: usize = 6;
+
+/// Probes for that reason do not wait longer than this.
+const DOUBT_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -24,6 +31,17 @@ struct Doubt {
     failing: HashSet<u64>,
     /// How often the circuit opened since the last success.
     openings: usize,
+    /// Of those, because of orders that failed one after another.
+    suspicions: usize,
+}
+
+/// The right to send one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// The circuit is closed.
+    Free,
+    /// The circuit is open, and this request is to find out whether the target works again.
+    Probe,
 }
 
 /// The circuit before one target.
@@ -41,12 +59,12 @@ impl Circuit {
     }
 
     /// Waits until a request may be sent: at once while the circuit is closed, else one at a time as a probe.
-    pub(crate) async fn pass(&self) {
+    pub(crate) async fn pass(&self) -> Pass {
         let mut phase = self.phase.subscribe();
         loop {
             let now = *phase.borrow_and_update();
             match now {
-                Phase::Closed => return,
+                Phase::Closed => return Pass::Free,
                 Phase::Open { until } => {
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => {}
@@ -60,7 +78,7 @@ impl Circuit {
                         due
                     });
                     if probe {
-                        return;
+                        return Pass::Probe;
                     }
                 }
                 Phase::Probing => {
@@ -76,6 +94,11 @@ impl Circuit {
                 }
             }
         }
+    }
+
+    /// Whether requests may be sent without asking.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.phase.borrow() == Phase::Closed
     }
 
     /// The target answered an order, whatever it said of it: it is there.
@@ -110,15 +133,18 @@ impl Circuit {
         self.phase.send_replace(Phase::Open { until: Instant::now() + wait });
     }
 
-    /// An order failed in a way that may be its own fault. True when so many others did that it is not.
+    /// An order failed in a way that may be its own fault. True when so many others did that it looks like the target's.
     pub(crate) fn doubtful(&self, order: u64, why: &str) -> bool {
-        let suspicious = {
+        let (suspicious, excused, wait) = {
             let mut doubt = self.doubt();
             doubt.failing.insert(order);
-            doubt.failing.len() >= SUSPICIOUS
+            let suspicious = doubt.failing.len() >= SUSPICIOUS;
+            doubt.suspicions += usize::from(suspicious);
+            let wait = self.waits.delay(doubt.suspicions).min(DOUBT_WAIT);
+            (suspicious, suspicious && doubt.suspicions <= BENEFIT_OF_DOUBT, wait)
         };
         if suspicious {
-            self.down(None, &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"));
+            self.down(Some(wait), &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"));
         } else {
             // A probe that ends like this has told nothing: let the next one through.
             self.phase.send_if_modified(|phase| {
@@ -129,7 +155,7 @@ impl Circuit {
                 probing
             });
         }
-        suspicious
+        excused
     }
 
     fn doubt(&self) -> std::sync::MutexGuard<'_, Doubt> {
@@ -181,6 +207,10 @@ mod tests {
         assert!((0..20).all(|_| !circuit.doubtful(7, "500")), "one bad order");
         assert!((1..4).all(|order| !circuit.doubtful(order, "500")));
         assert!(circuit.doubtful(4, "500"));
+        assert!((0..5).all(|_| circuit.doubtful(4, "500")), "excused while it looks like an outage");
+        assert!(!circuit.doubtful(4, "500"), "but not for ever");
         assert!(circuit.trouble.borrow().as_ref().is_some_and(|why| why.contains("5 orders in a row")));
+        circuit.works();
+        assert!(!circuit.doubtful(4, "500"), "after a success it is one order again");
     }
 }

@@ -12,8 +12,10 @@ use journal::{Entry, From, Journal, JournalError, Stream, Topology};
 pub(crate) struct Held {
     /// The newest version it was given.
     pub(crate) version: Version,
-    /// The content it was given; `None` when it is not known whether it took it.
-    pub(crate) content: Option<ContentHash>,
+    /// The content it was given last.
+    pub(crate) content: ContentHash,
+    /// Whether it is known to have taken that.
+    pub(crate) known: bool,
     /// The message in MAPPED that the last receipt is about.
     pub(crate) mapped_seq: u64,
     /// The sequence of the last receipt: what the next one has to expect.
@@ -28,11 +30,20 @@ impl Held {
         let took = matches!(receipt.outcome, Outcome::Written | Outcome::Repeat);
         Self {
             version: receipt.held,
-            content: (receipt.outcome != Outcome::Unknown).then_some(receipt.content),
+            content: receipt.content,
+            known: receipt.known,
             mapped_seq: receipt.mapped_seq,
             receipt_seq: seq,
             last_write: if took { seq } else { receipt.last_write },
         }
+    }
+}
+
+impl Held {
+    /// The receipt that the idempotency key of `content` is made of. The same over every retry; another one as soon as the
+    /// target took something, or may have taken something else: an old key would then be answered "done" for old content.
+    pub(crate) fn basis(&self, content: ContentHash) -> u64 {
+        if !self.known && self.content != content { self.receipt_seq } else { self.last_write }
     }
 }
 
@@ -55,7 +66,7 @@ pub(crate) fn decide(held: Option<&Held>, order: &MappedOrder, mapped_seq: u64) 
         None => Decision::Send,
         Some(held) if held.mapped_seq == mapped_seq => Decision::Settled,
         Some(held) if order.version < held.version => Decision::Superseded,
-        Some(held) if held.content == Some(order.content) => Decision::Unchanged,
+        Some(held) if held.known && held.content == order.content => Decision::Unchanged,
         Some(_) => Decision::Send,
     }
 }
@@ -129,8 +140,7 @@ mod tests {
     }
 
     fn held(of: &MappedOrder, mapped_seq: u64, known: bool) -> Held {
-        let content = known.then_some(of.content);
-        Held { version: of.version, content, mapped_seq, receipt_seq: 1, last_write: 1 }
+        Held { version: of.version, content: of.content, known, mapped_seq, receipt_seq: 9, last_write: 1 }
     }
 
     #[test]
@@ -149,5 +159,13 @@ mod tests {
     fn what_is_unknown_is_sent_again() {
         let first = order(10, 1, "a");
         assert_eq!(decide(Some(&held(&first, 5, false)), &order(10, 2, "a"), 6), Decision::Send);
+    }
+
+    #[test]
+    fn a_key_is_kept_over_retries_and_never_used_for_something_else() {
+        let (a, b) = (order(10, 1, "a").content, order(20, 2, "b").content);
+        assert_eq!(held(&order(10, 1, "a"), 5, true).basis(b), 1);
+        assert_eq!(held(&order(10, 1, "a"), 5, false).basis(a), 1, "the same content again: the same key");
+        assert_eq!(held(&order(10, 1, "a"), 5, false).basis(b), 9, "a may be there: a key of its own");
     }
 }

@@ -7,6 +7,7 @@ mod circuit;
 mod keys;
 mod ledger;
 mod order;
+mod send;
 mod settings;
 
 use std::sync::Arc;
@@ -16,14 +17,17 @@ use events::{Outcome, TargetName};
 use http::{Client, Pace};
 use journal::{Committer, Grouping, Journal, JournalError, Partitions, Topology};
 use qeasy::Qeasy;
-use service::Config;
 use service::config::Target;
+use service::{Config, ConfigError};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Why a writer cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The log.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -95,9 +99,9 @@ pub async fn run(
     let topology = Topology::new(&config.flow, config.writer.partitions);
     journal.ensure(&topology).await?;
     let name = TargetName::new(&target.name);
-    let settings = settings::Settings::of(config, target);
+    let settings = settings::Settings::of(config, target)?;
     let client = Client::new(target.concurrency)?;
-    let writer = Arc::new(order::Writer {
+    let writer = Arc::new(send::Writer {
         topology: topology.clone(),
         target: name.clone(),
         qeasy: Qeasy::new(settings.target.clone(), client),
@@ -109,14 +113,13 @@ pub async fn run(
         retry: settings.retry,
         max_attempts: settings.max_attempts,
         counts: Arc::clone(&live.counts),
-        shutdown: shutdown.clone(),
     });
     let role = format!("write.{}", name.token());
     let partitions = Partitions::new(journal.clone(), topology.clone(), role, journal.member());
     let consumption = move |partition| settings.consumption(&topology, &name, partition);
     partitions
         .run(&shutdown, |partition, token| {
-            let held = Arc::new(order::Partition::new(Arc::clone(&writer), partition));
+            let held = Arc::new(order::Partition::new(Arc::clone(&writer), partition, token.clone()));
             let (journal, consumption, topology) =
                 (journal.clone(), consumption(partition), writer.topology.clone());
             async move {

@@ -4,37 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, MappedOrder, Outcome, Payload, Receipt, Stage, TargetName, now,
-};
-use http::{Class, Pace, RetryPolicy};
-use journal::{
-    Committer, Delivery, Journal, JournalError, Label, Record, Settlement, Stream, Topology, TraceParent,
-};
-use qeasy::{Qeasy, Verdict, WriteError};
-use tokio::sync::{OnceCell, Semaphore};
+use events::{Answer, Attempt, DeadLetter, LetterOrigin, MappedOrder, Outcome, Payload, Receipt, Stage, now};
+use http::Class;
+use journal::{Delivery, JournalError, Label, Record, Settlement, Stream, TraceParent};
+use qeasy::WriteError;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::Counts;
-use crate::circuit::Circuit;
 use crate::keys::Keys;
 use crate::ledger::{Decision, Held, Ledger, decide};
+use crate::send::{Sent, Writer};
 
-/// What the partitions of one writer share.
-pub(crate) struct Writer {
-    pub(crate) topology: Topology,
-    pub(crate) target: TargetName,
-    pub(crate) journal: Journal,
-    pub(crate) qeasy: Qeasy,
-    pub(crate) circuit: Circuit,
-    pub(crate) slots: Semaphore,
-    pub(crate) pace: Pace,
-    pub(crate) committer: Committer,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) max_attempts: u32,
-    pub(crate) counts: Arc<Counts>,
-    pub(crate) shutdown: CancellationToken,
+/// The attempts of one message that failed.
+#[derive(Debug, Default)]
+struct Attempts {
+    failed: Vec<Attempt>,
+    /// Whether any of them may have been done all the same.
+    uncertain: bool,
 }
 
 /// One partition while this writer holds it.
@@ -45,20 +32,15 @@ pub(crate) struct Partition {
     ledger: OnceCell<Ledger>,
     keys: Arc<Keys>,
     /// Failed attempts of the messages in hand, by sequence.
-    attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
-}
-
-/// What sending came to.
-enum Sent {
-    Answered { outcome: Outcome, status: Option<u16> },
-    Failed(WriteError),
-    Shutdown,
+    attempts: Mutex<HashMap<u64, Attempts>>,
+    /// Cancelled when the partition is to be handed over.
+    stop: CancellationToken,
 }
 
 impl Partition {
-    pub(crate) fn new(writer: Arc<Writer>, number: u16) -> Self {
+    pub(crate) fn new(writer: Arc<Writer>, number: u16, stop: CancellationToken) -> Self {
         let (ledger, keys, attempts) = (OnceCell::new(), Arc::default(), Mutex::default());
-        Self { writer, number, ledger, keys, attempts }
+        Self { writer, number, ledger, keys, attempts, stop }
     }
 
     pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
@@ -92,91 +74,75 @@ impl Partition {
         let load = || Ledger::load(&writer.journal, &writer.topology, &writer.target, self.number);
         let ledger = self.ledger.get_or_try_init(load).await?;
         let _in_hand = self.keys.take(&order.key).await;
-        let held = ledger.get(&order.key);
-        let (outcome, status, idempotency_key) = match decide(held.as_ref(), &order, message.seq) {
-            Decision::Settled => return Ok(Settlement::Done),
-            Decision::Unchanged => (Outcome::Unchanged, None, String::new()),
-            Decision::Superseded => (Outcome::Superseded, None, String::new()),
-            Decision::Send => {
-                // The same over every retry, also by another process; another one as soon as the target took something.
-                let last_write = held.map_or(0, |held| held.last_write);
-                let content = &order.content.to_string()[..16];
-                let key = format!("{}-{last_write}-{content}", order.key.token());
-                match self.send(message.seq, &order, &key).await {
-                    Sent::Answered { outcome, status } => (outcome, status, key),
-                    Sent::Failed(error) => match self.failed(message, &order, error, trace) {
-                        Err(settlement) => return Ok(settlement),
-                        Ok(()) => (Outcome::Unknown, None, key),
-                    },
-                    Sent::Shutdown => return Ok(Settlement::Release),
+        loop {
+            let held = ledger.get(&order.key);
+            let (outcome, status, sent_as) = match decide(held.as_ref(), &order, message.seq) {
+                Decision::Settled => return Ok(Settlement::Done),
+                Decision::Unchanged => (Outcome::Unchanged, None, None),
+                Decision::Superseded => (Outcome::Superseded, None, None),
+                Decision::Send => {
+                    let basis = held.map_or(0, |held| held.basis(order.content));
+                    let content = &order.content.to_string()[..16];
+                    let key = format!("{}-{basis}-{content}", order.key.token());
+                    match writer.send(message.seq, &order, &key, &self.stop).await {
+                        Sent::Answered { outcome, status } => (outcome, Some(status), Some((key, basis))),
+                        Sent::Failed(error) => match self.failed(message, &order, error, trace) {
+                            Err(settlement) => return Ok(settlement),
+                            Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
+                        },
+                        Sent::Stopped => return Ok(Settlement::Release),
+                    }
                 }
+            };
+            let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
+            let sent = receipt.attempts > 0;
+            if self.record(ledger, receipt, held, sent, trace).await? {
+                self.with_attempts(message.seq, std::mem::take);
+                writer.counts.note(outcome);
+                return Ok(Settlement::Done);
             }
+            // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
+        }
+    }
+
+    fn receipt(
+        &self,
+        mapped_seq: u64,
+        order: &MappedOrder,
+        held: Option<Held>,
+        outcome: Outcome,
+        status: Option<u16>,
+        sent_as: Option<(String, u64)>,
+    ) -> Receipt {
+        let failed = self.with_attempts(mapped_seq, |attempts| attempts.failed.len());
+        let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
+        let attempts = match (&sent_as, outcome) {
+            (None, _) => 0,
+            (Some(_), Outcome::Unknown) => failed,
+            (Some(_), _) => failed + 1,
         };
-        let attempts = self.with_attempts(message.seq, std::mem::take).len();
-        let sent = u32::from(!idempotency_key.is_empty());
-        let receipt = Receipt {
-            target: writer.target.clone(),
+        let last_write = held.map_or(0, |held| held.last_write);
+        let (idempotency_key, last_write) = sent_as.unwrap_or((String::new(), last_write));
+        // What was superseded changes nothing about what the target holds.
+        let (content, known) = match (outcome, held) {
+            (Outcome::Superseded, Some(held)) => (held.content, held.known),
+            _ => (order.content, outcome != Outcome::Unknown),
+        };
+        Receipt {
+            target: self.writer.target.clone(),
             key: order.key.clone(),
             number: order.number.clone(),
             outcome,
-            mapped_seq: message.seq,
+            mapped_seq,
             version: order.version,
             held: held.map_or(order.version, |held| held.version.max(order.version)),
-            content: match (outcome, held.and_then(|held| held.content)) {
-                (Outcome::Superseded, Some(content)) => content,
-                _ => order.content,
-            },
+            content,
+            known,
             status,
-            attempts: sent * (1 + u32::try_from(attempts).unwrap_or(u32::MAX - 1)),
-            last_write: held.map_or(0, |held| held.last_write),
+            attempts,
+            last_write,
             idempotency_key,
             at: now(),
-        };
-        self.record(ledger, receipt, held, trace).await?;
-        writer.counts.note(outcome);
-        Ok(Settlement::Done)
-    }
-
-    /// Sends the order as soon as the circuit, the pace and a free slot allow, and waits out every outage.
-    async fn send(&self, seq: u64, order: &MappedOrder, idempotency_key: &str) -> Sent {
-        let writer = &*self.writer;
-        loop {
-            let ready = async {
-                let slot = writer.slots.acquire().await;
-                writer.circuit.pass().await;
-                writer.pace.wait().await;
-                slot
-            };
-            let _slot = tokio::select! {
-                biased;
-                () = writer.shutdown.cancelled() => return Sent::Shutdown,
-                slot = ready => slot,
-            };
-            let error = match writer.qeasy.write(&order.record, idempotency_key).await {
-                Ok(written) => {
-                    writer.circuit.works();
-                    let outcome = match written.verdict {
-                        Verdict::Written => Outcome::Written,
-                        Verdict::Repeat => Outcome::Repeat,
-                    };
-                    return Sent::Answered { outcome, status: Some(written.status) };
-                }
-                Err(error) => error,
-            };
-            let why = error.to_string();
-            match error.class() {
-                Class::Outage | Class::Credentials => writer.circuit.down(None, &why),
-                Class::Throttled(wait) => writer.circuit.down(wait, &why),
-                Class::Permanent => {
-                    writer.circuit.works();
-                    return Sent::Failed(error);
-                }
-                Class::Retryable | Class::Uncertain => {
-                    if !writer.circuit.doubtful(seq, &why) {
-                        return Sent::Failed(error);
-                    }
-                }
-            }
         }
     }
 
@@ -190,9 +156,10 @@ impl Partition {
     ) -> Result<(), Settlement> {
         let writer = &*self.writer;
         let class = error.class();
-        let attempts = self.with_attempts(message.seq, |attempts| {
-            attempts.push(Attempt { at: now(), message: service::chain(&error) });
-            attempts.len()
+        let (attempts, uncertain) = self.with_attempts(message.seq, |attempts| {
+            attempts.failed.push(Attempt { at: now(), message: service::chain(&error) });
+            attempts.uncertain |= class == Class::Uncertain;
+            (attempts.failed.len(), attempts.uncertain)
         });
         let spent = attempts as u64 >= u64::from(writer.max_attempts);
         if class != Class::Permanent && !spent {
@@ -200,7 +167,7 @@ impl Partition {
             tracing::warn!(key = %order.key, error = service::chain(&error), attempt = attempts, ?after, "an order is tried again");
             return Err(Settlement::Retry(after));
         }
-        if class == Class::Uncertain {
+        if uncertain && class != Class::Permanent {
             tracing::error!(key = %order.key, error = service::chain(&error), "it is not known whether the target took this order");
             return Ok(());
         }
@@ -211,14 +178,16 @@ impl Partition {
         Err(Settlement::Dead(Box::new(letter)))
     }
 
-    /// Stores the receipt; when another writer has recorded something of this order meanwhile, after that.
+    /// Stores the receipt; when another writer has recorded something of this order meanwhile, after that. `false` when
+    /// that changes the decision: nothing was sent, and nothing is stored.
     async fn record(
         &self,
         ledger: &Ledger,
         mut receipt: Receipt,
         held: Option<Held>,
+        sent: bool,
         trace: TraceParent,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
         let writer = &*self.writer;
         let subject = writer.topology.receipt(&writer.target, &receipt.key);
         let mut expected = held.map_or(0, |held| held.receipt_seq);
@@ -233,7 +202,7 @@ impl Partition {
                 Ok(stored) => {
                     let seq = stored.first().map_or(0, |stored| stored.seq);
                     ledger.set(receipt.key.clone(), Held::after(&receipt, seq));
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(JournalError::Conflict { .. }) => {
                     let Some(entry) =
@@ -243,12 +212,15 @@ impl Partition {
                     };
                     let newest = ledger.learn(&entry)?;
                     if newest.mapped_seq == receipt.mapped_seq {
-                        return Ok(());
+                        return Ok(true);
                     }
                     tracing::warn!(key = %receipt.key, "another writer recorded this order meanwhile");
+                    if !sent {
+                        return Ok(false);
+                    }
                     if newest.version > receipt.version && receipt.outcome == Outcome::Written {
                         // We may have written over something newer. Say so; do not guess.
-                        receipt.outcome = Outcome::Unknown;
+                        (receipt.outcome, receipt.known) = (Outcome::Unknown, false);
                     }
                     receipt.held = newest.version.max(receipt.version);
                     receipt.last_write = newest.last_write;
@@ -287,17 +259,17 @@ impl Partition {
             number: order.and_then(|order| order.number.clone()),
             payload: Payload::pack(order.map_or(&message.payload[..], |order| &order.record)),
             answer,
-            attempts: self.with_attempts(message.seq, std::mem::take),
+            attempts: self.with_attempts(message.seq, std::mem::take).failed,
             mapping: order.map(|order| order.mapping.clone()),
             trace_id: Some(trace.trace_id()),
         }
     }
 
-    fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Vec<Attempt>) -> T) -> T {
+    fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {
         let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = all.entry(seq).or_default();
         let result = change(attempts);
-        if attempts.is_empty() {
+        if attempts.failed.is_empty() {
             all.remove(&seq);
         }
         result

@@ -6,8 +6,8 @@ use events::TargetName;
 use http::{Method, RetryPolicy};
 use journal::{Consumption, Stream, Topology};
 use qeasy::Form;
-use service::Config;
 use service::config::{Limit, Target, TargetKind};
+use service::{Config, ConfigError};
 
 /// A request that is under way when its message becomes free for another writer would be a second request for one order:
 /// the ack wait is this much longer than the request's timeout, and the pin lasts as long as the ack wait.
@@ -25,23 +25,27 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn of(config: &Config, target: &Target) -> Self {
+    pub(crate) fn of(config: &Config, target: &Target) -> Result<Self, ConfigError> {
         let form = match target.kind {
             TargetKind::Execute => Form::Execute { api: target.api.clone(), id_check: target.id_check },
             TargetKind::Store => Form::Store {
                 scheme_id: target.scheme_id.clone(),
                 app_key: target.app_key.clone(),
-                app_secret: target.app_secret.reveal().to_string(),
+                app_secret: target.secret()?.reveal().to_string(),
             },
         };
         let backoff = config.writer.backoff;
-        Self {
+        Ok(Self {
             target: qeasy::Settings {
                 url: target.url.clone(),
                 method: if target.method == "PUT" { Method::Put } else { Method::Post },
-                headers: target.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+                headers: target.resolved_headers()?,
                 idempotency_header: target.idempotency_header.clone(),
-                timeout: target.timeout.get(),
+                // A token, the write, and once more both of them: the whole exchange ends within the configured time.
+                timeout: match target.kind {
+                    TargetKind::Execute => target.timeout.get(),
+                    TargetKind::Store => target.timeout.get() / 4,
+                },
                 trust_status: target.trust_status,
                 form,
             },
@@ -64,7 +68,7 @@ impl Settings {
             // Twice: one half is being written while the receipts of the other are on their way.
             in_flight: (target.concurrency * 2).clamp(16, 256),
             timeout: target.timeout.get(),
-        }
+        })
     }
 
     /// How one partition is consumed.

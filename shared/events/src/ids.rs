@@ -56,9 +56,22 @@ impl fmt::Display for OrderKey {
 }
 
 /// One window of source time, fetched and proved as a whole. Unique within a flow.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// Ordered by number, so that the millionth window follows the one before it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WindowId(String);
+
+impl Ord for WindowId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.live_number(), &self.0).cmp(&(other.live_number(), &other.0))
+    }
+}
+
+impl PartialOrd for WindowId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl WindowId {
     /// The `number`-th window of the live schedule, counted from 1.
@@ -130,6 +143,11 @@ mod tests {
             prop_assert!(key.partition(n) < n);
             prop_assert_eq!(key.partition(n), key.partition(n));
         }
+    }
+
+    #[test]
+    fn windows_are_ordered_by_number() {
+        assert!(WindowId::live(999_999) < WindowId::live(1_000_000));
     }
 
     #[test]

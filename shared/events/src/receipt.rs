@@ -62,8 +62,10 @@ pub struct Receipt {
     pub version: Version,
     /// The newest version the target is known to hold after this (older than `version` never).
     pub held: Version,
-    /// The content the target holds after this.
+    /// The content the target was given last.
     pub content: ContentHash,
+    /// Whether it is known to have taken that.
+    pub known: bool,
     /// The HTTP status of the last answer, when something was sent.
     pub status: Option<u16>,
     /// How often it was sent; 0 when nothing was.

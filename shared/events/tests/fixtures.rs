@@ -91,6 +91,7 @@ fn receipt() -> Receipt {
         version: version(),
         held: version(),
         content: ContentHash::of(b"{}"),
+        known: true,
         status: Some(200),
         attempts: 1,
         last_write: 4,

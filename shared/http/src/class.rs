@@ -9,6 +9,8 @@ pub enum Class {
     Permanent,
     /// Perhaps the request, perhaps the other side: try again later, and count.
     Retryable,
+    /// The application itself answered no, in words we do not know: it is up, so try again later, and count.
+    Refusing,
     /// It was sent and may have been done: try again under the same idempotency key, and count.
     Uncertain,
     /// The other side is down or misplaced: wait, and do not count.
@@ -35,13 +37,13 @@ impl Class {
 
     /// Whether an attempt of the work is spent.
     pub fn counts(self) -> bool {
-        matches!(self, Self::Permanent | Self::Retryable | Self::Uncertain)
+        matches!(self, Self::Permanent | Self::Retryable | Self::Refusing | Self::Uncertain)
     }
 
     /// The word used in dead letters, logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Permanent => "refused",
+            Self::Permanent | Self::Refusing => "refused",
             Self::Retryable => "failed",
             Self::Uncertain => "uncertain",
             Self::Outage => "outage",

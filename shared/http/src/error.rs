@@ -58,8 +58,7 @@ impl HttpError {
     pub fn class(&self) -> Class {
         match self {
             Self::Connect { .. } => Class::Outage,
-            Self::Timeout { .. } | Self::Interrupted { .. } => Class::Uncertain,
-            Self::TooLarge { .. } => Class::Retryable,
+            Self::Timeout { .. } | Self::Interrupted { .. } | Self::TooLarge { .. } => Class::Uncertain,
             Self::Build { .. } => Class::Permanent,
         }
     }

@@ -93,7 +93,7 @@ impl Journal {
             handler,
         });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
-        let mut in_hand = JoinSet::new();
+        let (mut in_hand, mut received) = (JoinSet::new(), false);
         'connected: while !shutdown.is_cancelled() {
             let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
                 break;
@@ -109,6 +109,7 @@ impl Journal {
                 };
                 match message {
                     Some(Ok(message)) => {
+                        received = true;
                         let worker = Arc::clone(&worker);
                         in_hand.spawn(async move {
                             worker.settle(message).await;
@@ -125,7 +126,8 @@ impl Journal {
             }
         }
         drain(in_hand, consumption).await;
-        if consumption.pinned.is_some() {
+        // Without a message the pin may be another replica's; taking that away would interrupt it.
+        if consumption.pinned.is_some() && received {
             self.unpin(topology, consumption).await;
         }
         Ok(())

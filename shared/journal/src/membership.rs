@@ -14,7 +14,10 @@ use crate::{Journal, JournalError};
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const GONE_AFTER: Duration = Duration::from_millis(2_500);
 
-/// Which of how many members we are.
+/// A newcomer listens this long before it takes its share: the others answer its first beat at once.
+const LISTEN: Duration = Duration::from_millis(150);
+
+/// Which of how many members we are; 0 members while we are still listening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rank {
     pub(crate) own: usize,
@@ -24,7 +27,7 @@ pub(crate) struct Rank {
 impl Rank {
     /// Whether `partition` is in this member's share: shares differ by at most one.
     pub(crate) fn has(self, partition: u16) -> bool {
-        usize::from(partition) % self.members.max(1) == self.own
+        self.members > 0 && usize::from(partition) % self.members == self.own
     }
 }
 
@@ -40,10 +43,13 @@ pub(crate) async fn join(
         .subscribe(subject.clone())
         .await
         .map_err(|error| JournalError::unavailable("join the other replicas", error))?;
-    let (rank, watched) = watch::channel(Rank { own: 0, members: 1 });
+    let (rank, watched) = watch::channel(Rank { own: 0, members: 0 });
     tokio::spawn(async move {
         let mut seen: BTreeMap<String, Instant> = BTreeMap::new();
         let mut tick = tokio::time::interval(HEARTBEAT);
+        let began = Instant::now();
+        let listening = tokio::time::sleep(LISTEN);
+        tokio::pin!(listening);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -54,14 +60,21 @@ pub(crate) async fn join(
                     let text = String::from_utf8_lossy(&beat.payload);
                     match text.strip_prefix('-') {
                         Some(left) => { seen.remove(left); }
-                        None => { seen.insert(text.trim_start_matches('+').to_string(), Instant::now()); }
+                        None => {
+                            let name = text.trim_start_matches('+').to_string();
+                            if seen.insert(name, Instant::now()).is_none() {
+                                let _ = client.publish(subject.clone(), format!("+{member}").into()).await;
+                            }
+                        }
                     }
                 }
+                () = &mut listening, if began.elapsed() < LISTEN * 2 && rank.borrow().members == 0 => {}
             }
             seen.insert(member.clone(), Instant::now());
             seen.retain(|_, at| at.elapsed() < GONE_AFTER);
             let own = seen.keys().position(|name| *name == member).unwrap_or(0);
-            let now = Rank { own, members: seen.len() };
+            let members = if began.elapsed() < LISTEN { 0 } else { seen.len() };
+            let now = Rank { own, members };
             rank.send_if_modified(|rank| std::mem::replace(rank, now) != now);
         }
         let _ = client.publish(subject, format!("-{member}").into()).await;

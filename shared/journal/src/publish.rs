@@ -4,10 +4,10 @@ use async_nats::Request;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
-use events::DeadLetter;
+use events::{DeadLetter, Payload, encode, now};
 
 use crate::record::Record;
-use crate::{Journal, JournalError, Label, Topology, TraceParent};
+use crate::{Journal, JournalError, Label, Stream, Topology, TraceParent};
 
 /// A message is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,8 @@ impl Journal {
         Ok(Stored { seq: ack.sequence, duplicate: ack.duplicate })
     }
 
-    /// Stores a dead letter; the same failure of the same message is stored once.
+    /// Stores a dead letter; the same failure of the same message is stored once (within a day). A payload that does not
+    /// fit into a message stays where it came from: the letter names the place.
     ///
     /// # Errors
     /// As [`Journal::publish`].
@@ -57,7 +58,20 @@ impl Journal {
         if let Some(target) = &letter.target {
             record = record.labelled(Label::Mapped, origin.sequence).labelled(Label::Target, target.token());
         }
-        self.publish(&record).await
+        match self.publish(&record).await {
+            Err(JournalError::TooLarge { size, limit, .. }) if letter.payload.size > 0 => {
+                let mut without = letter.clone();
+                without.payload = Payload::pack(&[]);
+                without.causes.push(format!(
+                    "the payload is left out: the letter would have {size} bytes, NATS takes {limit}; it is in message {} \
+                     of {}",
+                    origin.raw_seq.unwrap_or(origin.sequence),
+                    if origin.raw_seq.is_some() { topology.stream(Stream::Raw) } else { origin.stream.clone() },
+                ));
+                self.publish(&Record { payload: encode(&without, now())?, ..record }).await
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn check_size(&self, record: &Record) -> Result<(), JournalError> {
@@ -88,6 +102,10 @@ impl Journal {
                     JournalError::Conflict { subject: subject.into() }
                 }
                 ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE => JournalError::DuplicateInBatch,
+                // A batch that was cut off by a reconnect, or one too many at a time: the same again may pass.
+                ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH | ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT => {
+                    JournalError::unavailable(what, error)
+                }
                 // Everything the server calls its own trouble passes; a bad request does not.
                 _ if error.code() >= 500 || error.code() == 408 => JournalError::unavailable(what, error),
                 code => JournalError::Refused { what: what.into(), code: code.0, source: Box::new(error) },

@@ -1,6 +1,7 @@
 //! The seven streams and their subjects, ensured idempotently.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
 use events::{OrderKey, Stage, TargetName, WindowId};
@@ -179,6 +180,11 @@ impl Topology {
             allow_direct: true,
             allow_atomic_publish: true,
             metadata,
+            duplicate_window: match stream {
+                // Few messages, and a letter that is written again by a redelivered page should not count twice.
+                Stream::Dead => Duration::from_secs(24 * 3_600),
+                _ => Duration::from_secs(120),
+            },
             ..stream::Config::default()
         }
     }

@@ -28,12 +28,12 @@ pub struct Page {
 struct Envelope<'a> {
     #[serde(default, borrow)]
     code: Option<&'a RawValue>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    error_description: Option<String>,
+    #[serde(default, borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    error_description: Option<&'a RawValue>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
 }
@@ -81,11 +81,9 @@ pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<P
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
         malformed(format!("{} ({error})", shown(body)), "a JSON object with code and data")
     })?;
-    if let Some(said) = &envelope.error {
-        let said = envelope
-            .error_description
-            .as_ref()
-            .map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
+    if let Some(said) = plain(envelope.error) {
+        let said =
+            plain(envelope.error_description).map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
         return Err(OkkiError::Credentials { said });
     }
     let code = match envelope.code.map(RawValue::get) {
@@ -93,7 +91,7 @@ pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<P
         Some(text) => text.trim_matches('"').parse::<i64>().unwrap_or(-1),
     };
     if code != 200 && code != 0 {
-        let message = envelope.message.unwrap_or_else(|| "no message".into());
+        let message = plain(envelope.message).unwrap_or_else(|| "no message".into());
         return Err(OkkiError::Business { request: request.to_string(), code, message });
     }
     let data = envelope.data.map(RawValue::get).unwrap_or("null");
@@ -107,6 +105,13 @@ pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<P
         })?;
     let ids = list.iter().map(|row| id_of(row, id)).collect();
     Ok(Page { request: request.to_string(), status, body: body.clone(), total, ids })
+}
+
+/// The text of a JSON value, whatever its type; `None` for null and for an empty text.
+fn plain(raw: Option<&RawValue>) -> Option<String> {
+    let text = raw?.get();
+    let text = serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_string());
+    (!text.is_empty() && text != "null").then_some(text)
 }
 
 /// The start of some bytes, for messages.

@@ -202,7 +202,9 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
 async fn newest_window(journal: &Journal, names: &Topology) -> Result<Option<WindowLine>, JournalError> {
     let filter = names.windows();
     let subjects = journal.subjects(names, Stream::Sync, &filter).await?;
-    let Some((newest, _)) = subjects.into_iter().max() else {
+    let number =
+        |subject: &str| subject.rsplit(['.', '-']).next().and_then(|number| number.parse::<u64>().ok());
+    let Some((newest, _)) = subjects.into_iter().max_by_key(|(subject, _)| number(subject)) else {
         return Ok(None);
     };
     let mut log = journal.read(names, Stream::Sync, Some(&newest), From::Start, false).await?;

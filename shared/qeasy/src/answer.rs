@@ -94,11 +94,13 @@ pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError>
         if message.to_ascii_uppercase().contains("REPEAT") {
             return Ok(Verdict::Repeat);
         }
-        let class = of_code(code, answer).or(of_status).unwrap_or(Class::Retryable);
+        let class = of_code(code, answer).or(of_status).unwrap_or(Class::Refusing);
         let code = code.map_or_else(|| "no code".to_string(), |code| format!("code {code}"));
         return Err(failed(class, format!("{code}: {message}")));
     }
     if let Some(class) = of_status {
+        // A proxy's page says nothing of an order, whatever its status.
+        let class = if class == Class::Permanent && answer.is_html() { Class::Outage } else { class };
         return Err(failed(class, answer.excerpt()));
     }
     let counts =
@@ -169,8 +171,11 @@ mod tests {
         assert_eq!(class(429, &said(42_901)), Class::Throttled(None));
         assert_eq!(class(200, &said(50_001)), Class::Retryable);
         assert_eq!(class(200, &said(50_301)), Class::Outage);
-        assert_eq!(class(200, r#"{"success":false}"#), Class::Retryable);
+        assert_eq!(class(200, r#"{"success":false}"#), Class::Refusing);
         assert_eq!(class(503, "<html>"), Class::Outage);
+        assert_eq!(class(400, "<html>"), Class::Outage);
+        assert_eq!(class(400, "no"), Class::Permanent);
+        assert_eq!(class(200, r#"{"success":false,"code":1}"#), Class::Refusing);
         assert_eq!(class(500, r#"{"success":true}"#), Class::Retryable);
         assert_eq!(class(200, r#"{"success":true,"content":{"inserted":0,"failed":1}}"#), Class::Permanent);
     }

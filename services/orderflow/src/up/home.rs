@@ -41,10 +41,13 @@ impl Home {
     }
 }
 
-/// The address of the nats-server that a running `orderflow up` started in the folder of this configuration.
-pub fn running_server(config: &Path) -> anyhow::Result<String> {
-    let beside = config.parent().unwrap_or(Path::new(""));
-    journal::local_url(&beside.join(".orderflow").join("nats")).context(
-        "nats.url is missing and no `orderflow up` runs here: start it, or say where NATS is (ORDERFLOW_NATS__URL)",
-    )
+/// The address of the nats-server that a running `orderflow up` started in its data folder.
+pub fn running_server(data: &Path) -> anyhow::Result<String> {
+    journal::local_url(&data.join("nats")).with_context(|| {
+        format!(
+            "nats.url is missing and no `orderflow up` runs in {}: start it, name its folder with --data, or say where \
+             NATS is (ORDERFLOW_NATS__URL)",
+            data.display()
+        )
+    })
 }

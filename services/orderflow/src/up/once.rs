@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::demo::Demo;
 use super::{Flow, progress};
 use crate::cli::UpArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, print};
 use crate::summary::{summary, verdict};
 
 /// How often the stages are asked what is left.
@@ -56,9 +56,9 @@ pub async fn run(
     let account = Account::of(&flow.journal, &flow.names, &flow.targets, from_sync).await?;
     let complete = ended.complete && account.is_complete();
     operations::finished(&flow.journal, &flow.names, &id, complete, verdict(&account)).await?;
-    println!("{}", summary(&account, &flow.config.zone(), began.elapsed()));
+    print(&format!("{}\n", summary(&account, &flow.config.zone(), began.elapsed())));
     if let Some(demo) = demo {
-        println!("The sandbox saw:\n{}", demo.report());
+        print(&format!("The sandbox saw:\n{}\n", demo.report()));
     }
     let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
     match waited {

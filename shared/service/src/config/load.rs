@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::env::overlay;
 use super::validate::validate;
-use super::{Config, ConfigError, DEFAULTS, Secret};
+use super::{Config, ConfigError, DEFAULTS};
 
 impl Config {
     /// Loads `path`, with the environment of this process over it.
@@ -56,8 +56,7 @@ impl Config {
             true => place(path, text, message),
             false => ConfigError::key("environment (ORDERFLOW_...)", message),
         })?;
-        read_secrets(path, &mut config)?;
-        config.mapping.file = beside(path, &config.mapping.file);
+        settle_paths(path, &mut config);
         validate(path, text, &config)?;
         Ok(config)
     }
@@ -139,31 +138,20 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
     Ok(())
 }
 
-fn read_secrets(path: &Path, config: &mut Config) -> Result<(), ConfigError> {
-    let read = |what: &str, file: &Path| {
-        let path = beside(path, file);
-        std::fs::read_to_string(&path)
-            .map(|text| Secret::new(text.trim()))
-            .map_err(|source| ConfigError::File { what: what.into(), path, source })
-    };
-    if let (true, Some(file)) = (config.source.client_secret.is_empty(), &config.source.client_secret_file) {
-        config.source.client_secret = read("source.client_secret_file", file)?;
+/// Files are named relative to the configuration; from here on they are known by where they are.
+fn settle_paths(path: &Path, config: &mut Config) {
+    config.mapping.file = beside(path, &config.mapping.file);
+    for file in [&mut config.nats.credentials_file, &mut config.source.client_secret_file] {
+        *file = file.as_ref().map(|file| beside(path, file));
     }
     for target in &mut config.targets {
-        if let (true, Some(file)) = (target.app_secret.is_empty(), &target.app_secret_file) {
-            target.app_secret = read("target.app_secret_file", file)?;
-        }
-        for (name, value) in &mut target.headers {
-            let place = format!("target {}, header {name}", target.name);
-            if let Some(variable) = value.strip_prefix("env:") {
-                *value = std::env::var(variable)
-                    .map_err(|_| ConfigError::key(place, format!("the environment has no {variable}")))?;
-            } else if let Some(file) = value.strip_prefix("file:") {
-                *value = read(&place, Path::new(file))?.reveal().to_string();
+        target.app_secret_file = target.app_secret_file.as_ref().map(|file| beside(path, file));
+        for value in target.headers.values_mut() {
+            if let Some(file) = value.strip_prefix("file:") {
+                *value = format!("file:{}", beside(path, Path::new(file)).display());
             }
         }
     }
-    Ok(())
 }
 
 fn beside(config: &Path, file: &Path) -> PathBuf {

@@ -40,6 +40,20 @@ fn the_environment_is_laid_over_the_file() {
 }
 
 #[test]
+fn a_secret_is_read_only_by_who_needs_it() {
+    let config =
+        parse("[source]\nclient_secret_file = \"nowhere\"", &[]).expect("the other stages run without it");
+    let error = config.source_secret().expect_err("no such file").to_string();
+    assert_eq!(error, "source.client_secret_file conf/nowhere cannot be read");
+    let error = parse("", &[]).expect("sound").source_secret().expect_err("none").to_string();
+    assert!(error.contains("ORDERFLOW_SOURCE__CLIENT_SECRET"), "{error}");
+    let headers = format!("{TARGET}headers = {{ A = \"env:NO_SUCH_VARIABLE_HERE\", B = \"plain\" }}\n");
+    let error =
+        parse(&headers, &[]).expect("sound").targets[0].resolved_headers().expect_err("not set").to_string();
+    assert_eq!(error, "target qeasy, header A: the environment has no NO_SUCH_VARIABLE_HERE");
+}
+
+#[test]
 fn cron_replaces_every() {
     let config = parse("[schedule]\ncron = \"*/5 * * * *\"\n", &[]).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.schedule.every.is_none());

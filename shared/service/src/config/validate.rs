@@ -134,12 +134,6 @@ impl Config {
         if self.source.client_id.is_empty() {
             return missing("source.client_id", "it comes with the API account at the source");
         }
-        if self.source.client_secret.is_empty() {
-            return missing(
-                "source.client_secret",
-                "give ORDERFLOW_SOURCE__CLIENT_SECRET or source.client_secret_file",
-            );
-        }
         match self.source.base_url.as_deref() {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url),
             Some(url) => {
