@@ -90,10 +90,6 @@ fn what_is_wrong_is_named_with_its_place() {
             "`app_secret` must not stand in this file; give it as ORDERFLOW_TARGET__QEASY__APP_SECRET, or name a file with \
              app_secret_file",
         ),
-        (
-            "[source]\nclient_secret_file = \"nowhere\"",
-            "source.client_secret_file conf/nowhere cannot be read",
-        ),
     ] {
         let error = parse(text, &[]).expect_err(text);
         assert!(error.contains(expected), "\n  found: {error}\nexpected: {expected}");
