@@ -58,21 +58,68 @@ async fn a_killed_process_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_killed_server_is_waited_for_and_nothing_is_forgotten() {
-    let mut world = World::new(3_000, slow()).await;
-    let names = world.names();
-    world.journal.ensure(&names).await.unwrap();
+async fn a_killed_server_that_comes_back_is_found_again_and_nothing_is_forgotten() {
+    let mut world = World::new(4_000, slow()).await;
     let folder = folder(&world);
-    let url = world.nats.url();
-    let once = || up(&folder).env("ORDERFLOW_NATS__URL", &url);
-    let child = once().start();
+    let up = || up(&folder).env("ORDERFLOW_NATS__URL", &world.nats.url());
+    let child = up().start();
     eventually("orders arrive", || world.report().target.distinct_orders >= 500).await;
     world.nats.kill().await;
-    // The server comes back on another port, so this process cannot find it: it gives up when told to.
-    Program::kill(child).await;
     world.nats.restart().await;
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        said.contains("Every order read is accounted for: 4,000 read, none dead, none in flight."),
+        "{said}"
+    );
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn replicas_outlive_a_restart_of_the_server() {
+    let mut world = World::new(3_000, slow()).await;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let stages = world.start(2, &stop).await;
+    let fetching = tokio::spawn({
+        let (config, journal) = (world.config.clone(), world.nats.journal().await);
+        async move {
+            let (live, stop) = (fetcher::Live::default(), tokio_util::sync::CancellationToken::new());
+            fetcher::run(&config, journal, fetcher::Mode::Once, live, stop).await.unwrap()
+        }
+    });
+    eventually("orders arrive", || world.report().target.distinct_orders >= 300).await;
+    world.nats.kill().await;
+    world.nats.restart().await;
+    assert!(fetching.await.unwrap().complete);
+    eventually("every order arrives", || world.report().target.missing == 0).await;
+    stop.cancel();
+    stages.join_all().await;
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn our_own_server_that_dies_ends_the_program_with_a_reason() {
+    let world = World::new(4_000, slow()).await;
+    let folder = folder(&world);
+    let child = up(&folder).start();
+    eventually("orders arrive", || world.report().target.distinct_orders >= 300).await;
+    let ports = std::fs::read_dir(folder.path().join(".orderflow/nats")).unwrap();
+    let name = ports
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .find(|name| name.ends_with(".ports"));
+    let pid = name.unwrap().trim_end_matches(".ports").rsplit_once('_').unwrap().1.to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(
+        said.contains("our nats-server") && said.contains("the same command goes on from there"),
+        "{said}"
+    );
     world.sandbox.set_faults(Faults::default());
-    let (status, said) = up(&folder).env("ORDERFLOW_NATS__URL", &world.nats.url()).said().await;
+    let (status, said) = up(&folder).said().await;
     assert_eq!(status, 0, "{said}");
     world.assert_all_arrived_once();
 }

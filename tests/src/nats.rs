@@ -28,7 +28,7 @@ impl Nats {
         BINARY.get_or_init(|| async { find_server().await.unwrap_or_else(|error| panic!("{error}")) }).await
     }
 
-    /// Starts it again on the same streams. The port changes.
+    /// Starts it again on the same streams and the same port.
     pub async fn restart(&mut self) {
         let started = LocalServer::start(Self::binary().await, self.folder.path()).await;
         self.server = Some(started.unwrap_or_else(|error| panic!("{error}")));

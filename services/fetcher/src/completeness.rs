@@ -37,13 +37,6 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
         return Assessment::Wanted(vec![1]);
     };
     let total = first.total;
-    if let Some((page, other)) = pass.iter().find(|(_, facts)| facts.total != total) {
-        return Assessment::ReadAgain(format!(
-            "the total changed from {total} to {} at page {page} while the pages were read",
-            other.total
-        ));
-    }
-    let pages = u32::try_from(total.div_ceil(u64::from(page_size.max(1)))).unwrap_or(u32::MAX).max(1);
     // A source that gives fewer rows a page than asked for would need more pages than we count.
     let full = usize::try_from(total.min(u64::from(page_size))).unwrap_or(usize::MAX);
     if first.ids.len() < full {
@@ -52,9 +45,18 @@ pub(crate) fn assess(number: u32, pass: &Pass, page_size: u32) -> Assessment {
             first.ids.len()
         ));
     }
+    // Rows that move do not end the pass: what is still to be read is worth having, whatever it proves.
+    let largest = pass.values().map(|facts| facts.total).max().unwrap_or(total);
+    let pages = u32::try_from(largest.div_ceil(u64::from(page_size.max(1)))).unwrap_or(u32::MAX).max(1);
     let wanted: Vec<u32> = (1..=pages).filter(|page| !pass.contains_key(page)).collect();
     if !wanted.is_empty() {
         return Assessment::Wanted(wanted);
+    }
+    if let Some((page, other)) = pass.iter().find(|(_, facts)| facts.total != total) {
+        return Assessment::ReadAgain(format!(
+            "the total changed from {total} to {} at page {page} while the pages were read",
+            other.total
+        ));
     }
     let distinct = distinct(pass);
     if distinct == total {

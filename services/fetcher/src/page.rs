@@ -85,7 +85,7 @@ impl Pages {
         let parameters = match self.settings.template.page(window, wanted.page) {
             Ok(parameters) => parameters,
             Err(message) => {
-                tracing::error!(message, "the request template cannot be filled in");
+                tracing::error!(error = message, "the request template cannot be filled in");
                 return Settlement::Retry(Duration::from_secs(30));
             }
         };
@@ -183,12 +183,15 @@ impl Pages {
                 Settlement::Retry(wait)
             }
             Class::Credentials => {
-                tracing::error!(message, "the source refuses our credentials; trying again in a minute");
+                tracing::error!(
+                    error = message,
+                    "the source refuses our credentials; trying again in a minute"
+                );
                 self.gate.close_for(Duration::from_secs(60));
                 Settlement::Retry(Duration::from_secs(60))
             }
             _ => {
-                tracing::warn!(message, attempt = seen, again_in = ?delay, "a page could not be fetched");
+                tracing::warn!(error = message, attempt = seen, again_in = ?delay, "a page could not be fetched");
                 Settlement::Retry(delay)
             }
         }

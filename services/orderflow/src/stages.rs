@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use fetcher::Mode;
 use journal::{Connection, Journal};
 use service::Config;
@@ -14,9 +14,10 @@ use crate::exit::Exit;
 
 /// Connects to the NATS that the configuration names.
 pub async fn connect(config: &Config, stage: &str) -> anyhow::Result<Journal> {
-    let url = config.nats.url.clone().context(
-        "nats.url is missing: a single stage needs a NATS that the others share (`orderflow up` runs its own)",
-    )?;
+    let url = config.nats.url.clone().ok_or_else(|| service::ConfigError::Key {
+        place: "configuration".into(),
+        message: "nats.url is missing: a single stage needs a NATS that the others share (`orderflow up` runs its own)".into(),
+    })?;
     let name = format!("orderflow {stage} {}", config.flow);
     let connection = Connection { url, credentials_file: config.nats.credentials_file.clone(), name };
     Ok(Journal::connect(&connection).await?)

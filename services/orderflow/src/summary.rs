@@ -43,8 +43,8 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
         "fetch".into(),
         "-".into(),
         grouped(account.read),
-        "0".into(),
-        "0".into(),
+        "-".into(),
+        "-".into(),
         format!("{} pages", grouped(account.pages)),
     ]);
     stages.add_row([
@@ -90,7 +90,7 @@ pub fn verdict(account: &Account) -> String {
         let in_flight: u64 =
             account.in_flight + account.targets.iter().map(|target| target.in_flight).sum::<u64>();
         return format!(
-            "NOT COMPLETE: {read} orders read; {} have no outcome yet, {failed} windows failed, {open} are open. \
+            "NOT COMPLETE: {read} rows read; {} have no outcome yet, {failed} windows failed, {open} are open. \
              Run the same command again: it goes on where this ended.",
             grouped(in_flight)
         );

@@ -236,7 +236,7 @@ impl Pages {
         message: &str,
         trace: TraceParent,
     ) -> Settlement {
-        tracing::error!(raw_seq = raw.seq, message, "a raw page cannot be read");
+        tracing::error!(raw_seq = raw.seq, error = message, "a raw page cannot be read");
         Settlement::Dead(Box::new(DeadLetter {
             stage: Stage::Transform,
             kind: "malformed".into(),

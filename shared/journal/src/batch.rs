@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::Request;
 
+use crate::connect::ACK_TIMEOUT;
 use crate::record::Record;
 use crate::{Journal, JournalError, Stored};
 
@@ -37,9 +38,11 @@ impl Journal {
             let mut headers = record.headers();
             headers.insert("Nats-Batch-Id", batch.as_str());
             headers.insert("Nats-Batch-Sequence", at.to_string());
-            self.client()
-                .publish_with_headers(record.subject.clone(), headers, record.payload.clone())
+            let sending =
+                self.client().publish_with_headers(record.subject.clone(), headers, record.payload.clone());
+            tokio::time::timeout(ACK_TIMEOUT, sending)
                 .await
+                .map_err(|error| JournalError::unavailable(what.as_str(), error))?
                 .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
         }
         let mut headers = last.headers();

@@ -25,7 +25,7 @@ pub struct Grouping {
 
 impl Default for Grouping {
     fn default() -> Self {
-        Self { linger: Duration::from_millis(1), max_bytes: 8 << 20, in_flight: 3 }
+        Self { linger: Duration::from_millis(3), max_bytes: 8 << 20, in_flight: 2 }
     }
 }
 

@@ -16,7 +16,10 @@ pub const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 1);
 const RECONNECT: Duration = Duration::from_millis(250);
 
 /// How long an acknowledgement may take before the publish counts as unanswered.
-const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the end of a process waits for its last acks to leave.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// How to reach the server.
 #[derive(Debug, Clone, Default)]
@@ -121,8 +124,9 @@ impl Journal {
 
     /// Sends what is still buffered, so that the last acks are not lost with the process.
     pub async fn flush(&self) {
-        if let Err(error) = self.client.flush().await {
-            tracing::debug!(%error, "flush at the end failed; unacknowledged messages will come again");
+        // Without a server this would wait for one; what is not sent now is not lost, it comes again.
+        if tokio::time::timeout(FLUSH, self.client.flush()).await.is_err() {
+            tracing::debug!("flush at the end failed; unacknowledged messages will come again");
         }
     }
 }

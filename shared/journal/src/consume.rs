@@ -85,7 +85,9 @@ impl Journal {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Settlement> + Send + 'static,
     {
-        let consumer = self.consumer(topology, consumption).await?;
+        let Some(consumer) = self.consumer_when_possible(topology, consumption, shutdown).await? else {
+            return Ok(());
+        };
         let worker = Arc::new(Worker {
             journal: self.clone(),
             topology: topology.clone(),
@@ -170,7 +172,29 @@ impl Journal {
         }
     }
 
-    pub(crate) async fn consumer(
+    /// Sets the consumer up, waiting while NATS is away; `None` when told to stop meanwhile.
+    async fn consumer_when_possible(
+        &self,
+        topology: &Topology,
+        consumption: &Consumption,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Consumer<pull::Config>>, JournalError> {
+        loop {
+            let tried = tokio::select! {
+                () = shutdown.cancelled() => return Ok(None),
+                tried = self.consumer(topology, consumption) => tried,
+            };
+            match tried {
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, consumer = consumption.durable, "NATS is away; trying again");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                other => return other.map(Some),
+            }
+        }
+    }
+
+    async fn consumer(
         &self,
         topology: &Topology,
         consumption: &Consumption,

@@ -39,7 +39,9 @@ pub enum JournalError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A stream is there, but is not what we need.
-    #[error("stream {stream}: {what} is {found}, expected {expected}")]
+    #[error(
+        "stream {stream}: {what} is {found}, expected {expected}; it is fixed once the flow has run, so set it back"
+    )]
     Topology {
         /// The stream.
         stream: String,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -69,6 +70,10 @@ pub(crate) async fn join(
                     }
                 }
                 () = &mut listening, if began.elapsed() < LISTEN * 2 && rank.borrow().members == 0 => {}
+            }
+            if client.connection_state() != State::Connected {
+                // Silence says nothing about the others while we hear nobody: keep the shares as they were.
+                seen.values_mut().for_each(|at| *at = Instant::now());
             }
             seen.insert(member.clone(), Instant::now());
             seen.retain(|_, at| at.elapsed() < GONE_AFTER);

@@ -44,7 +44,7 @@ impl Partitions {
         let mut rank = membership::join(&self.journal, subject, self.member.clone(), leaving.clone()).await?;
         let mut held: BTreeMap<u16, CancellationToken> = BTreeMap::new();
         let mut work = JoinSet::new();
-        let mut result = Ok(());
+        let (mut result, mut logged) = (Ok(()), None);
         while !leaving.is_cancelled() {
             let share = *rank.borrow_and_update();
             for partition in 0..self.topology.partitions() {
@@ -60,12 +60,14 @@ impl Partitions {
                     _ => {}
                 }
             }
-            tracing::info!(
-                role = self.role,
-                members = share.members,
-                partitions = held.len(),
-                "share of partitions"
-            );
+            if logged.replace(share) != Some(share) {
+                tracing::info!(
+                    role = self.role,
+                    members = share.members,
+                    partitions = held.len(),
+                    "share of partitions"
+                );
+            }
             tokio::select! {
                 () = leaving.cancelled() => {}
                 _ = rank.changed() => {}

@@ -6,6 +6,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use events::{DeadLetter, Payload, encode, now};
 
+use crate::connect::ACK_TIMEOUT;
 use crate::record::Record;
 use crate::{Journal, JournalError, Label, Stream, Topology, TraceParent};
 
@@ -88,10 +89,11 @@ impl Journal {
         request: Request,
         what: &str,
     ) -> Result<PublishAck, JournalError> {
-        let answer = self
-            .client()
-            .send_request(subject.to_string(), request)
+        // The client's own time-out begins when the request has left; while the connection is away it may not leave.
+        let asking = self.client().send_request(subject.to_string(), request);
+        let answer = tokio::time::timeout(ACK_TIMEOUT, asking)
             .await
+            .map_err(|error| JournalError::unavailable(what, error))?
             .map_err(|error| JournalError::unavailable(what, error))?;
         let answer: Response<PublishAck> = serde_json::from_slice(&answer.payload)
             .map_err(|error| JournalError::unavailable(what, error))?;

@@ -15,6 +15,9 @@ const SCRIPT: &str = include_str!("../../../deploy/get-nats-server.sh");
 /// How long the server may take to recover its streams before it listens.
 const START: Duration = Duration::from_secs(120);
 
+/// The file that remembers the port.
+const PORT: &str = "port";
+
 /// Why there is no server of our own.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -24,6 +27,9 @@ pub enum ServerError {
         /// What was tried, as the script said it.
         tried: String,
     },
+    /// It ended while it was needed.
+    #[error("{0}")]
+    Died(String),
     /// A file or process could not be handled.
     #[error("{what} {}", path.display())]
     Io {
@@ -97,7 +103,8 @@ impl LocalServer {
             let _ = std::fs::remove_file(stale);
         }
         let config = folder.join("nats-server.conf");
-        std::fs::write(&config, configuration(&folder, &name)).map_err(|source| io("write to", source))?;
+        std::fs::write(&config, configuration(&folder, &name, remembered_port(&folder)))
+            .map_err(|source| io("write to", source))?;
         let mut child = Command::new(binary)
             .arg("-c")
             .arg(&config)
@@ -112,6 +119,9 @@ impl LocalServer {
         let deadline = tokio::time::Instant::now() + START;
         loop {
             if let Some(url) = listening(&folder, &name).await {
+                if let Some((_, port)) = url.rsplit_once(':') {
+                    std::fs::write(folder.join(PORT), port).map_err(|source| io("write to", source))?;
+                }
                 return Ok(Self { binary: binary.to_path_buf(), url, pid, child: Some(child) });
             }
             let ended = child.try_wait().map_err(|source| io("watch the server in", source))?.is_some();
@@ -134,6 +144,30 @@ impl LocalServer {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Waits until the server has ended by itself, which it should not; returns what to tell the user.
+    pub async fn died(&mut self) -> String {
+        let how = match &mut self.child {
+            Some(child) => {
+                child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+            }
+            None => {
+                let address = self.url.trim_start_matches("nats://").to_string();
+                let mut tick = tokio::time::interval(Duration::from_secs(1));
+                let mut refused = 0;
+                while refused < 3 {
+                    tick.tick().await;
+                    refused = if TcpStream::connect(&address).await.is_ok() { 0 } else { refused + 1 };
+                }
+                "it does not answer any more".to_string()
+            }
+        };
+        format!(
+            "our nats-server (process {}) has ended: {how}. What it acknowledged is on disk: the same command goes on \
+             from there",
+            self.pid
+        )
     }
 
     /// Ends it cleanly and waits until it is gone.
@@ -228,12 +262,20 @@ fn server_name(folder: &Path) -> String {
     format!("orderflow-{:016x}", hasher.finish())
 }
 
-fn configuration(folder: &Path, name: &str) -> String {
+/// The port of the last start, when it is free: a server that comes back is found again by those who knew it.
+fn remembered_port(folder: &Path) -> i32 {
+    let remembered =
+        std::fs::read_to_string(folder.join(PORT)).ok().and_then(|port| port.trim().parse::<u16>().ok());
+    let free = remembered.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.map_or(-1, i32::from)
+}
+
+fn configuration(folder: &Path, name: &str, port: i32) -> String {
     let folder = folder.display();
     format!(
         "# Written by orderflow at each start; change deploy/nats-server.conf for a server of your own.\n\
          server_name: \"{name}\"\n\
-         listen: \"127.0.0.1:-1\"\n\
+         listen: \"127.0.0.1:{port}\"\n\
          ports_file_dir: \"{folder}\"\n\
          log_file: \"{folder}/nats-server.log\"\n\
          logfile_size_limit: 10MB\n\

@@ -270,6 +270,9 @@ mod tests {
         let (sixteen, eight) = (Topology::new("f", 16), Topology::new("f", 8));
         let error =
             check(&eight.config(Stream::Mapped), &sixteen.config(Stream::Mapped)).expect_err("differs");
-        assert_eq!(error.to_string(), "stream f-MAPPED: writer.partitions is 16, expected 8");
+        assert_eq!(
+            error.to_string(),
+            "stream f-MAPPED: writer.partitions is 16, expected 8; it is fixed once the flow has run, so set it back"
+        );
     }
 }

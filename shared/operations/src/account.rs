@@ -109,12 +109,12 @@ impl Account {
         let after = From::Time(opened_at - CLOCKS);
         let rows = account.fold_raw(journal, names, first_raw).await?;
         let mut settled: HashSet<(u64, u32)> = HashSet::new();
-        let mut orders: HashSet<u64> = HashSet::new();
+        let mut orders: HashMap<u64, (u64, u32)> = HashMap::new();
         let mut log = journal.read(names, Stream::Mapped, None, after, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
             if let Some(place) = place(entry.label(Label::Origin)).filter(|(raw, _)| rows.contains_key(raw)) {
-                orders.insert(entry.seq);
+                orders.insert(entry.seq, place);
                 account.mapped += u64::from(settled.insert(place));
             }
         }
@@ -255,11 +255,12 @@ impl TargetAccount {
         names: &Topology,
         target: &TargetName,
         after: From,
-        orders: &HashSet<u64>,
+        orders: &HashMap<u64, (u64, u32)>,
         dead: &HashSet<u64>,
     ) -> Result<Self, JournalError> {
         let mut account = Self::new(target.as_str());
-        let mut settled: HashSet<u64> = HashSet::new();
+        // By row, not by message: a page that was mapped again long after has its rows in MAPPED twice.
+        let mut settled: HashSet<(u64, u32)> = HashSet::new();
         let filter = names.receipts_of(target);
         let mut log = journal.read(names, Stream::Receipts, Some(&filter), after, true).await?;
         while let Some(entry) = log.next().await {
@@ -267,16 +268,17 @@ impl TargetAccount {
             let mapped = entry.label(Label::Mapped).and_then(|seq| seq.parse::<u64>().ok());
             let outcome =
                 Outcome::ALL.iter().find(|outcome| Some(outcome.name()) == entry.label(Label::Outcome));
-            if let (Some(mapped), Some(outcome)) = (mapped.filter(|seq| orders.contains(seq)), outcome)
-                && settled.insert(mapped)
+            if let (Some(place), Some(outcome)) = (mapped.and_then(|seq| orders.get(&seq)), outcome)
+                && settled.insert(*place)
             {
                 *account.outcomes.entry(outcome.name()).or_default() += 1;
             }
         }
-        for order in dead.iter().filter(|order| orders.contains(*order)) {
-            account.dead += u64::from(settled.insert(*order));
+        for place in dead.iter().filter_map(|seq| orders.get(seq)) {
+            account.dead += u64::from(settled.insert(*place));
         }
-        account.in_flight = (orders.len() - settled.len()) as u64;
+        let rows: HashSet<&(u64, u32)> = orders.values().collect();
+        account.in_flight = (rows.len() - settled.len()) as u64;
         Ok(account)
     }
 

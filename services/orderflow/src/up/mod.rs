@@ -46,11 +46,25 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
             (config, Some(demo))
         }
     };
-    let server = match config.nats.url {
+    let mut server = match config.nats.url {
         Some(_) => None,
         None => Some(LocalServer::start(&journal::find_server().await?, &home.nats()).await?),
     };
-    let result = carry(&args, config, server.as_ref(), demo.as_ref(), shutdown).await;
+    let url = match (&server, &config.nats.url) {
+        (Some(server), _) => server.url().to_string(),
+        (None, url) => url.clone().context("nats.url is missing")?,
+    };
+    let died = async {
+        match &mut server {
+            Some(server) => server.died().await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        result = carry(&args, config, url, demo.as_ref(), shutdown) => result,
+        // Without the log nothing can be finished, so nothing is waited for.
+        how = died => return Err(journal::ServerError::Died(how).into()),
+    };
     if let Some(server) = server {
         server.stop().await;
     }
@@ -64,13 +78,12 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
 async fn carry(
     args: &UpArgs,
     config: Config,
-    server: Option<&LocalServer>,
+    url: String,
     demo: Option<&Demo>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let url = server.map(|server| server.url().to_string()).or_else(|| config.nats.url.clone());
     let connection = Connection {
-        url: url.context("nats.url is missing")?,
+        url,
         credentials_file: config.nats.credentials_file.clone(),
         name: format!("orderflow up {}", config.flow),
     };

@@ -18,6 +18,9 @@ use crate::summary::{summary, verdict};
 /// How often the stages are asked what is left.
 const ASK: Duration = Duration::from_millis(50);
 
+/// How long their answers may take before we look after the rest.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// How the waiting ended.
 enum Waited {
     Drained,
@@ -61,6 +64,10 @@ pub async fn run(
         print(&format!("The sandbox saw:\n{}\n", demo.report()));
     }
     let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+    let status = Status::read(&flow.journal, &flow.names, &flow.targets).await?;
+    if status.dead_open > 0 {
+        print(&format!("{} dead letters are open in all, also of earlier runs.\n", status.dead_open));
+    }
     match waited {
         Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
         Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
@@ -90,7 +97,7 @@ async fn wait(
     let (mut moved_at, mut last) = (Instant::now(), String::new());
     let mut fetched = None;
     loop {
-        tokio::select! {
+        let left = tokio::select! {
             ended = &mut fetching, if fetched.is_none() => {
                 fetched = Some(ended??);
                 continue;
@@ -103,22 +110,16 @@ async fn wait(
                 let ended = match fetched { Some(ended) => ended, None => fetching.await?? };
                 return Ok((ended, Waited::Interrupted));
             }
-            () = tokio::time::sleep(ASK) => {}
-        }
-        let transform = StageStatus::transform(&flow.journal, &flow.names).await;
-        let mut writes = Vec::with_capacity(flow.targets.len());
-        for target in &flow.targets {
-            writes.push(Status::write_stage(&flow.journal, &flow.names, target).await);
-        }
-        let drained = matches!(&transform, Ok(stage) if stage.is_drained())
-            && writes.iter().all(|stage| matches!(stage, Ok(stage) if stage.is_drained()));
+            left = left(flow) => left,
+        };
+        let drained = left.as_ref().is_some_and(|left| left.iter().all(StageStatus::is_drained));
         if let Some(ended) = fetched.take_if(|_| drained) {
             return Ok((ended, Waited::Drained));
         }
         let progress = flow.fetcher.progress();
         // What is in hand goes up and down while nothing gets done: only what is done counts as moving.
         let done: Vec<_> = flow.writers.iter().map(|live| live.counts.done()).collect();
-        let lag = transform.ok().and_then(|stage| stage.lag);
+        let lag = left.and_then(|left| left.first().and_then(|transform| transform.lag));
         let now = format!("{progress:?} {lag:?} {done:?}");
         if now != last {
             (moved_at, last) = (Instant::now(), now);
@@ -131,4 +132,17 @@ async fn wait(
             return Ok((ended, Waited::Stuck));
         }
     }
+}
+
+/// What the transform stage and each write stage have left to do, a moment from now; `None` when NATS does not say.
+async fn left(flow: &Flow) -> Option<Vec<StageStatus>> {
+    tokio::time::sleep(ASK).await;
+    let asking = async {
+        let mut left = vec![StageStatus::transform(&flow.journal, &flow.names).await.ok()?];
+        for target in &flow.targets {
+            left.push(Status::write_stage(&flow.journal, &flow.names, target).await.ok()?);
+        }
+        Some(left)
+    };
+    tokio::time::timeout(ANSWER, asking).await.ok()?
 }

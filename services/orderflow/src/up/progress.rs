@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::Outcome;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use journal::Stream;
 use operations::{StageStatus, Status};
 use tokio::task::JoinHandle;
@@ -47,12 +47,15 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
     let line = |template: &str| {
         let bar = all.add(ProgressBar::new(0));
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.progress_chars("━╸─"));
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.progress_chars("━╸─").with_key("rate", rate));
         bar
     };
     let fetch = line("fetch      {bar:28} {human_pos:>9}/{human_len} orders  {msg}");
     let transform = line("transform  {bar:28} {human_pos:>9}/{human_len} pages   {msg}");
-    let write = line("write      {bar:28} {human_pos:>9}/{human_len} orders  {per_sec}  {msg}");
+    let write = line("write      {bar:28} {human_pos:>9}/{human_len} orders  {rate}  {msg}");
     loop {
         let shown = read(flow, before).await;
         set(&fetch, shown.orders);
@@ -71,6 +74,7 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
     for bar in [fetch, transform, write] {
         bar.abandon();
     }
+    eprintln!();
 }
 
 fn set(bar: &ProgressBar, (done, total): (u64, Option<u64>)) {
