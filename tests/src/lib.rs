@@ -8,7 +8,7 @@ pub use nats::Nats;
 pub use program::Program;
 pub use world::{Run, World};
 
-/// Waits until something outside of this process's reach has come true; panics with `what` after a minute.
+/// Waits until something outside of this process's reach has come true; panics with `what` after two minutes.
 pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
     let waiting = async {
@@ -17,7 +17,7 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     assert!(
-        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.is_ok(),
-        "{what}: not within 60 s"
+        tokio::time::timeout(std::time::Duration::from_secs(120), waiting).await.is_ok(),
+        "{what}: not within 120 s"
     );
 }
