@@ -69,6 +69,8 @@ impl Journal {
                         }
                         Event::LameDuckMode => tracing::info!("NATS server is shutting down"),
                         Event::Closed | Event::Draining => tracing::debug!("connection to NATS closed"),
+                        // One line for the loss is enough; this comes with every try to reconnect.
+                        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
                         other => tracing::warn!("NATS: {other}"),
                     }
                 }

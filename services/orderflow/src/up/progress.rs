@@ -17,6 +17,9 @@ use super::Flow;
 const REDRAW: Duration = Duration::from_millis(150);
 const LOG: Duration = Duration::from_secs(2);
 
+/// How long the last look at the end of a run may take.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// What the lines show.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Shown {
@@ -57,7 +60,7 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
     let transform = line("transform  {bar:28} {human_pos:>9}/{human_len} pages   {msg}");
     let write = line("write      {bar:28} {human_pos:>9}/{human_len} orders  {rate}  {msg}");
     loop {
-        let shown = read(flow, before).await;
+        let Some(shown) = read_unless(flow, before, stop).await else { break };
         set(&fetch, shown.orders);
         set(&transform, shown.pages);
         set(&write, shown.writes);
@@ -69,8 +72,9 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
             () = tokio::time::sleep(REDRAW) => {}
         }
     }
-    let shown = read(flow, before).await;
-    set(&write, shown.writes);
+    if let Ok(shown) = tokio::time::timeout(LAST_LOOK, read(flow, before)).await {
+        set(&write, shown.writes);
+    }
     for bar in [fetch, transform, write] {
         bar.abandon();
     }
@@ -91,7 +95,7 @@ async fn lines(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(LOG) => {}
         }
-        let shown = read(flow, before).await;
+        let Some(shown) = read_unless(flow, before, stop).await else { break };
         if shown != last {
             let rate =
                 (shown.writes.0.saturating_sub(last.writes.0)) as f64 / last_at.elapsed().as_secs_f64();
@@ -110,6 +114,14 @@ async fn lines(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
             );
         }
         (last, last_at) = (shown, Instant::now());
+    }
+}
+
+/// Without NATS an answer takes long; the end of the run does not wait for it.
+async fn read_unless(flow: &Flow, before: (u64, u64), stop: &CancellationToken) -> Option<Shown> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        shown = read(flow, before) => Some(shown),
     }
 }
 
