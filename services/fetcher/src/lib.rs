@@ -80,6 +80,9 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     settings::Settings::of(config).map(|_| ())
 }
 
+/// How long the planner may take for the step it is at when it is told to stop.
+const LAST_STEP: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Runs a fetcher until `shutdown`, or as its mode says.
 ///
 /// # Errors
@@ -109,7 +112,15 @@ pub async fn run(
                 .await
         }
     });
-    let planned = planner::run(&settings, &journal, &state, mode, &live, &stop).await;
+    // A question to a NATS that is away can take long; the plan can be left at any point, because all of it is in the log.
+    let told_to_stop = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_STEP).await;
+    };
+    let planned = tokio::select! {
+        planned = planner::run(&settings, &journal, &state, mode, &live, &stop) => planned,
+        () = told_to_stop => Ok(Ended::default()),
+    };
     stop.cancel();
     match consuming.await {
         Ok(consumed) => consumed?,

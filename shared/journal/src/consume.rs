@@ -16,6 +16,9 @@ use crate::{Delivery, Journal, JournalError, Stream, Topology};
 /// The priority group of pinned consumers.
 pub(crate) const GROUP: &str = "one";
 
+/// How long letting go of a pin may take.
+const UNPIN: Duration = Duration::from_secs(2);
+
 /// What a handler decided about a message.
 #[derive(Debug)]
 pub enum Settlement {
@@ -130,7 +133,8 @@ impl Journal {
         drain(in_hand, consumption).await;
         // Without a message the pin may be another replica's; taking that away would interrupt it.
         if consumption.pinned.is_some() && received {
-            self.unpin(topology, consumption).await;
+            // Without NATS this would wait for it; the pin then times out by itself.
+            let _ = tokio::time::timeout(UNPIN, self.unpin(topology, consumption)).await;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fetcher::{Ended, FetchError, Mode};
+use journal::{JournalError, Stream};
 use operations::{Account, StageStatus, Status};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -56,6 +57,14 @@ pub async fn run(
     }
     showing.await?;
     let (ended, waited) = waited?;
+    let reachable = tokio::time::timeout(ANSWER, flow.journal.size(&flow.names, Stream::Ops)).await;
+    if !matches!(reachable, Ok(Ok(_))) {
+        let what =
+            "answer, so the orders of this run cannot be accounted for; the same command goes on from here";
+        return Err(
+            JournalError::Unavailable { what: what.into(), source: "no answer in time".into() }.into()
+        );
+    }
     let account = Account::of(&flow.journal, &flow.names, &flow.targets, from_sync).await?;
     let complete = ended.complete && account.is_complete();
     operations::finished(&flow.journal, &flow.names, &id, complete, verdict(&account)).await?;
