@@ -97,10 +97,10 @@ async fn raw_pages_are_kept_exactly_as_received_and_one_trace_spans_all_stages()
 }
 
 #[tokio::test]
-async fn a_page_too_large_for_one_message_travels_in_parts() {
+async fn pages_of_five_hundred_arrive() {
     let mut world = World::new(3_000, Faults::default()).await;
-    // Pages of 500 that do not compress below what one message may have are cut; here the limit is made small by
-    // making the page large: the sandbox gives up to 500 rows of about 1 KiB.
+    // The largest pages seen in use. They fit into one message; that larger ones are cut and joined without loss is held by
+    // the unit tests of RawPage.
     world.config.source.request.insert("count".into(), toml::Value::Integer(500));
     let run = world.sync().await;
     assert_eq!(run.account.pages, 6);
