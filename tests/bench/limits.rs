@@ -17,7 +17,7 @@ pub async fn publish() -> Vec<(&'static str, f64)> {
     let (journal, names) = (nats.journal().await, Topology::new("bench", 16));
     journal.ensure(&names).await.unwrap();
     let record = |number: u32| {
-        let job = PageJob { window: WindowId::live(1), pass: 1, page: number };
+        let job = PageJob { window: WindowId::live(1), pass: 1, page: number, slice: None };
         let mut record = Record::new(names.jobs(), format!("bench:{number}"), &job).unwrap();
         record.payload = Bytes::from(vec![b'x'; 1_024]);
         record

@@ -33,7 +33,7 @@ async fn with_jobs(pages: u32) -> (Nats, Journal) {
     let journal = nats.journal().await;
     journal.ensure(&names()).await.unwrap();
     for page in 1..=pages {
-        let job = PageJob { window: WindowId::live(1), pass: 1, page };
+        let job = PageJob { window: WindowId::live(1), pass: 1, page, slice: None };
         journal.publish(&Record::new(names().jobs(), format!("job:{page}"), &job).unwrap()).await.unwrap();
     }
     (nats, journal)

@@ -14,7 +14,7 @@ fn names() -> Topology {
 }
 
 fn job(page: u32) -> Record {
-    let job = PageJob { window: WindowId::live(1), pass: 1, page };
+    let job = PageJob { window: WindowId::live(1), pass: 1, page, slice: None };
     Record::new(names().jobs(), format!("job:{page}"), &job).unwrap()
 }
 

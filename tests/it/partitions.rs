@@ -103,7 +103,7 @@ async fn replicas_share_evenly_and_hand_over() {
 
     // Every partition is served, by whoever holds it.
     for partition in 0..PARTITIONS {
-        let job = PageJob { window: WindowId::live(1), pass: 1, page: u32::from(partition) };
+        let job = PageJob { window: WindowId::live(1), pass: 1, page: u32::from(partition), slice: None };
         let record = Record::new(names().mapped(partition), format!("m:{partition}"), &job).unwrap();
         journal.publish(&record).await.unwrap();
     }

@@ -5,18 +5,24 @@
 //! follows the same log and tries the same appends, and one of them wins.
 
 mod completeness;
+mod contents;
+mod granularity;
+mod history;
+mod lanes;
+mod news;
 mod page;
 mod planner;
 mod request;
 mod schedule;
 mod settings;
+mod source;
+mod step;
+mod token;
 mod window;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use http::Client;
 use journal::{Journal, JournalError};
-use okki::Okki;
 use service::{Config, ConfigError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -95,22 +101,26 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<Ended, FetchError> {
     let settings = Arc::new(settings::Settings::of(config)?);
-    let client = Client::new(settings.concurrency)?;
-    let okki = Okki::new(settings.source.clone(), client);
     journal.ensure(&settings.topology).await?;
     let stop = shutdown.child_token();
-    let state = Arc::new(window::Shared::default());
-    let pages =
-        page::Pages::new(Arc::clone(&settings), journal.clone(), okki, Arc::clone(&state), live.clone());
-    let consuming = tokio::spawn({
+    let history = Arc::new(history::Shared::new(settings.granularity.clone()));
+    let pages = Arc::new(page::Pages {
+        source: source::Source::new(&settings, &journal)?,
+        settings: Arc::clone(&settings),
+        journal: journal.clone(),
+        history: Arc::clone(&history),
+        live: live.clone(),
+        attempts: Mutex::default(),
+    });
+    let consuming = [false, true].map(|background| {
         let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());
-        let pages = Arc::new(pages);
-        async move {
-            let consumption = settings.consumption();
+        let pages = Arc::clone(&pages);
+        tokio::spawn(async move {
+            let consumption = settings.consumption(background);
             journal
                 .consume(&settings.topology, &consumption, &stop, move |job| Arc::clone(&pages).handle(job))
                 .await
-        }
+        })
     });
     // A question to a NATS that is away can take long; the plan can be left at any point, because all of it is in the log.
     let told_to_stop = async {
@@ -118,13 +128,15 @@ pub async fn run(
         tokio::time::sleep(LAST_STEP).await;
     };
     let planned = tokio::select! {
-        planned = planner::run(&settings, &journal, &state, mode, &live, &stop) => planned,
+        planned = planner::run(&settings, &journal, &history, mode, &live, &stop) => planned,
         () = told_to_stop => Ok(Ended::default()),
     };
     stop.cancel();
-    match consuming.await {
-        Ok(consumed) => consumed?,
-        Err(panicked) => tracing::error!(%panicked, "the page loop ended badly"),
+    for loop_of_pages in consuming {
+        match loop_of_pages.await {
+            Ok(consumed) => consumed?,
+            Err(panicked) => tracing::error!(%panicked, "the page loop ended badly"),
+        }
     }
     Ok(planned?)
 }

@@ -1,60 +1,52 @@
-//! One job: fetch a page, store it raw, record it.
+//! One job: fetch a page, store what is new on it, record it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, PageFetched, PageJob, Payload, RawPage, Stage, WindowFailed,
-    WindowOpened, now,
+    Answer, Attempt, DeadLetter, LetterOrigin, PageJob, Payload, Slice, Stage, WindowFailed, WindowOpened,
+    now,
 };
-use http::{Class, Gate, Pace};
-use journal::{Delivery, Journal, JournalError, Label, Record, Settlement, TraceParent};
-use okki::{Okki, OkkiError, Page};
+use http::Class;
+use journal::{Delivery, Journal, Record, Settlement, TraceParent};
+use okki::{OkkiError, Page};
 use tracing::Instrument;
 
 use crate::Live;
+use crate::history::{Shared, is_background};
 use crate::settings::Settings;
-use crate::window::Shared;
+use crate::source::Source;
 
-/// What the RAW message holds beside the page's bytes stays well below this.
-const HEADROOM: usize = 16 << 10;
+/// A job whose window we never hear of is dropped after so many looks; where it is wanted, it is asked for again.
+const LOOKS: u64 = 400;
 
 /// Everything a page job needs.
 pub(crate) struct Pages {
-    settings: Arc<Settings>,
-    journal: Journal,
-    okki: Okki,
-    window: Arc<Shared>,
-    live: Live,
-    pace: Pace,
-    /// Closed while the source wants to be left alone.
-    gate: Gate,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) journal: Journal,
+    pub(crate) source: Source,
+    pub(crate) history: Arc<Shared>,
+    pub(crate) live: Live,
     /// Failed attempts of the jobs in hand, by sequence.
-    attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
+    pub(crate) attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
+}
+
+/// A page that is being fetched.
+pub(crate) struct Task<'a> {
+    pub(crate) job: &'a PageJob,
+    pub(crate) window: &'a WindowOpened,
+    pub(crate) slice: Slice,
+    pub(crate) trace: TraceParent,
+}
+
+impl Task<'_> {
+    pub(crate) fn is_background(&self) -> bool {
+        is_background(self.window.window.lane())
+    }
 }
 
 impl Pages {
-    pub(crate) fn new(
-        settings: Arc<Settings>,
-        journal: Journal,
-        okki: Okki,
-        window: Arc<Shared>,
-        live: Live,
-    ) -> Self {
-        let pace = Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst);
-        Self {
-            settings,
-            journal,
-            okki,
-            window,
-            live,
-            pace,
-            gate: Gate::default(),
-            attempts: Mutex::default(),
-        }
-    }
-
     pub(crate) async fn handle(self: Arc<Self>, job: Delivery) -> Settlement {
         let wanted = match job.event::<PageJob>() {
             Ok(decoded) => decoded.body,
@@ -63,104 +55,52 @@ impl Pages {
                 return Settlement::Done;
             }
         };
-        let window = match self.window.wanted(&wanted.window, wanted.pass, wanted.page) {
-            Ok(window) => window,
-            Err(true) => return Settlement::Done,
+        let found = self.history.lock().wanted(&wanted);
+        let (window, slice) = match found {
+            Ok(found) => found,
+            Err(past) if past || job.delivered > LOOKS => return Settlement::Done,
             // We follow the log a moment behind the one who wrote the job.
-            Err(false) => return Settlement::Retry(Duration::from_millis(50)),
+            Err(_) => return Settlement::Retry(Duration::from_millis(50)),
         };
         let span = tracing::info_span!("fetch page", window = %wanted.window, pass = wanted.pass, page = wanted.page);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
-        self.fetch(&job, &wanted, &window, trace).instrument(span).await
+        let task = Task { job: &wanted, window: &window, slice, trace };
+        self.fetch(&job, &task).instrument(span).await
     }
 
-    async fn fetch(
-        &self,
-        job: &Delivery,
-        wanted: &PageJob,
-        window: &WindowOpened,
-        trace: TraceParent,
-    ) -> Settlement {
-        let parameters = match self.settings.template.page(window, wanted.page) {
+    async fn fetch(&self, job: &Delivery, task: &Task<'_>) -> Settlement {
+        let template = self.settings.template(task.window.listing);
+        let parameters = match template.page(task.slice, task.job.page) {
             Ok(parameters) => parameters,
             Err(message) => {
                 tracing::error!(error = message, "the request template cannot be filled in");
                 return Settlement::Retry(Duration::from_secs(30));
             }
         };
-        self.gate.wait().await;
-        self.pace.wait().await;
-        match self.okki.list(parameters).await {
-            Ok(page) => match self.record(wanted, page, trace).await {
-                Ok(()) => {
-                    self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
-                    self.with_attempts(job.seq, |attempts| attempts.clear());
-                    Settlement::Done
-                }
-                Err(error) => {
-                    tracing::warn!(error = %service::chain(&error), "a page could not be stored; it is fetched again");
-                    Settlement::Retry(Duration::from_secs(1))
-                }
-            },
-            Err(error) => self.failed(job, wanted, error, trace).await,
+        let page: Result<Page, OkkiError> = self.source.list(parameters, task.is_background()).await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => return self.failed(job, task, error).await,
+        };
+        let news = match self.news(task, &page).await {
+            Ok(news) => news,
+            Err(error) => return self.failed(job, task, error).await,
+        };
+        match self.record(task, page, news).await {
+            Ok(()) => {
+                self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                self.with_attempts(job.seq, |attempts| attempts.clear());
+                Settlement::Done
+            }
+            Err(error) => {
+                tracing::warn!(error = %service::chain(&error), "a page could not be stored; it is fetched again");
+                Settlement::Retry(Duration::from_secs(1))
+            }
         }
     }
 
-    /// Stores the page and then the fact that it was fetched, in this order: a fact without its page would be a gap.
-    async fn record(&self, wanted: &PageJob, page: Page, trace: TraceParent) -> Result<(), JournalError> {
-        let names = &self.settings.topology;
-        let hash = events::ContentHash::of(&page.body);
-        let raw = RawPage {
-            window: wanted.window.clone(),
-            pass: wanted.pass,
-            page: wanted.page,
-            part: 0,
-            parts: 1,
-            request: page.request,
-            status: page.status,
-            fetched_at: now(),
-            rows: u32::try_from(page.ids.len()).unwrap_or(u32::MAX),
-            body: Payload::pack(&page.body),
-        };
-        // The id holds the content: a page that is fetched again and differs must not be taken for the first one.
-        let id = format!("raw:{}:{}:{}:{hash}", wanted.window, wanted.pass, wanted.page);
-        let limit = self.journal.max_payload().saturating_sub(HEADROOM);
-        let mut records = Vec::new();
-        for part in raw.into_parts(limit) {
-            let record = Record::new(names.raw(), format!("{id}:{}", part.part), &part)?.traced(Some(trace));
-            records.push(match part.part {
-                0 => record.labelled(Label::Rows, part.rows),
-                _ => record,
-            });
-        }
-        let stored = self.journal.store_all(&records).await?;
-        let raw_seq = stored.first().map_or(0, |first| first.seq);
-        let nameless = |row: usize| format!("no id: page {}, row {row}", wanted.page);
-        let ids =
-            page.ids.into_iter().enumerate().map(|(row, id)| id.unwrap_or_else(|| nameless(row))).collect();
-        let fetched = PageFetched {
-            window: wanted.window.clone(),
-            pass: wanted.pass,
-            page: wanted.page,
-            raw_seq,
-            total: page.total,
-            ids,
-        };
-        let id = format!("page:{}:{}:{}", wanted.window, wanted.pass, wanted.page);
-        let record = Record::new(names.window(&wanted.window), id, &fetched)?.traced(Some(trace));
-        self.journal.publish(&record).await?;
-        tracing::debug!(raw_seq, rows = fetched.ids.len(), total = fetched.total, "page stored");
-        Ok(())
-    }
-
-    async fn failed(
-        &self,
-        job: &Delivery,
-        wanted: &PageJob,
-        error: OkkiError,
-        trace: TraceParent,
-    ) -> Settlement {
+    async fn failed(&self, job: &Delivery, task: &Task<'_>, error: OkkiError) -> Settlement {
         let (class, message) = (error.class(), service::chain(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
@@ -173,21 +113,18 @@ impl Pages {
         let delay = self.settings.retry.delay(job.delivered.clamp(1, 12) as usize);
         let counted = seen as u64 >= u64::from(self.settings.max_attempts);
         if class == Class::Permanent || counted {
-            return self.give_up(job, wanted, error, message, trace).await;
+            return self.give_up(job, task, error, message).await;
         }
         match class {
-            Class::Throttled(after) => {
-                let wait = after.unwrap_or(delay);
-                tracing::warn!(?wait, "the source throttles us");
-                self.gate.close_for(wait);
-                Settlement::Retry(wait)
+            Class::Throttled(_) | Class::Outage => {
+                tracing::warn!(error = message, "the source cannot be asked now");
+                Settlement::Retry(self.source.paused().unwrap_or(delay))
             }
             Class::Credentials => {
                 tracing::error!(
                     error = message,
                     "the source refuses our credentials; trying again in a minute"
                 );
-                self.gate.close_for(Duration::from_secs(60));
                 Settlement::Retry(Duration::from_secs(60))
             }
             _ => {
@@ -201,33 +138,24 @@ impl Pages {
     async fn give_up(
         &self,
         job: &Delivery,
-        wanted: &PageJob,
+        task: &Task<'_>,
         error: OkkiError,
         message: String,
-        trace: TraceParent,
     ) -> Settlement {
-        let reason = format!("page {} cannot be fetched: {message}", wanted.page);
-        let (expected, progress, distinct) = self.window.with(|newest| match newest {
-            Some(known) if known.opened.window == wanted.window && known.end.is_none() => {
-                (known.last_seq, Some(known.progress()), known.distinct())
-            }
-            _ => (0, None, 0),
-        });
-        if let Some(progress) = progress {
-            let failed = WindowFailed {
-                window: wanted.window.clone(),
-                reason: reason.clone(),
-                passes: progress.pass,
-                total: progress.total,
-                distinct,
-            };
-            let subject = self.settings.topology.window(&wanted.window);
-            let record = Record::new(subject, format!("failed:{}:{expected}", wanted.window), &failed);
-            match record.map(|record| record.expecting(expected)) {
-                Ok(record) => match self.journal.publish(&record).await {
-                    Ok(_) => {
-                        tracing::error!(window = %wanted.window, reason, "window failed; the watermark stays")
-                    }
+        let (window, page) = (&task.window.window, task.job.page);
+        let reason = format!("page {page} cannot be fetched: {message}");
+        let open = {
+            let mut history = self.history.lock();
+            let open = history.lane(window.lane()).open().filter(|open| open.opened.window == *window);
+            open.map(|open| (open.last_seq, open.account()))
+        };
+        if let Some((expected, (passes, total, distinct))) = open {
+            let failed =
+                WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
+            let subject = self.settings.topology.window(window);
+            match Record::new(subject, format!("failed:{window}:{expected}"), &failed) {
+                Ok(record) => match self.journal.publish(&record.expecting(expected)).await {
+                    Ok(_) => tracing::error!(%window, reason, "window failed; the watermark stays"),
                     // Another page was recorded meanwhile: come back and decide again.
                     Err(_) => return Settlement::Retry(Duration::from_millis(200)),
                 },
@@ -253,8 +181,8 @@ impl Pages {
             origin: LetterOrigin {
                 stream: job.stream.clone(),
                 sequence: job.seq,
-                window: Some(wanted.window.clone()),
-                page: Some(wanted.page),
+                window: Some(window.clone()),
+                page: Some(page),
                 row: None,
                 raw_seq: None,
             },
@@ -265,7 +193,7 @@ impl Pages {
             answer,
             attempts,
             mapping: None,
-            trace_id: Some(trace.trace_id()),
+            trace_id: Some(task.trace.trace_id()),
         }))
     }
 

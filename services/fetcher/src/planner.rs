@@ -1,20 +1,17 @@
 //! Opens windows, asks for their pages, and closes them. Every fetcher runs this; appends that expect the last sequence
 //! decide who wins, and the losers read on.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
-use events::{
-    Micros, PageJob, Proof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowId, WindowOpened,
-    now,
-};
+use events::{BackfillEnded, DELETED, LIVE, Micros, OperationFinished, PageJob, Proof, WindowId, now};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Record, Stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::completeness::Assessment;
+use crate::granularity::SECOND;
+use crate::history::{Shared, Told, is_background};
+use crate::lanes::{Due, due};
 use crate::settings::Settings;
-use crate::window::{End, Shared, Window};
+use crate::step::Step;
+use crate::window::End;
 use crate::{Live, Mode};
 
 /// How a run ended.
@@ -22,28 +19,27 @@ use crate::{Live, Mode};
 pub struct Ended {
     /// The windows this run saw closed, with their proofs.
     pub closed: Vec<(WindowId, Proof)>,
-    /// The window that failed, and why; a run with [`Mode::Once`] ends there.
+    /// The window that failed last and was not read again since, and why.
     pub failed: Option<(WindowId, String)>,
     /// Whether everything up to the start of the run is fetched.
     pub complete: bool,
 }
 
 /// Without news the plan is looked at this often: a due window, a lost job.
-const TICK: Duration = Duration::from_millis(200);
+const TICK: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A page that was asked for and has not come is asked for again after this long: its job may be lost with the disk of
 /// a server that was not told to flush.
-const ASK_AGAIN: Duration = Duration::from_secs(150);
+const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(150);
 
-struct Planner<'a> {
-    settings: &'a Settings,
-    journal: &'a Journal,
-    window: &'a Shared,
+/// The history is read so far back beyond what sweeps and overlaps reach.
+const MARGIN: Micros = 86_400 * SECOND;
+
+pub(crate) struct Planner<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) journal: &'a Journal,
+    pub(crate) history: &'a Shared,
     live: &'a Live,
-    watermark: Option<(Micros, u64)>,
-    /// When the watermark moved last.
-    closed_at: Option<Micros>,
-    asked: HashSet<(WindowId, u32, u32)>,
     asked_at: tokio::time::Instant,
     ended: Ended,
 }
@@ -51,49 +47,29 @@ struct Planner<'a> {
 pub(crate) async fn run(
     settings: &Settings,
     journal: &Journal,
-    window: &Shared,
+    history: &Shared,
     mode: Mode,
     live: &Live,
     stop: &CancellationToken,
 ) -> Result<Ended, JournalError> {
     let names = &settings.topology;
-    let last = journal.last(names, Stream::Sync, &names.watermark()).await?;
-    let mut planner = Planner {
-        settings,
-        journal,
-        window,
-        live,
-        watermark: None,
-        closed_at: None,
-        asked: HashSet::new(),
-        asked_at: tokio::time::Instant::now(),
-        ended: Ended::default(),
-    };
-    let from = match &last {
-        Some(entry) => {
-            planner.note_watermark(entry)?;
-            // The window that moved it is just before it: what it closed is known, what came after is folded.
-            From::Seq(entry.seq)
-        }
-        None => From::Start,
-    };
-    let number = |entry: &Entry| {
-        entry.event::<WatermarkMoved>().ok().and_then(|moved| moved.body.window.live_number())
-    };
-    let mut newest = last.as_ref().and_then(number).unwrap_or(0);
+    let asked_at = tokio::time::Instant::now();
+    let mut planner = Planner { settings, journal, history, live, asked_at, ended: Ended::default() };
+    let from = From::Seq(planner.begin().await?);
     let mut log = journal.follow(names, Stream::Sync, None, from).await?;
     let (_, mut behind, _) = journal.size(names, Stream::Sync).await?;
-    let until = floor_to_second(now() - micros(settings.settle));
+    let goal = planner.end_of_a_window();
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             entry = log.next() => match entry {
                 Some(Ok(entry)) => {
-                    planner.apply(&entry, &mut newest)?;
+                    planner.apply(&entry).await?;
                     if behind > 0 && entry.seq >= behind {
                         // What ended before this run began is history, not a result of it.
                         (behind, planner.ended) = (0, Ended::default());
+                        planner.forgive();
                     }
                 }
                 Some(Err(error)) => tracing::debug!(%error, "reading SYNC was interrupted"),
@@ -105,219 +81,203 @@ pub(crate) async fn run(
             continue; // decide nothing on half of the history
         }
         if let Err(error) = planner.act().await {
-            tracing::warn!(%error, "the plan waits for NATS");
+            tracing::warn!(error = %service::chain(&error), "the plan waits for NATS");
             continue;
         }
-        if !planner.is_idle() {
-            continue;
-        }
-        if mode == Mode::Once {
-            planner.ended.complete = planner.watermark.is_some_and(|(to, _)| to >= until);
-            if planner.watermark.is_none() && settings.since.as_microsecond() >= until {
-                let reason = format!(
-                    "schedule.since ({}) lies in the future: there is nothing to fetch",
-                    settings.since
-                );
-                planner.ended.failed = Some((WindowId::live(newest + 1), reason));
-            }
-            if planner.ended.complete || planner.ended.failed.is_some() {
-                break;
+        let end = planner.end_of_a_window();
+        let Due { open, give_up, rest } = due(&planner.history.lock(), settings, mode, now(), goal, end);
+        for opened in open {
+            if let Err(error) = planner.open(opened).await {
+                tracing::warn!(error = %service::chain(&error), "a window could not be opened; trying again");
             }
         }
-        if mode == Mode::Once || planner.due() <= now() {
-            let until =
-                if mode == Mode::Once { until } else { floor_to_second(now() - micros(settings.settle)) };
-            if let Err(error) = planner.open(newest + 1, until).await {
-                tracing::warn!(%error, "a window could not be opened; trying again");
+        for backfill in give_up {
+            if let Err(error) = planner.give_up(&backfill).await {
+                tracing::warn!(error = %service::chain(&error), "a backfill could not be ended; trying again");
             }
+        }
+        if mode == Mode::Once && rest {
+            planner.ended.complete = planner.ended.failed.is_none();
+            if let Some(nothing) = planner.nothing_to_fetch(goal) {
+                planner.ended = nothing;
+            }
+            break;
         }
     }
     Ok(planner.ended)
 }
 
 impl Planner<'_> {
-    fn note_watermark(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let moved = entry.event::<WatermarkMoved>()?;
-        self.watermark = Some((moved.body.to, entry.seq));
-        self.closed_at = Some(moved.at);
-        Ok(())
+    /// Reads what is known of every lane without its history; returns where the history that still matters begins.
+    async fn begin(&self) -> Result<u64, JournalError> {
+        let (names, settings) = (&self.settings.topology, self.settings);
+        let mut last: Vec<Entry> =
+            self.journal.last(names, Stream::Sync, &names.watermark()).await?.into_iter().collect();
+        let mut moved = last.clone();
+        for filter in [names.other_watermarks(), names.backfills()] {
+            let mut log =
+                self.journal.read(names, Stream::Sync, Some(&filter), From::LastPerSubject, false).await?;
+            while let Some(entry) = log.next().await {
+                match filter == names.backfills() {
+                    true => last.push(entry?),
+                    false => moved.push(entry?),
+                }
+            }
+        }
+        let reach = settings.sweeps.iter().map(|sweep| sweep.reach.max(sweep.every)).max().unwrap_or(0);
+        let since = now() - reach.max(settings.overlap) - MARGIN;
+        let mut log = self.journal.read(names, Stream::Sync, None, From::Time(since), true).await?;
+        let mut from = match log.next().await {
+            Some(entry) => entry?.seq,
+            None => self.journal.size(names, Stream::Sync).await?.1 + 1,
+        };
+        let mut history = self.history.lock();
+        for entry in last.iter().filter(|entry| entry.subject != names.watermark()) {
+            history.backfill(entry)?;
+        }
+        for entry in &moved {
+            history.moved(entry)?;
+        }
+        let active: Vec<(String, u64)> = history
+            .backfills
+            .values()
+            .filter(|backfill| backfill.ended.is_none())
+            .map(|backfill| (backfill.requested.id.clone(), backfill.seq))
+            .collect();
+        let timed = [LIVE, DELETED].map(|lane| (lane.to_string(), 0));
+        for (lane, requested) in timed.into_iter().chain(active) {
+            match history.lane(&lane).watermark {
+                // What the window that moved it told is known; what came after it is folded.
+                Some((_, seq)) => from = from.min(seq),
+                // It never closed a window: all of its history matters.
+                None => from = from.min(requested.max(1)),
+            }
+        }
+        Ok(from)
+    }
+
+    /// What failed before this run began does not keep this run from trying.
+    fn forgive(&self) {
+        let mut history = self.history.lock();
+        for lane in [LIVE, DELETED] {
+            history.lane(lane).failed = 0;
+        }
+    }
+
+    /// Where a window that is opened now ends: short of now, and of the source's clock when that is behind ours.
+    fn end_of_a_window(&self) -> Micros {
+        let clock = self.history.lock().clock.filter(|clock| *clock < -crate::window::CLOCKS).unwrap_or(0);
+        let end = now() + clock - self.settings.settle;
+        // The source counts in whole seconds: a window that ended between two would overlap its own last second.
+        end - end.rem_euclid(SECOND)
     }
 
     /// Folds one event of SYNC.
-    fn apply(&mut self, entry: &Entry, newest: &mut u64) -> Result<(), JournalError> {
-        if entry.subject == self.settings.topology.watermark() {
-            return self.note_watermark(entry);
-        }
-        let event = WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))?;
-        let end = self.window.with(|window| {
-            match (event, window.as_mut()) {
-                (WindowEvent::Opened(opened), _) => {
-                    *newest = opened.window.live_number().unwrap_or(*newest).max(*newest);
-                    // The envelope's time is the same for everyone who reads it.
-                    let at = entry.event::<WindowOpened>().map_or_else(|_| now(), |decoded| decoded.at);
-                    *window = Some(Window::new(opened, entry.seq, at));
-                }
-                (event, Some(known)) if entry.subject.ends_with(known.opened.window.as_str()) => {
-                    known.apply(event, entry.seq);
-                }
-                _ => {}
+    async fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let told = {
+            let mut history = self.history.lock();
+            let told = history.apply(&self.settings.topology, entry)?;
+            let lanes =
+                || history.lanes.iter().filter_map(|(name, lane)| Some((name, lane.window.as_ref()?)));
+            let open = lanes().find(|(_, window)| window.end.is_none());
+            if let Some((_, window)) = open.or_else(|| lanes().find(|(name, _)| *name == LIVE)) {
+                self.live.progress.send_if_modified(|known| {
+                    let now = window.progress();
+                    (*known != now).then(|| *known = now).is_some()
+                });
             }
-            let known = window.as_ref()?;
-            self.live.progress.send_replace(known.progress());
-            known.end.clone().map(|end| (known.opened.window.clone(), end))
-        });
-        match end {
-            Some((id, End::Closed(proof))) if !self.ended.closed.iter().any(|(known, _)| *known == id) => {
-                self.ended.failed = None;
-                self.ended.closed.push((id, proof));
+            told
+        };
+        match told {
+            Told::Ended(id, End::Closed(proof)) => {
+                self.ended.failed.take_if(|(failed, _)| failed.lane() == id.lane());
+                if !self.ended.closed.iter().any(|(known, _)| *known == id) {
+                    self.ended.closed.push((id, proof));
+                }
             }
-            Some((id, End::Failed(reason))) => self.ended.failed = Some((id, reason)),
-            _ => {}
+            Told::Ended(id, End::Failed(reason)) => self.ended.failed = Some((id, reason)),
+            Told::Backfill(ended) => self.finish(ended).await,
+            Told::Nothing => {}
         }
         Ok(())
     }
 
-    /// Does what the open window needs next.
+    /// Writes down that the operation behind a backfill has ended. Every fetcher does; the id makes it one message.
+    async fn finish(&self, ended: BackfillEnded) {
+        let BackfillEnded { id, complete, result } = ended;
+        let finished = OperationFinished { id: id.clone(), complete, result };
+        let record = Record::new(self.settings.topology.operation(&id), format!("finished:{id}"), &finished);
+        let Ok(record) = record else { return };
+        if let Err(error) = self.journal.publish(&record).await {
+            tracing::warn!(%error, id, "the end of a backfill was not written into OPS; SYNC has it");
+        }
+    }
+
+    /// Does what the open windows need next.
     async fn act(&mut self) -> Result<(), JournalError> {
-        let open = self.window.with(|window| {
-            let window = window.as_ref().filter(|window| window.end.is_none())?;
-            let (assessment, seq) = (window.assessment.clone(), window.last_seq);
-            Some((window.opened.clone(), window.number, assessment, seq, window.distinct_if_failed()))
-        });
-        let Some((opened, number, assessment, seq, seen)) = open else {
-            return Ok(());
+        let again = self.asked_at.elapsed() > ASK_AGAIN;
+        if again {
+            self.asked_at = tokio::time::Instant::now();
+        }
+        let steps: Vec<Step> = {
+            let mut history = self.history.lock();
+            let names: Vec<String> = history.lanes.keys().cloned().collect();
+            names
+                .iter()
+                .filter_map(|name| {
+                    let watermark = history.lane(name).watermark;
+                    let backfill = history.backfills.get(name).cloned();
+                    let window = history.lane(name).open()?;
+                    if again {
+                        window.ask_again();
+                    }
+                    Some(Step::of(window, watermark, backfill, self.settings.settle))
+                })
+                .collect()
         };
-        let outcome = match assessment {
-            Assessment::Wanted(pages) => self.ask(&opened.window, number, pages).await,
-            Assessment::Complete(proof) => self.close(&opened, proof, seq).await,
-            Assessment::ReadAgain(reason) => self.fail(&opened, number, reason, seen, seq).await,
-        };
-        match outcome {
-            // Another fetcher was faster; what it wrote is on its way to us.
-            Err(JournalError::Conflict { .. } | JournalError::DuplicateInBatch) => Ok(()),
-            other => other,
+        for step in steps {
+            match self.take(step).await {
+                // Another fetcher was faster; what it wrote is on its way to us.
+                Err(JournalError::Conflict { .. } | JournalError::DuplicateInBatch) => {}
+                other => other?,
+            }
         }
-    }
-
-    async fn ask(&mut self, window: &WindowId, pass: u32, pages: Vec<u32>) -> Result<(), JournalError> {
-        if self.asked_at.elapsed() > ASK_AGAIN {
-            self.asked.clear();
-        }
-        let mut records = Vec::new();
-        let fresh: Vec<u32> =
-            pages.into_iter().filter(|page| !self.asked.contains(&(window.clone(), pass, *page))).collect();
-        for page in &fresh {
-            let job = PageJob { window: window.clone(), pass, page: *page };
-            records.push(Record::new(
-                self.settings.topology.jobs(),
-                format!("job:{window}:{pass}:{page}"),
-                &job,
-            )?);
-        }
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.journal.store_all(&records).await?;
-        self.asked_at = tokio::time::Instant::now();
-        self.asked.extend(fresh.into_iter().map(|page| (window.clone(), pass, page)));
         Ok(())
     }
 
-    /// Closes the window and moves the watermark, both or neither.
-    async fn close(&mut self, opened: &WindowOpened, proof: Proof, seq: u64) -> Result<(), JournalError> {
-        let names = &self.settings.topology;
-        let WindowOpened { window, since, until, .. } = opened.clone();
-        let closed = WindowClosed { window: window.clone(), since, until, proof: proof.clone() };
-        let moved = WatermarkMoved { to: until, window: window.clone() };
-        let expected = self.watermark.map_or(0, |(_, seq)| seq);
-        self.journal
-            .commit(&[
-                Record::new(names.window(&window), format!("closed:{window}"), &closed)?.expecting(seq),
-                Record::new(names.watermark(), format!("watermark:{window}"), &moved)?.expecting(expected),
-            ])
-            .await?;
-        tracing::info!(%window, total = proof.total, distinct = proof.distinct, pages = proof.pages, pass = proof.pass, "window closed with proof");
-        Ok(())
-    }
-
-    async fn fail(
-        &mut self,
-        opened: &WindowOpened,
-        passes: u32,
-        reason: String,
-        (total, distinct): (Option<u64>, u64),
-        seq: u64,
+    /// Asks for pages. Every fetcher does; the ids make it one job a page.
+    pub(crate) async fn ask(
+        &self,
+        window: &WindowId,
+        pages: &[crate::window::Wanted],
     ) -> Result<(), JournalError> {
-        let window = opened.window.clone();
-        let reason = format!("not proved complete in {passes} passes; the last: {reason}");
-        let failed = WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
-        let subject = self.settings.topology.window(&window);
-        self.journal
-            .publish(&Record::new(subject, format!("failed:{window}:{seq}"), &failed)?.expecting(seq))
-            .await?;
-        tracing::error!(%window, reason, "window failed; the watermark stays and the next window tries again");
-        Ok(())
+        let names = &self.settings.topology;
+        let subject = match is_background(window.lane()) {
+            true => names.background_jobs(),
+            false => names.jobs(),
+        };
+        let mut records = Vec::with_capacity(pages.len());
+        for (slice, pass, page) in pages {
+            let job = PageJob { window: window.clone(), pass: *pass, page: *page, slice: Some(*slice) };
+            let id = format!("job:{window}:{}-{}:{pass}:{page}", slice.since, slice.until);
+            records.push(Record::new(&subject, id, &job)?);
+        }
+        self.journal.store_all(&records).await.map(|_| ())
     }
 
-    /// Whether the newest window has ended and, when it closed, the watermark that was written with it has been read.
-    fn is_idle(&self) -> bool {
-        let reached = |until| self.watermark.is_some_and(|(to, _)| to >= until);
-        self.window.with(|window| match window.as_ref().map(|window| (&window.end, window.opened.until)) {
-            None | Some((Some(End::Failed(_)), _)) => true,
-            Some((Some(End::Closed(_)), until)) => reached(until),
-            Some((None, _)) => false,
+    /// Gives pages back that could not be asked for.
+    pub(crate) fn not_asked(&self, window: &WindowId) {
+        if let Some(open) = self.history.lock().lane(window.lane()).open() {
+            open.ask_again();
+        }
+    }
+
+    fn nothing_to_fetch(&self, goal: Micros) -> Option<Ended> {
+        let since = self.settings.since;
+        let never = self.history.lock().lane(LIVE).watermark.is_none();
+        (never && since.as_microsecond() >= goal).then(|| {
+            let reason = format!("schedule.since ({since}) lies in the future: there is nothing to fetch");
+            Ended { failed: Some((WindowId::live(1), reason)), ..Ended::default() }
         })
     }
-
-    /// When the next window is due. After a restart the window before is known only by when it moved the watermark.
-    fn due(&self) -> Micros {
-        let opened_at = self.window.with(|window| window.as_ref().map(|window| window.opened_at));
-        self.settings.cadence.due(opened_at.or(self.closed_at))
-    }
-
-    async fn open(&mut self, number: u64, until: Micros) -> Result<(), JournalError> {
-        let since = match self.watermark {
-            Some((to, _)) => to - micros(self.settings.overlap),
-            None => self.settings.since.as_microsecond(),
-        };
-        if since >= until {
-            return Ok(());
-        }
-        let window = WindowId::live(number);
-        let (page_size, max_passes) = (self.settings.page_size, self.settings.max_passes);
-        let opened = WindowOpened { window: window.clone(), since, until, page_size, max_passes };
-        let record =
-            Record::new(self.settings.topology.window(&window), format!("opened:{window}"), &opened)?;
-        match self.journal.publish(&record.expecting(0)).await {
-            Ok(stored) => {
-                tracing::info!(%window, seq = stored.seq, since = %shown(since), until = %shown(until), "window opened");
-                Ok(())
-            }
-            Err(JournalError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl Window {
-    /// What WindowFailed reports; counted only when it is needed.
-    fn distinct_if_failed(&self) -> (Option<u64>, u64) {
-        match self.assessment {
-            Assessment::ReadAgain(_) => (self.progress().total, self.distinct()),
-            _ => (None, 0),
-        }
-    }
-}
-
-fn micros(duration: Duration) -> Micros {
-    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
-}
-
-/// The source counts in whole seconds: a window that ended between two would overlap its own last second.
-fn floor_to_second(at: Micros) -> Micros {
-    at - at.rem_euclid(1_000_000)
-}
-
-fn shown(at: Micros) -> String {
-    jiff::Timestamp::from_microsecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
 }

@@ -1,9 +1,9 @@
 //! The request of a page, from the template of the configuration.
 
-use events::WindowOpened;
+use events::Slice;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use okki::{Moment, expand};
+use okki::{Moment, expand, uses_dates};
 use toml::{Table, Value};
 
 /// The parameters of one request, in the order of the configuration.
@@ -42,10 +42,15 @@ impl Template {
         Ok(template)
     }
 
-    /// The request of one page of a window.
-    pub(crate) fn page(&self, window: &WindowOpened, page: u32) -> Result<Parameters, String> {
+    /// The request of one page of a slice of time.
+    pub(crate) fn page(&self, slice: Slice, page: u32) -> Result<Parameters, String> {
         let time = |micros| Timestamp::from_microsecond(micros).map_err(|error| error.to_string());
-        self.expand(time(window.since)?, time(window.until)?, page)
+        self.expand(time(slice.since)?, time(slice.until)?, page)
+    }
+
+    /// Whether the source is asked for whole days.
+    pub(crate) fn counts_days(&self) -> bool {
+        self.parameters.iter().any(|(_, text)| uses_dates(text))
     }
 
     fn expand(&self, since: Timestamp, until: Timestamp, page: u32) -> Result<Parameters, String> {
@@ -68,7 +73,6 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use events::WindowId;
 
     fn template(text: &str) -> Result<Template, String> {
         Template::new(&toml::from_str(text).expect("toml"), TimeZone::fixed(jiff::tz::offset(8)))
@@ -82,14 +86,8 @@ mod tests {
         )
         .expect("sound");
         let since = 1_741_251_325_000_000;
-        let window = WindowOpened {
-            window: WindowId::live(1),
-            since,
-            until: since + 60_000_000,
-            page_size: 100,
-            max_passes: 1,
-        };
-        let request = template.page(&window, 7).expect("a request");
+        let slice = Slice { since, until: since + 60_000_000 };
+        let request = template.page(slice, 7).expect("a request");
         let shown: Vec<String> = request.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut expected = vec![
             "start_time=2025-03-06 16:55:25",
@@ -103,6 +101,12 @@ mod tests {
         let mut shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         shown.sort_unstable();
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_request_by_dates_is_told_from_one_by_the_second() {
+        assert!(template("start_time = '{{LAST_SYNC_TIME|date}}'").expect("sound").counts_days());
+        assert!(!template("start_time = '{{LAST_SYNC_TIME|datetime}}'").expect("sound").counts_days());
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use events::Stage;
+use events::{Listing, Micros, Stage};
 use http::{Method, RetryPolicy};
 use jiff::Timestamp;
-use journal::{Consumption, Stream, Topology};
+use journal::{Consumption, Rate, Stream, Topology};
+use service::config::{Granularity as Cut, Span};
 use service::{Config, ConfigError};
 
+use crate::granularity::Granularity;
 use crate::request::Template;
 use crate::schedule::Cadence;
 
@@ -15,18 +17,33 @@ use crate::schedule::Cadence;
 pub(crate) struct Settings {
     pub(crate) topology: Topology,
     pub(crate) source: okki::Settings,
-    pub(crate) template: Template,
+    /// The request of a page, and that of a page of deletions.
+    orders: Template,
+    deletions: Template,
     pub(crate) page_size: u32,
     pub(crate) max_passes: u32,
+    pub(crate) granularity: Granularity,
     pub(crate) concurrency: usize,
-    pub(crate) limit: service::config::Limit,
+    pub(crate) detail_concurrency: usize,
+    pub(crate) rate: Rate,
+    pub(crate) background_share: f64,
     pub(crate) cadence: Cadence,
+    pub(crate) deleted: Option<Cadence>,
+    pub(crate) sweeps: Vec<Sweep>,
     pub(crate) since: Timestamp,
-    pub(crate) overlap: Duration,
-    pub(crate) settle: Duration,
+    pub(crate) overlap: Micros,
+    pub(crate) settle: Micros,
     pub(crate) retry: RetryPolicy,
-    /// Attempts of one page that may fail for reasons other than an outage.
+    /// Attempts of one call that may fail for reasons other than an outage.
     pub(crate) max_attempts: u32,
+}
+
+/// A sweep, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sweep {
+    pub(crate) every: Micros,
+    pub(crate) reach: Micros,
+    pub(crate) details: bool,
 }
 
 impl Settings {
@@ -40,10 +57,14 @@ impl Settings {
                 Box::new(cron.parse().map_err(|error| wrong(format!("schedule.cron: {error}")))?),
                 zone.clone(),
             ),
-            None => Cadence::Every(
-                config.schedule.every.map_or(Duration::from_secs(60), service::config::Span::get),
-            ),
+            None => Cadence::Every(config.schedule.every.map_or(Duration::from_secs(60), Span::get)),
         };
+        let orders = Template::new(&source.request, zone.clone()).map_err(wrong)?;
+        let mut deletions = source.request.clone();
+        if let Some(deleted) = &config.schedule.deleted {
+            deletions.extend(deleted.request.clone());
+        }
+        let by_day = source.granularity == Cut::Day || orders.counts_days();
         Ok(Self {
             topology: Topology::new(&config.flow, config.writer.partitions),
             source: okki::Settings {
@@ -55,16 +76,36 @@ impl Settings {
                 client_secret: config.source_secret()?.reveal().to_string(),
                 scope: source.scope.clone(),
                 timeout: source.timeout.get(),
+                zone: zone.clone(),
+                detail: source.detail.as_ref().map(|detail| okki::DetailCall {
+                    api: detail.api.clone(),
+                    parameter: detail.parameter.clone(),
+                }),
             },
-            template: Template::new(&source.request, zone).map_err(wrong)?,
+            orders,
+            deletions: Template::new(&deletions, zone.clone()).map_err(wrong)?,
             page_size: u32::try_from(page_size).unwrap_or(100),
             max_passes: source.max_passes,
+            granularity: if by_day { Granularity::Day(zone) } else { Granularity::Second(zone) },
             concurrency: source.limit.concurrency,
-            limit: config.source_limit(),
+            detail_concurrency: source.detail.as_ref().map_or(1, |detail| detail.concurrency),
+            rate: Rate { per_second: source.limit.requests_per_second, burst: source.limit.burst },
+            background_share: source.limit.background_share,
             cadence,
+            deleted: config.schedule.deleted.as_ref().map(|deleted| Cadence::Every(deleted.every.get())),
+            sweeps: config
+                .schedule
+                .sweeps
+                .iter()
+                .map(|sweep| Sweep {
+                    every: micros(sweep.every),
+                    reach: micros(sweep.reach),
+                    details: sweep.details,
+                })
+                .collect(),
             since: config.since().map_err(wrong)?,
-            overlap: config.schedule.overlap.get(),
-            settle: config.schedule.settle.get(),
+            overlap: micros(config.schedule.overlap),
+            settle: micros(config.schedule.settle),
             retry: RetryPolicy {
                 initial: Duration::from_millis(500),
                 max: Duration::from_secs(30),
@@ -74,17 +115,35 @@ impl Settings {
         })
     }
 
-    /// How page jobs are consumed.
-    pub(crate) fn consumption(&self) -> Consumption {
+    /// The request of a page of such a window.
+    pub(crate) fn template(&self, listing: Listing) -> &Template {
+        match listing {
+            Listing::Orders => &self.orders,
+            Listing::Deleted => &self.deletions,
+        }
+    }
+
+    /// How page jobs are consumed: those of the timed windows, or those of sweeps and backfills.
+    pub(crate) fn consumption(&self, background: bool) -> Consumption {
+        let share = (self.concurrency as f64 * self.background_share) as usize;
+        let names = &self.topology;
+        let (durable, filter, in_flight) = match background {
+            false => (names.consumer(Stage::Fetch), names.jobs(), self.concurrency),
+            true => (names.background_consumer(), names.background_jobs(), share.max(1)),
+        };
         Consumption {
             stream: Stream::Jobs,
-            durable: self.topology.consumer(Stage::Fetch),
-            filter: Some(self.topology.jobs()),
-            in_flight: self.concurrency,
+            durable,
+            filter: Some(filter),
+            in_flight,
             // Short, because work in hand is kept alive: a killed fetcher's pages go to another one soon.
             ack_wait: Duration::from_secs(6),
             pinned: None,
             grace: self.source.timeout + Duration::from_secs(5),
         }
     }
+}
+
+fn micros(span: Span) -> Micros {
+    Micros::try_from(span.get().as_micros()).unwrap_or(Micros::MAX)
 }

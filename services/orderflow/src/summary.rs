@@ -31,8 +31,11 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
     for line in &account.windows {
         let (total, distinct, proof) = match &line.state {
             WindowState::Open => ("-".into(), "-".into(), "still open".to_string()),
-            WindowState::Closed { total, distinct, passes } => {
-                (grouped(*total), grouped(*distinct), format!("complete in pass {passes}"))
+            WindowState::Closed { total, distinct, slices, pages_read, .. } => {
+                let pages = if *pages_read == 1 { "page" } else { "pages" };
+                let read = format!("complete: {} {pages} read", grouped(*pages_read));
+                let proof = if *slices > 1 { format!("{read}, in {slices} slices") } else { read };
+                (grouped(*total), grouped(*distinct), proof)
             }
             WindowState::Failed { reason } => ("-".into(), "-".into(), format!("FAILED: {reason}")),
         };
@@ -41,11 +44,11 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
     let mut stages = plain(["stage", "in", "done", "dead", "in flight", ""], &[1, 2, 3, 4]);
     stages.add_row([
         "fetch".into(),
-        "-".into(),
+        grouped(account.listed),
         grouped(account.read),
         "-".into(),
         "-".into(),
-        format!("{} pages", grouped(account.pages)),
+        fetched(account),
     ]);
     stages.add_row([
         "transform".into(),
@@ -78,6 +81,19 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
         verdict(account),
         grouped(rate as u64)
     )
+}
+
+/// What became of the rows the source listed and that did not go on.
+fn fetched(account: &Account) -> String {
+    let known = account.listed.saturating_sub(account.read + account.gone);
+    let mut parts = vec![format!("{} pages with news", grouped(account.pages))];
+    if known > 0 {
+        parts.push(format!("{} rows known already", grouped(known)));
+    }
+    if account.gone > 0 {
+        parts.push(format!("{} deleted meanwhile", grouped(account.gone)));
+    }
+    parts.join(", ")
 }
 
 /// One sentence that says whether the account adds up.

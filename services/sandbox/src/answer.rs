@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::faults::RetryAfter;
@@ -13,6 +15,8 @@ use crate::state::State;
 
 /// How long a hanging call is kept open when nobody gives up.
 const HANG: Duration = Duration::from_secs(120);
+/// What a padded body is sent in.
+static SPACES: [u8; 16 << 10] = [b' '; 16 << 10];
 
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     (
@@ -35,7 +39,22 @@ pub(crate) fn html(status: StatusCode) -> Response {
 /// No answer: the connection is closed before a byte of it was sent, because the body fails before the head is flushed.
 pub(crate) fn dropped() -> Response {
     let failure = std::io::Error::other("the connection is dropped on purpose");
-    Response::new(Body::from_stream(futures::stream::once(std::future::ready(Err::<Bytes, _>(failure)))))
+    Response::new(Body::from_stream(stream::once(std::future::ready(Err::<Bytes, _>(failure)))))
+}
+
+/// A body of so many bytes: `start`, then spaces, made as they are sent. It is sent in chunks: its length is not
+/// announced, so only a reader that counts notices in time.
+pub(crate) fn padded(mut start: Vec<u8>, bytes: u64) -> Response {
+    start.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let padding = stream::unfold(bytes - start.len() as u64, |rest| {
+        let length = usize::try_from(rest).map_or(SPACES.len(), |rest| rest.min(SPACES.len()));
+        let piece = Bytes::from_static(&SPACES[..length]);
+        std::future::ready((length > 0).then_some((piece, rest - length as u64)))
+    });
+    let body = stream::once(std::future::ready(Bytes::from(start))).chain(padding);
+    let body = Body::from_stream(body.map(Ok::<_, std::convert::Infallible>));
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))], body)
+        .into_response()
 }
 
 /// Waits or hangs as the faults say; `Some` is the end of the call.
@@ -82,6 +101,16 @@ fn http_date(now: Timestamp, seconds: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_padded_body_has_the_length_asked_for() {
+        for bytes in [1, 5, 16_384, 100_000] {
+            let body = padded(b"{\"a\":".to_vec(), bytes).into_body();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            assert_eq!(body.len() as u64, bytes);
+            assert!(body.trim_ascii_end() == &b"{\"a\":"[..body.len().min(5)]);
+        }
+    }
 
     #[test]
     fn the_ways_to_say_when_to_come_back() {

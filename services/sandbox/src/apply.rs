@@ -72,14 +72,17 @@ fn write(state: &State, armed: &Armed, json: &str, call: &Call<'_>) -> Result<()
     }
     // Judged before the ledger is locked: no thread may wait for the book while it holds a part of the ledger.
     let wrong_total = match record.total {
-        Total::Amount(amount) => read(&state.book).is_wrong_total(&record.key, Some(amount), record.updated),
-        Total::Missing | Total::Garbage => false,
+        Total::Amount(amount) if !record.deletion => {
+            read(&state.book).is_wrong_total(&record.key, Some(amount), record.updated)
+        }
+        Total::Amount(_) | Total::Missing | Total::Garbage => false,
     };
     let write = Write {
         key: record.key,
         record: json,
         total: record.total,
         updated: record.updated,
+        deletion: record.deletion,
         idempotency: call.idempotency,
         id_check: call.id_check,
         wrong_total,

@@ -41,6 +41,12 @@ pub(crate) fn parse_end(text: &str) -> Option<Seconds> {
     Some(if text.len() == 10 { seconds + DAY - 1 } else { seconds })
 }
 
+/// From the first second of the first day to the last second of the last.
+pub(crate) fn whole_days(start: Seconds, end: Seconds) -> (Seconds, Seconds) {
+    let midnight = |seconds: Seconds| seconds.saturating_sub(seconds.rem_euclid(DAY));
+    (midnight(start), midnight(end).saturating_add(DAY - 1))
+}
+
 /// The zone's wall clock at an instant.
 pub(crate) fn at(instant: Timestamp, zone: &TimeZone) -> Seconds {
     instant.as_second() + i64::from(zone.to_offset(instant).seconds())
@@ -103,6 +109,14 @@ mod tests {
         assert_eq!(text(parse("2025-03-06").unwrap()), "2025-03-06 00:00:00");
         assert_eq!(text(parse_end("2025-03-06").unwrap()), "2025-03-06 23:59:59");
         assert_eq!(text(parse_end("2025-03-06 10:00:00").unwrap()), "2025-03-06 10:00:00");
+    }
+
+    #[test]
+    fn whole_days_widen_a_window_to_midnight() {
+        let (start, end) =
+            whole_days(parse("2025-03-06 16:55:25").unwrap(), parse("2025-03-07 00:00:00").unwrap());
+        assert_eq!((text(start), text(end)), ("2025-03-06 00:00:00".into(), "2025-03-07 23:59:59".into()));
+        assert_eq!(whole_days(Seconds::MIN, Seconds::MAX), (Seconds::MIN, Seconds::MAX));
     }
 
     #[test]

@@ -56,10 +56,13 @@ async fn alter(
 ) -> Response {
     let alteration = match alteration.as_str() {
         "edit" => Alteration::Edit,
+        "silent_edit" => Alteration::SilentEdit,
         "insert" => Alteration::Insert,
+        "insert_late" => Alteration::InsertLate,
         "remove" => Alteration::Remove,
         _ => {
-            let body = json!({ "error": "known are report, faults, edit, insert and remove" });
+            let known = "known are report, faults, edit, silent_edit, insert, insert_late and remove";
+            let body = json!({ "error": known });
             return answer::json(StatusCode::NOT_FOUND, body.to_string());
         }
     };

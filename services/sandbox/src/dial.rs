@@ -91,6 +91,12 @@ mod tests {
         let error = dial.patch(json!({"target": {"outage": true, "lost_answers": 1}})).unwrap_err();
         assert!(error.contains("`lost_answers`") && error.contains("`lost_answer`"), "{error}");
         assert!(dial.patch(json!({"target": {"html": 1.5}})).unwrap_err().contains("target.html is 1.5"));
+        assert!(
+            dial.patch(json!({"source": {"detail_gone": -0.5}}))
+                .unwrap_err()
+                .contains("source.detail_gone is")
+        );
+        assert!(dial.patch(json!({"source": {"past_end": "first"}})).unwrap_err().contains("`last`"));
         assert!(dial.patch(json!([])).is_err());
         assert_eq!(dial.now().faults, Faults::default());
     }

@@ -69,6 +69,15 @@ impl Dice {
         }
         in_share(self.seed ^ self.rolls.fetch_add(1, Ordering::Relaxed), probability)
     }
+
+    /// 0 up to `highest`, which is among them; a `highest` of 0 costs no roll.
+    pub(crate) fn up_to(&self, highest: u64) -> u64 {
+        if highest == 0 {
+            return 0;
+        }
+        let roll = self.rolls.fetch_add(1, Ordering::Relaxed);
+        Draw::new(self.seed, roll).below(highest.saturating_add(1))
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +90,15 @@ mod tests {
             |seed| (0..64).map(|_| ()).scan(Dice::new(seed), |d, ()| Some(d.roll(0.5))).collect::<Vec<_>>();
         assert_eq!(rolls(7), rolls(7));
         assert_ne!(rolls(7), rolls(8));
+    }
+
+    #[test]
+    fn a_number_up_to_another_reaches_both_ends() {
+        let dice = Dice::new(3);
+        let mut seen = (0..200).map(|_| dice.up_to(3)).collect::<Vec<_>>();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!((seen, dice.up_to(0)), (vec![0, 1, 2, 3], 0));
     }
 
     #[test]

@@ -65,6 +65,19 @@ pub enum TotalField {
     TotalItem,
 }
 
+/// What the list answers for a page number behind the last page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastEnd {
+    /// No rows.
+    #[default]
+    Empty,
+    /// The rows of the last page again.
+    Last,
+    /// Body code 400, "page out of range".
+    Error,
+}
+
 /// Faults of the source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -113,6 +126,36 @@ pub struct SourceFaults {
     pub truncate: f64,
     /// Added to the list's total.
     pub total_lies: i64,
+    /// Milliseconds that every call of the list or the detail takes at least.
+    pub latency_ms: u64,
+    /// Orders that appear after each page read with a create and update time in the past: somewhere between the
+    /// earliest and the latest update time of the live orders in the window that was read (of all live orders when
+    /// none is in it). With as many [`moving_rows`](Self::moving_rows) orders leave a window while others enter it,
+    /// and its total stays.
+    pub late_inserts: u64,
+    /// Orders removed after each page read.
+    pub removing_rows: u64,
+    /// The list has no order: every request sees the rows of its window in another one.
+    pub shuffle: bool,
+    /// `start_index` is ignored: it is always the first page.
+    pub same_page: bool,
+    /// What comes for a page number behind the last page.
+    pub past_end: PastEnd,
+    /// `start_time` and `end_time` count as whole days, the first's 00:00:00 to the last's 23:59:59.
+    pub ignore_seconds: bool,
+    /// `start_time` and `end_time` are ignored.
+    pub ignore_times: bool,
+    /// Seconds that the source's clock is ahead of the real one (negative: behind). It shifts `now` in the envelope
+    /// and the times of edits, inserts and removals; an edit is still never older than what it edits.
+    pub clock_offset_seconds: i64,
+    /// A number drawn anew for every answer, from 0 up to this, is added to the list's total.
+    pub total_jitter: u64,
+    /// Bytes of the list's body when greater than 0: the start of a JSON, then spaces, never its end.
+    pub huge_bytes: u64,
+    /// Probability that a detail answers body code 404 although the order is there.
+    pub detail_gone: f64,
+    /// The envelope has no `now`.
+    pub omit_now: bool,
 }
 
 impl Default for SourceFaults {
@@ -140,6 +183,19 @@ impl Default for SourceFaults {
             php_empties: 0.0,
             truncate: 0.0,
             total_lies: 0,
+            latency_ms: 0,
+            late_inserts: 0,
+            removing_rows: 0,
+            shuffle: false,
+            same_page: false,
+            past_end: PastEnd::default(),
+            ignore_seconds: false,
+            ignore_times: false,
+            clock_offset_seconds: 0,
+            total_jitter: 0,
+            huge_bytes: 0,
+            detail_gone: 0.0,
+            omit_now: false,
         }
     }
 }
@@ -218,6 +274,7 @@ impl Faults {
             ("source.late_rows", source.late_rows),
             ("source.php_empties", source.php_empties),
             ("source.truncate", source.truncate),
+            ("source.detail_gone", source.detail_gone),
             ("target.error_5xx", target.error_5xx),
             ("target.soft_error", target.soft_error),
             ("target.lost_answer", target.lost_answer),

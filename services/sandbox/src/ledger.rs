@@ -32,6 +32,8 @@ pub(crate) struct Write<'a> {
     pub(crate) record: &'a str,
     pub(crate) total: Total,
     pub(crate) updated: Option<Seconds>,
+    /// The order is gone: a total is neither needed nor looked at.
+    pub(crate) deletion: bool,
     /// The call's idempotency key, unless it is ignored.
     pub(crate) idempotency: Option<&'a str>,
     /// An order that is already there is refused.
@@ -60,21 +62,48 @@ pub(crate) struct Counts {
     pub(crate) stale: AtomicU64,
     pub(crate) wrong_totals: AtomicU64,
     pub(crate) missing_totals: AtomicU64,
+    pub(crate) deletions: AtomicU64,
+}
+
+/// The newest version of an order that was ever written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// Newest update time written.
+    pub(crate) updated: Option<Seconds>,
+    /// The total that came with it.
+    pub(crate) total: Option<Decimal>,
+    pub(crate) deletion: bool,
 }
 
 /// One order at the target.
 pub(crate) struct Held {
     /// As written last.
     record: Box<str>,
-    /// Newest update time ever written, and the total that came with it.
-    newest: Option<Seconds>,
-    newest_total: Option<Decimal>,
+    newest: Newest,
+    /// A deletion record was written once.
+    ever_deleted: bool,
     /// Hash of what was written last, and of everything different before it.
     content: u64,
     earlier: Vec<u64>,
     /// Hashes of the idempotency keys that wrote it.
     key: Option<u64>,
     earlier_keys: Vec<u64>,
+}
+
+impl Newest {
+    /// Takes a write in; `true` when it is stale, that is, older than what was written before.
+    fn merge(&mut self, written: Self) -> bool {
+        if written.deletion {
+            // The end of an order may carry the time of a version it never wrote: it is the newest all the same.
+            self.updated = self.updated.max(written.updated);
+            self.deletion = true;
+        } else if written.updated.is_some() && written.updated < self.updated {
+            return true;
+        } else if written.updated.is_some() || self.updated.is_none() || self.deletion {
+            *self = written;
+        }
+        false
+    }
 }
 
 /// All orders at the target.
@@ -95,6 +124,7 @@ impl Ledger {
         let content = fingerprint(write.record);
         let idempotency = write.idempotency.map(hash_text);
         let amount = if let Total::Amount(amount) = write.total { Some(amount) } else { None };
+        let written = Newest { updated: write.updated, total: amount, deletion: write.deletion };
         let mut shard = lock(self.shard(&write.key));
         match shard.entry(write.key) {
             Entry::Occupied(mut entry) => {
@@ -107,7 +137,9 @@ impl Ledger {
                     add(&self.counts.repeats);
                     return Outcome::Repeat;
                 }
-                if held.content == content || held.earlier.contains(&content) {
+                let same = held.content == content || held.earlier.contains(&content);
+                // Whatever else it carries: gone is gone.
+                if same || (write.deletion && held.newest.deletion) {
                     add(&self.counts.duplicates);
                 }
                 if held.content != content {
@@ -117,20 +149,24 @@ impl Ledger {
                     held.content = content;
                     held.record = write.record.into();
                 }
-                if write.updated.is_some() && write.updated < held.newest {
+                if held.newest.merge(written) {
                     add(&self.counts.stale);
-                } else if write.updated.is_some() || held.newest.is_none() {
-                    (held.newest, held.newest_total) = (write.updated, amount);
+                }
+                if write.deletion && !std::mem::replace(&mut held.ever_deleted, true) {
+                    add(&self.counts.deletions);
                 }
                 if let Some(before) = idempotency.and_then(|key| held.key.replace(key)) {
                     held.earlier_keys.push(before);
                 }
             }
             Entry::Vacant(entry) => {
+                if write.deletion {
+                    add(&self.counts.deletions);
+                }
                 entry.insert(Held {
                     record: write.record.into(),
-                    newest: write.updated,
-                    newest_total: amount,
+                    newest: written,
+                    ever_deleted: write.deletion,
                     content,
                     earlier: Vec::new(),
                     key: idempotency,
@@ -144,6 +180,7 @@ impl Ledger {
         drop(shard);
         add(&self.counts.accepted);
         match write.total {
+            _ if write.deletion => 0,
             Total::Missing => add(&self.counts.missing_totals),
             Total::Garbage => add(&self.counts.wrong_totals),
             Total::Amount(_) if write.wrong_total => add(&self.counts.wrong_totals),
@@ -165,11 +202,11 @@ impl Ledger {
         keys
     }
 
-    /// Shows every order held with the newest update time written and its total.
-    pub(crate) fn each(&self, mut see: impl FnMut(&Key, Option<Seconds>, Option<Decimal>)) {
+    /// Shows every order held with its newest version.
+    pub(crate) fn each(&self, mut see: impl FnMut(&Key, &Newest)) {
         for shard in &self.shards {
             for (key, held) in &*lock(shard) {
-                see(key, held.newest, held.newest_total);
+                see(key, &held.newest);
             }
         }
     }

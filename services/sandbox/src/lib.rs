@@ -33,7 +33,7 @@ mod testing;
 mod token;
 
 pub use cli::{Cli, run};
-pub use faults::{Faults, IdShape, RetryAfter, SourceFaults, TargetFaults, TotalField, TotalShape};
+pub use faults::{Faults, IdShape, PastEnd, RetryAfter, SourceFaults, TargetFaults, TotalField, TotalShape};
 pub use options::{Options, Orders, SandboxError};
 pub use report::{Report, SourceReport, TargetReport};
 pub use sandbox::{Sandbox, start};

@@ -1,7 +1,7 @@
 //! What survives the process: the lines of both logs, and how they are read back.
 //!
 //! `source.log` starts with a line naming its orders, then has `E index second`, `I template second` and
-//! `R index second`. `target.log` has `{"key":idempotency key or null,"row":record}`.
+//! `R index second`. A silent edit is an `E` at the order's own update time, a late insert an `I` in the past. `target.log` has `{"key":idempotency key or null,"row":record}`.
 
 use std::path::Path;
 
@@ -98,13 +98,15 @@ pub(crate) fn open_target(
         let row = line.row.get();
         let record = record::look(row, zone).ok_or("a row without orderId")?;
         let amount = if let Total::Amount(amount) = record.total { Some(amount) } else { None };
-        let wrong_total = amount.is_some() && book.is_wrong_total(&record.key, amount, record.updated);
+        let wrong_total =
+            amount.is_some() && !record.deletion && book.is_wrong_total(&record.key, amount, record.updated);
         let write = Write {
             wrong_total,
             key: record.key,
             record: row,
             total: record.total,
             updated: record.updated,
+            deletion: record.deletion,
             // Every line was applied, so no key here wrote the same order in an earlier line: nothing is refused.
             idempotency: line.key.as_deref(),
             id_check: false,
@@ -157,19 +159,17 @@ mod tests {
         let (book, zone) = (book(1), TimeZone::UTC);
         let write = |ledger: &Ledger, key: Option<&str>, record: &str, log: Option<&Log>| {
             let looked = record::look(record, &zone).unwrap();
-            let (id, total, updated) = (looked.key, looked.total, looked.updated);
-            ledger.write(
-                Write {
-                    key: id,
-                    record,
-                    total,
-                    updated,
-                    idempotency: key,
-                    id_check: false,
-                    wrong_total: false,
-                },
-                log,
-            )
+            let write = Write {
+                key: looked.key,
+                record,
+                total: looked.total,
+                updated: looked.updated,
+                deletion: looked.deletion,
+                idempotency: key,
+                id_check: false,
+                wrong_total: false,
+            };
+            ledger.write(write, log)
         };
         let first = Ledger::new();
         let log = open_target(&path, &first, &book, &zone).unwrap();

@@ -1,4 +1,4 @@
-//! What the target looks at in a record: whose it is, how much, and of when.
+//! What the target looks at in a record: whose it is, how much, of when, and whether it is the order's end.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,14 +18,18 @@ struct Looked<'a> {
     total: Option<&'a RawValue>,
     #[serde(rename = "updateTime", borrow, default)]
     updated: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    deleted: Option<&'a RawValue>,
 }
 
-/// The three things of one record.
+/// What matters of one record.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) key: Key,
     pub(crate) total: Total,
     pub(crate) updated: Option<Seconds>,
+    /// It says that the order is gone.
+    pub(crate) deletion: bool,
 }
 
 /// `None` when it is no object with an `orderId`.
@@ -38,6 +42,7 @@ pub(crate) fn look(json: &str, zone: &TimeZone) -> Option<Record> {
             Some(raw) => money::decimal(raw.get()).map_or(Total::Garbage, Total::Amount),
         },
         updated: looked.updated.and_then(|raw| time(raw.get(), zone)),
+        deletion: looked.deleted.is_some_and(|raw| matches!(raw.get(), "true" | "1" | "\"1\"")),
     })
 }
 
@@ -70,6 +75,7 @@ mod tests {
             key: Key::Number(12),
             total: Total::Amount(money::decimal("1.5").unwrap()),
             updated: civil::parse("2025-03-06 16:55:25"),
+            deletion: false,
         };
         for json in [
             r#"{"orderId":12,"totalAmount":1.50,"updateTime":"2025-03-06 16:55:25"}"#,
@@ -82,6 +88,18 @@ mod tests {
         let bare = look(r#"{"orderId":"A","totalAmount":null}"#, &zone).unwrap();
         assert_eq!((bare.total, bare.updated), (Total::Missing, None));
         assert_eq!(look(r#"{"orderId":1,"totalAmount":"x"}"#, &zone).unwrap().total, Total::Garbage);
+        for (deleted, expected) in [
+            ("true", true),
+            ("1", true),
+            ("\"1\"", true),
+            ("false", false),
+            ("0", false),
+            ("\"0\"", false),
+            ("null", false),
+        ] {
+            let json = format!(r#"{{"orderId":1,"deleted": {deleted} }}"#);
+            assert_eq!(look(&json, &zone).unwrap().deletion, expected, "{json}");
+        }
         for none in ["{}", "[]", "1", r#"{"orderId":null}"#] {
             assert_eq!(look(none, &zone), None, "{none}");
         }

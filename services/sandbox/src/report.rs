@@ -31,7 +31,7 @@ pub struct SourceReport {
     pub token_requests: u64,
     /// Calls answered 429.
     pub rate_limited: u64,
-    /// Edits of orders.
+    /// Edits of orders, silent ones among them.
     pub edits: u64,
 }
 
@@ -48,19 +48,25 @@ pub struct TargetReport {
     pub missing: u64,
     /// Orders held that the source never had.
     pub extra: u64,
-    /// Rows applied whose order had the very same content written before, under another idempotency key or none.
+    /// Rows applied whose order had the very same content written before, under another idempotency key or none; and
+    /// deletion records of orders whose newest version was one already.
     pub duplicates: u64,
     /// Rows whose idempotency key had written the order before; answered again, not applied.
     pub retried_same_key: u64,
     /// Rows refused by `idCheck`, because the order was there.
     pub repeats_refused: u64,
-    /// Rows applied over a version with a newer update time.
+    /// Rows applied over a version with a newer update time; deletion records never count.
     pub stale_overwrites: u64,
-    /// Live orders held whose newest written version is not the source's current one.
+    /// Live orders held whose newest written version is not the source's current one, or is a deletion record.
     pub outdated: u64,
+    /// Distinct orders for which a deletion record (`"deleted": true`, 1 or "1") was applied.
+    pub deletions: u64,
+    /// Orders deleted at the source and held, whose newest written version is no deletion record. A row older than the
+    /// deletion record it is applied over counts as a stale overwrite, not here.
+    pub undeleted: u64,
     /// Rows applied whose total is not the exact total of their revision at the source.
     pub wrong_totals: u64,
-    /// Rows applied without a total.
+    /// Rows applied without a total, deletion records apart.
     pub missing_totals: u64,
     /// Rows refused for a business reason, or because they had no order id.
     pub refused_rows: u64,
@@ -101,6 +107,8 @@ impl fmt::Display for Report {
                     ("repeats refused", target.repeats_refused),
                     ("stale overwrites", target.stale_overwrites),
                     ("outdated", target.outdated),
+                    ("deletions", target.deletions),
+                    ("undeleted", target.undeleted),
                     ("wrong totals", target.wrong_totals),
                     ("missing totals", target.missing_totals),
                     ("refused rows", target.refused_rows),

@@ -84,6 +84,19 @@ impl Sandbox {
         self.state.alter(Alteration::Edit, n)
     }
 
+    /// Edits `n` live orders of the source without moving their update time, and returns their ids. Only orders whose
+    /// total changes with an edit are taken, fewer than `n` if there are no more: by the total the report tells the
+    /// versions of one second apart.
+    pub fn silent_edit(&self, n: u64) -> Vec<String> {
+        self.state.alter(Alteration::SilentEdit, n)
+    }
+
+    /// Adds `n` new orders whose create and update time lies in the past, between the earliest and the latest update
+    /// time of the live orders (none when there are no live orders), and returns their ids.
+    pub fn insert_late(&self, n: u64) -> Vec<String> {
+        self.state.alter(Alteration::InsertLate, n)
+    }
+
     /// Adds `n` new orders to the source, now, and returns their ids.
     pub fn insert(&self, n: u64) -> Vec<String> {
         self.state.alter(Alteration::Insert, n)

@@ -1,6 +1,7 @@
 //! The source's routes: token, order list, order detail.
 
-use std::fmt::Write as _;
+mod list;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,22 +14,21 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::answer;
-use crate::civil::{self, Seconds};
+use crate::civil;
 use crate::dial::Armed;
-use crate::faults::{SourceFaults, TotalField, TotalShape};
+use crate::faults::SourceFaults;
 use crate::fields::quote;
 use crate::key::Key;
 use crate::lock::read;
-use crate::orders::listing::{TimeType, Window};
 use crate::orders::render::Shape;
-use crate::state::{Alteration, SOURCE_TOKEN_SECONDS, State, add};
+use crate::state::{SOURCE_TOKEN_SECONDS, State, add};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/v1/oauth2/access_token", post(token))
-        .route("/v1/invoices/order/list", get(list))
+        .route("/v1/invoices/order/list", get(list::list))
         .route("/v1/invoices/order/info", get(info))
 }
 
@@ -83,44 +83,6 @@ fn parse_grant(body: &[u8]) -> Option<Grant> {
     Query::try_from_uri(&uri).ok().map(|Query(grant)| grant)
 }
 
-async fn list(
-    Shared(state): Shared<Arc<State>>,
-    headers: HeaderMap,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Response {
-    add(&state.calls.list);
-    let armed = state.dial.now();
-    if let Some(response) = before(&state, &armed, &headers).await {
-        return response;
-    }
-    let faults = &armed.faults.source;
-    let (mut window, page, size) = match parse_list(&parameters, state.page_limit) {
-        Ok(parsed) => parsed,
-        Err(problem) => return failure(&state, 400, &problem),
-    };
-    if state.started.elapsed() < Duration::from_secs(faults.late_seconds) {
-        window.hidden = faults.late_rows;
-    }
-    // Rows are copied out under the lock and rendered outside of it.
-    let (rows, total) = read(&state.book).page(window, page, size, &state.collected);
-    let shape = Shape { ids: faults.ids, php_empties: faults.php_empties, brief: state.brief_rows };
-    let mut body = open_envelope(&state, faults, rows.len() * 1200 + 128);
-    body.extend_from_slice(b"{\"list\":[");
-    for (position, row) in rows.iter().enumerate() {
-        if position > 0 {
-            body.push(b',');
-        }
-        row.render(&mut body, shape);
-    }
-    body.push(b']');
-    body.extend_from_slice(render_total(faults, total).as_bytes());
-    body.extend_from_slice(b"}}");
-    if faults.moving_rows > 0 {
-        state.alter(Alteration::Edit, faults.moving_rows);
-    }
-    finish(&state, faults, body)
-}
-
 async fn info(
     Shared(state): Shared<Arc<State>>,
     headers: HeaderMap,
@@ -138,12 +100,12 @@ async fn info(
         let index = match (value("order_id"), value("order_no")) {
             (Some(id), _) => Key::from_text(id).and_then(|key| book.find(&key)),
             (None, Some(number)) => book.find_number(number),
-            (None, None) => return failure(&state, 400, "order_id or order_no is required"),
+            (None, None) => return failure(&state, faults, 400, "order_id or order_no is required"),
         };
         index.filter(|index| book.is_live(*index)).map(|index| book.row(index))
     };
-    let Some(row) = row else {
-        return failure(&state, 404, "Not Found Resource");
+    let Some(row) = row.filter(|_| !state.dice.roll(faults.detail_gone)) else {
+        return failure(&state, faults, 404, "Not Found Resource");
     };
     let mut body = open_envelope(&state, faults, 2048);
     row.render(&mut body, Shape { ids: faults.ids, php_empties: faults.php_empties, brief: false });
@@ -157,18 +119,21 @@ async fn before(state: &State, armed: &Armed, headers: &HeaderMap) -> Option<Res
     if faults.outage {
         return Some(answer::html(StatusCode::SERVICE_UNAVAILABLE));
     }
+    if faults.latency_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
+    }
     if let Some(response) = answer::delay(state, faults.hang, faults.slow, faults.slow_ms).await {
         return Some(response);
     }
     let limit = faults.rate_limit_per_second;
     if let Err(wait) = state.source_gate.pass(Instant::now(), limit, SECOND, Duration::ZERO) {
         add(&state.calls.source_limited);
-        let body = error_body(state, 429, "Too Many Requests");
+        let body = error_body(state, faults, 429, "Too Many Requests");
         let response = answer::json(StatusCode::TOO_MANY_REQUESTS, body);
         return Some(answer::retry_after(response, faults.retry_after, wait, limit));
     }
     if state.dice.roll(faults.error_5xx) {
-        let body = error_body(state, 500, "Internal Server Error");
+        let body = error_body(state, faults, 500, "Internal Server Error");
         return Some(answer::json(StatusCode::INTERNAL_SERVER_ERROR, body));
     }
     if state.dice.roll(faults.html) {
@@ -180,7 +145,10 @@ async fn before(state: &State, armed: &Armed, headers: &HeaderMap) -> Option<Res
         let body = r#"{"error":"access_denied","error_description":"The access token is missing, unknown or expired"}"#;
         return Some(answer::json(StatusCode::UNAUTHORIZED, body));
     }
-    state.dice.roll(faults.soft_error).then(|| failure(state, faults.soft_code, "系统繁忙,请稍后再试"))
+    state
+        .dice
+        .roll(faults.soft_error)
+        .then(|| failure(state, faults, faults.soft_code, "系统繁忙,请稍后再试"))
 }
 
 /// `{..."data":` of a success; the caller writes the data and the closing brace.
@@ -190,10 +158,18 @@ fn open_envelope(state: &State, faults: &SourceFaults, capacity: usize) -> Vec<u
     if let Some(code) = faults.success_code {
         body.extend_from_slice(format!("\"code\":{code},").as_bytes());
     }
-    body.extend_from_slice(b"\"message\":\"success\",\"now\":\"");
-    civil::write(&mut body, civil::now(&state.zone));
-    body.extend_from_slice(b"\",\"data\":");
+    body.extend_from_slice(b"\"message\":\"success\"");
+    body.extend_from_slice(now_field(state, faults).as_bytes());
+    body.extend_from_slice(b",\"data\":");
     body
+}
+
+/// `,"now":"..."` by the source's own clock, or nothing.
+fn now_field(state: &State, faults: &SourceFaults) -> String {
+    if faults.omit_now {
+        return String::new();
+    }
+    format!(r#","now":"{}""#, civil::text(state.source_now(faults)))
 }
 
 fn finish(state: &State, faults: &SourceFaults, mut body: Vec<u8>) -> Response {
@@ -204,72 +180,13 @@ fn finish(state: &State, faults: &SourceFaults, mut body: Vec<u8>) -> Response {
 }
 
 /// An error the way the source sends it: HTTP 200 with another code.
-fn failure(state: &State, code: i64, message: &str) -> Response {
-    answer::json(StatusCode::OK, error_body(state, code, message))
+fn failure(state: &State, faults: &SourceFaults, code: i64, message: &str) -> Response {
+    answer::json(StatusCode::OK, error_body(state, faults, code, message))
 }
 
-fn error_body(state: &State, code: i64, message: &str) -> String {
-    let (message, now) = (quote(message), civil::text(civil::now(&state.zone)));
-    format!(r#"{{"code":{code},"message":{message},"now":"{now}","data":null}}"#)
-}
-
-fn render_total(faults: &SourceFaults, total: u64) -> String {
-    let total = total.saturating_add_signed(faults.total_lies);
-    let name = match faults.total_field {
-        TotalField::Count => "count",
-        TotalField::TotalItem => "totalItem",
-    };
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ = match faults.total {
-        TotalShape::Number => write!(out, r#","{name}":{total}"#),
-        TotalShape::String => write!(out, r#","{name}":"{total}""#),
-        TotalShape::Missing => Ok(()),
-    };
-    out
-}
-
-fn parse_list(parameters: &[(String, String)], page_limit: u32) -> Result<(Window, u64, u32), String> {
-    let value = |name: &str| {
-        parameters
-            .iter()
-            .find(|(key, value)| key == name && !value.is_empty())
-            .map(|(_, value)| value.as_str())
-    };
-    let time = |name: &str, parse: fn(&str) -> Option<Seconds>, default| match value(name) {
-        Some(text) => {
-            parse(text).ok_or(format!("{name} {text:?} is neither YYYY-MM-DD nor YYYY-MM-DD HH:MM:SS"))
-        }
-        None => Ok(default),
-    };
-    let number = |name: &str, default: u64| match value(name) {
-        Some(text) => {
-            text.parse().ok().filter(|n| *n > 0).ok_or(format!("{name} {text:?} is no number from 1 on"))
-        }
-        None => Ok(default),
-    };
-    let window = Window {
-        start: time("start_time", civil::parse, Seconds::MIN)?,
-        end: time("end_time", civil::parse_end, Seconds::MAX)?,
-        time: match value("time_type").unwrap_or("1") {
-            "1" => TimeType::Update,
-            "2" => TimeType::Create,
-            "3" => TimeType::Order,
-            "4" => TimeType::Delete,
-            other => return Err(format!("time_type {other:?} is none of 1, 2, 3, 4")),
-        },
-        removed: match value("removed").unwrap_or("0") {
-            "0" => false,
-            "1" => true,
-            other => return Err(format!("removed {other:?} is neither 0 nor 1")),
-        },
-        hidden: 0.0,
-    };
-    if window.start > window.end {
-        return Err("start_time is after end_time".to_owned());
-    }
-    let size = u32::try_from(number("count", 10)?).unwrap_or(u32::MAX).min(page_limit);
-    Ok((window, number("start_index", 1)?, size))
+fn error_body(state: &State, faults: &SourceFaults, code: i64, message: &str) -> String {
+    let (message, now) = (quote(message), now_field(state, faults));
+    format!(r#"{{"code":{code},"message":{message}{now},"data":null}}"#)
 }
 
 #[cfg(test)]

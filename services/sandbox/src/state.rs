@@ -8,9 +8,10 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::Faults;
-use crate::civil;
+use crate::civil::{self, Seconds};
 use crate::dial::Dial;
 use crate::draw::Dice;
+use crate::faults::SourceFaults;
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::limit::Gate;
@@ -19,7 +20,7 @@ use crate::log::Log;
 use crate::options::{Options, SandboxError};
 use crate::orders::Book;
 use crate::orders::change::Change;
-use crate::orders::listing::Collected;
+use crate::orders::listing::{Collected, Window};
 use crate::persist;
 use crate::report::{Report, SourceReport, TargetReport};
 use crate::token::Tokens;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) target_log: Option<Log>,
     pub(crate) dial: Dial,
     pub(crate) dice: Dice,
+    /// Pages cut from a shuffled list; each has an order of its own.
+    pub(crate) shuffles: AtomicU64,
     pub(crate) calls: Calls,
     pub(crate) source_gate: Gate,
     pub(crate) target_gate: Gate,
@@ -64,7 +67,11 @@ pub(crate) struct State {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Alteration {
     Edit,
+    /// The content changes, the update time does not.
+    SilentEdit,
     Insert,
+    /// New orders with times in the past.
+    InsertLate,
     Remove,
 }
 
@@ -101,6 +108,7 @@ impl State {
             target_log,
             dial: Dial::new(options.faults),
             dice: Dice::new(options.seed),
+            shuffles: AtomicU64::new(0),
             calls: Calls::default(),
             source_gate: Gate::default(),
             target_gate: Gate::default(),
@@ -141,13 +149,39 @@ impl State {
 
     /// Changes `n` orders of the source and returns their ids. The change is with the system when this returns.
     pub(crate) fn alter(&self, what: Alteration, n: u64) -> Vec<String> {
-        let now = civil::now(&self.zone);
-        let mut book = write(&self.book);
-        let changes: Vec<Change> = match what {
+        let now = self.source_now(&self.dial.now().faults.source);
+        self.change(|book| match what {
             Alteration::Edit => book.plan_edits(n, now),
+            Alteration::SilentEdit => book.plan_silent_edits(n),
             Alteration::Insert => book.plan_inserts(n, now),
+            Alteration::InsertLate => book.plan_late_inserts(n, Seconds::MIN, Seconds::MAX),
             Alteration::Remove => book.plan_removals(n, now),
-        };
+        })
+    }
+
+    /// What happens behind a reader's back once it has read a page: all of it at once, so that no other reader sees
+    /// an order gone and the one in its stead not there yet.
+    pub(crate) fn after_page(&self, faults: &SourceFaults, window: &Window) {
+        if [faults.moving_rows, faults.late_inserts, faults.removing_rows] == [0; 3] {
+            return;
+        }
+        let now = self.source_now(faults);
+        self.change(|book| {
+            let mut changes = book.plan_edits(faults.moving_rows, now);
+            changes.extend(book.plan_late_inserts(faults.late_inserts, window.start, window.end));
+            changes.extend(book.plan_removals(faults.removing_rows, now));
+            changes
+        });
+    }
+
+    /// The time on the source's own clock.
+    pub(crate) fn source_now(&self, faults: &SourceFaults) -> Seconds {
+        civil::now(&self.zone).saturating_add(faults.clock_offset_seconds)
+    }
+
+    fn change(&self, plan: impl FnOnce(&Book) -> Vec<Change>) -> Vec<String> {
+        let mut book = write(&self.book);
+        let changes = plan(&book);
         if let Some(log) = &self.source_log {
             persist::push_changes(log, &changes);
         }
@@ -164,16 +198,17 @@ impl State {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (calls, counts) = (&self.calls, &self.ledger.counts);
         let book = read(&self.book);
-        let (mut distinct, mut extra, mut outdated, mut live_held) = (0, 0, 0, 0);
-        self.ledger.each(|key, updated, total| {
+        let (mut distinct, mut extra, mut outdated, mut undeleted, mut live_held) = (0, 0, 0, 0, 0);
+        self.ledger.each(|key, newest| {
             distinct += 1;
             match book.find(key) {
                 None => extra += 1,
                 Some(index) if book.is_live(index) => {
                     live_held += 1;
-                    outdated += u64::from(!book.is_current(index, updated, total));
+                    let current = !newest.deletion && book.is_current(index, newest.updated, newest.total);
+                    outdated += u64::from(!current);
                 }
-                Some(_) => {}
+                Some(_) => undeleted += u64::from(!newest.deletion),
             }
         });
         Report {
@@ -198,6 +233,8 @@ impl State {
                 repeats_refused: get(&counts.repeats),
                 stale_overwrites: get(&counts.stale),
                 outdated,
+                deletions: get(&counts.deletions),
+                undeleted,
                 wrong_totals: get(&counts.wrong_totals),
                 missing_totals: get(&counts.missing_totals),
                 refused_rows: get(&calls.refused_rows),

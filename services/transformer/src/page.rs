@@ -6,14 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::{
-    ContentHash, DeadLetter, LetterOrigin, MappedOrder, OrderKey, Origin, Payload, RawPage, Stage, Version,
+    ContentHash, DeadLetter, LetterOrigin, Listing, MappedOrder, OrderDeleted, OrderKey, Origin, Payload,
+    RawPage, Stage, Version,
 };
 use journal::{
     Committer, Delivery, Journal, JournalError, Label, Record, Settlement, Stream, Topology, TraceParent,
 };
-use mapping::{Mapped, Plan, RowError};
+use mapping::{Mapped, MappedDeletion, Plan, RowError};
 use serde_json::value::RawValue;
 use tracing::Instrument;
+
+use crate::rows;
+
+/// A row that could be mapped.
+enum Row {
+    Order(Mapped),
+    Deleted(MappedDeletion),
+}
 
 /// What a MAPPED message holds beside the record stays below this.
 const HEADROOM: usize = 4 << 10;
@@ -61,17 +70,26 @@ impl Pages {
                 return Ok(self.unreadable(raw, Some(&page), &page.body.bytes, &error.to_string(), trace));
             }
         };
-        let rows = match okki::rows(&body) {
+        let details = match page.unpack_details() {
+            Ok(details) => details,
+            Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
+        };
+        let rows = match rows::of(&page, &body, &details) {
             Ok(rows) => rows,
             Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
         };
-        if !rows.is_empty() && !self.looked.swap(true, Ordering::Relaxed) {
+        let orders = page.listing == Listing::Orders;
+        if orders && !rows.is_empty() && !self.looked.swap(true, Ordering::Relaxed) {
             self.look_for_fields(&rows);
         }
         let (mut records, mut letters) = (Vec::with_capacity(rows.len()), Vec::new());
-        for (at, row) in (0_u32..).zip(&rows) {
-            let origin = Origin { window: page.window.clone(), page: page.page, row: at, raw_seq: raw.seq };
-            match self.plan.map(row) {
+        for (at, row) in &rows {
+            let origin = Origin { window: page.window.clone(), page: page.page, row: *at, raw_seq: raw.seq };
+            let mapped = match page.listing {
+                Listing::Orders => self.plan.map(row).map(Row::Order),
+                Listing::Deleted => self.plan.map_deleted(row).map(Row::Deleted),
+            };
+            match mapped {
                 Ok(mapped) => match self.record(mapped, origin, trace)? {
                     Ok(record) => records.push(record),
                     Err(letter) => letters.push(*letter),
@@ -96,10 +114,10 @@ impl Pages {
 
     /// Says once when the mapping reads fields that no order of the first page has: a typo there makes no error, only
     /// records that lack something.
-    fn look_for_fields(&self, rows: &[&RawValue]) {
+    fn look_for_fields(&self, rows: &[(u32, &RawValue)]) {
         let present: HashSet<String> = rows
             .iter()
-            .filter_map(|row| serde_json::from_str::<HashMap<String, &RawValue>>(row.get()).ok())
+            .filter_map(|(_, row)| serde_json::from_str::<HashMap<String, &RawValue>>(row.get()).ok())
             .flat_map(HashMap::into_keys)
             .collect();
         for field in self.plan.source_fields().filter(|field| !present.contains(*field)) {
@@ -139,14 +157,19 @@ impl Pages {
 
     fn record(
         &self,
-        mapped: Mapped,
+        row: Row,
         origin: Origin,
         trace: TraceParent,
     ) -> Result<Result<Record, Box<DeadLetter>>, JournalError> {
-        for problem in &mapped.dropped {
+        let (identity, record, dropped, deleted) = match row {
+            Row::Order(Mapped { identity, record, dropped }) => (identity, record, dropped, false),
+            Row::Deleted(MappedDeletion { identity, record, dropped }) => {
+                (identity, record.unwrap_or_default(), dropped, true)
+            }
+        };
+        for problem in &dropped {
             tracing::debug!(raw_seq = origin.raw_seq, row = origin.row, %problem.error, "field dropped or defaulted");
         }
-        let Mapped { identity, record, .. } = mapped;
         let too_large = record.len() > self.journal.max_payload().saturating_sub(HEADROOM);
         let key = identity.key.clone().and_then(OrderKey::new);
         let key = match key {
@@ -164,11 +187,17 @@ impl Pages {
                 return Ok(Err(Box::new(letter)));
             }
         };
+        // A deletion differs from every state of the order, also where its record happens to be the same.
+        let content = if deleted {
+            ContentHash::of(&[b"deleted:", &record[..]].concat())
+        } else {
+            ContentHash::of(&record)
+        };
         let order = MappedOrder {
             version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
             number: identity.number,
             mapping: self.plan.version().to_string(),
-            content: ContentHash::of(&record),
+            content,
             origin,
             record,
             key,
@@ -176,7 +205,11 @@ impl Pages {
         let place = format!("{}/{}", order.origin.raw_seq, order.origin.row);
         // A redelivered page maps to the same messages; after the broker's dedupe window the ledger knows them.
         let id = format!("map:{place}:{}", order.mapping);
-        let record = Record::new(self.topology.mapped_of(&order.key), id, &order)?;
+        let subject = self.topology.mapped_of(&order.key);
+        let record = match deleted {
+            false => Record::new(subject, id, &order)?,
+            true => Record::new(subject, id, &OrderDeleted(order))?,
+        };
         Ok(Ok(record.traced(Some(trace)).labelled(Label::Origin, place)))
     }
 

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::{Answer, Attempt, DeadLetter, LetterOrigin, MappedOrder, Outcome, Payload, Receipt, Stage, now};
+use events::{
+    Answer, Attempt, DeadLetter, LetterOrigin, MappedEvent, MappedOrder, OrderDeleted, Outcome, Payload,
+    Receipt, Stage, Version, now,
+};
 use http::Class;
 use journal::{Delivery, JournalError, Label, Record, Settlement, Stream, TraceParent};
 use qeasy::WriteError;
@@ -62,8 +65,9 @@ impl Partition {
     }
 
     async fn settle(&self, message: &Delivery, trace: TraceParent) -> Result<Settlement, JournalError> {
-        let order = match message.event::<MappedOrder>() {
-            Ok(decoded) => decoded.body,
+        let (order, deleted) = match MappedEvent::decode(&message.payload) {
+            Ok(MappedEvent::Order(order)) => (order, false),
+            Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
             Err(error) => {
                 let letter = self.letter(message, None, "unreadable", error.to_string(), None, trace);
                 return Ok(Settlement::Dead(Box::new(letter)));
@@ -80,6 +84,7 @@ impl Partition {
                 Decision::Settled => return Ok(Settlement::Done),
                 Decision::Unchanged => (Outcome::Unchanged, None, None),
                 Decision::Superseded => (Outcome::Superseded, None, None),
+                Decision::Send if deleted && order.record.is_empty() => (Outcome::Ignored, None, None),
                 Decision::Send => {
                     let basis = held.map_or(0, |held| held.basis(order.content));
                     let content = &order.content.to_string()[..16];
@@ -123,10 +128,14 @@ impl Partition {
         };
         let last_write = held.map_or(0, |held| held.last_write);
         let (idempotency_key, last_write) = sent_as.unwrap_or((String::new(), last_write));
-        // What was superseded changes nothing about what the target holds.
-        let (content, known) = match (outcome, held) {
-            (Outcome::Superseded, Some(held)) => (held.content, held.known),
-            _ => (order.content, outcome != Outcome::Unknown),
+        let newest = held.map_or(order.version, |held| held.version.max(order.version));
+        let (version, content, known) = match (outcome, held) {
+            // What was superseded changes nothing about what the target holds.
+            (Outcome::Superseded, Some(held)) => (newest, held.content, held.known),
+            // Nor does a deletion it is not to hear of: should the order come back as it was, it is no older for that.
+            (Outcome::Ignored, Some(held)) => (held.version, held.content, held.known),
+            (Outcome::Ignored, None) => (Version::OLDEST, order.content, false),
+            _ => (newest, order.content, outcome != Outcome::Unknown),
         };
         Receipt {
             target: self.writer.target.clone(),
@@ -135,7 +144,7 @@ impl Partition {
             outcome,
             mapped_seq,
             version: order.version,
-            held: held.map_or(order.version, |held| held.version.max(order.version)),
+            held: version,
             content,
             known,
             status,

@@ -55,15 +55,15 @@ impl fmt::Display for OrderKey {
     }
 }
 
-/// One window of source time, fetched and proved as a whole. Unique within a flow.
-/// Ordered by number, so that the millionth window follows the one before it.
+/// One window of source time, fetched and proved as a whole. Unique within a flow: the name of its lane, `-`, a number.
+/// Ordered by lane and number, so that the millionth window follows the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WindowId(String);
 
 impl Ord for WindowId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.live_number(), &self.0).cmp(&(other.live_number(), &other.0))
+        (self.lane(), self.number(), &self.0).cmp(&(other.lane(), other.number(), &other.0))
     }
 }
 
@@ -73,15 +73,37 @@ impl PartialOrd for WindowId {
     }
 }
 
+/// The lane of the timed windows that move LAST_SYNC_TIME.
+pub const LIVE: &str = "live";
+
+/// The lane of the timed windows over deletions.
+pub const DELETED: &str = "deleted";
+
 impl WindowId {
-    /// The `number`-th window of the live schedule, counted from 1.
-    pub fn live(number: u64) -> Self {
-        Self(format!("live-{number:06}"))
+    /// The `number`-th window of a lane. A lane is a sequence of windows: `live`, `deleted`, one for each sweep
+    /// (`sweep1`), one for each backfill.
+    pub fn new(lane: &str, number: u64) -> Self {
+        Self(format!("{lane}-{number:06}"))
     }
 
-    /// The number of a live window; `None` for windows of another kind.
-    pub fn live_number(&self) -> Option<u64> {
-        self.0.strip_prefix("live-")?.parse().ok()
+    /// The window of this name, as it stands in a subject.
+    pub fn named(name: &str) -> Self {
+        Self(name.to_string())
+    }
+
+    /// The `number`-th window of the live schedule, counted from 1.
+    pub fn live(number: u64) -> Self {
+        Self::new(LIVE, number)
+    }
+
+    /// The lane it belongs to.
+    pub fn lane(&self) -> &str {
+        self.0.rsplit_once('-').map_or(&self.0, |(lane, _)| lane)
+    }
+
+    /// Its number within the lane; 0 when the name has none.
+    pub fn number(&self) -> u64 {
+        self.0.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
     }
 
     /// The window's name, which is also its subject token.
@@ -148,6 +170,8 @@ mod tests {
     #[test]
     fn windows_are_ordered_by_number() {
         assert!(WindowId::live(999_999) < WindowId::live(1_000_000));
+        let backfill = WindowId::new("backfill-1741251325", 12);
+        assert_eq!((backfill.lane(), backfill.number()), ("backfill-1741251325", 12));
     }
 
     #[test]

@@ -12,18 +12,21 @@ mod operation;
 mod payload;
 mod raw;
 mod receipt;
+mod shared_state;
 mod sync;
 
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
-pub use ids::{OrderKey, TargetName, WindowId};
-pub use mapped::{ContentHash, MappedOrder, Origin, Version};
+pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
+pub use mapped::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, Origin, Version};
 pub use operation::{Actor, OperationFinished, OperationStarted};
 pub use payload::{Encoding, Payload, PayloadError};
-pub use raw::RawPage;
+pub use raw::{RawDetail, RawPage};
 pub use receipt::{Outcome, Receipt};
+pub use shared_state::{BudgetState, TokenState};
 pub use sync::{
-    PageFetched, PageJob, Proof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
+    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, Proof, Slice, SliceProof,
+    WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
 };
 
 /// A point in time, as events carry it: microseconds since the Unix epoch, UTC.

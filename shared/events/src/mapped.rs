@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Micros, OrderKey, WindowId};
+use crate::{CodecError, Event, Micros, OrderKey, WindowId, decode};
 
 /// Which of two states of one order is newer: the source's update time first, then the order of reading, then how often
 /// the same reading was mapped again. An order without an update time is older than one with.
@@ -16,6 +16,11 @@ pub struct Version {
     pub raw_seq: u64,
     /// 0 for the live flow; raised by a replay.
     pub generation: u32,
+}
+
+impl Version {
+    /// No version is older.
+    pub const OLDEST: Self = Self { updated_at: None, raw_seq: 0, generation: 0 };
 }
 
 /// Where a mapped order or a dead letter came from.
@@ -72,6 +77,42 @@ pub struct MappedOrder {
 
 impl Event for MappedOrder {
     const KIND: &'static str = "MappedOrder";
+}
+
+/// An order was deleted at the source. Its `record` says so to the target; empty when the mapping wants deletions
+/// ignored there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderDeleted(pub MappedOrder);
+
+impl Event for OrderDeleted {
+    const KIND: &'static str = "OrderDeleted";
+}
+
+/// Any event of MAPPED.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MappedEvent {
+    /// An order as it is.
+    Order(MappedOrder),
+    /// An order that is no more.
+    Deleted(OrderDeleted),
+}
+
+impl MappedEvent {
+    /// Decodes whichever event of MAPPED the bytes hold.
+    ///
+    /// # Errors
+    /// [`CodecError::Kind`] when they hold something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        match decode(bytes) {
+            Ok(order) => Ok(Self::Order(order.body)),
+            // Deletions are rare: the kind is looked at only when it is not the usual one.
+            Err(CodecError::Kind { found, .. }) if found == OrderDeleted::KIND => {
+                decode(bytes).map(|deleted| Self::Deleted(deleted.body))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ pub enum PayloadError {
         /// The size found.
         found: u64,
     },
+    /// They restored to something else than the details of a page.
+    #[error("restored bytes are no list of details")]
+    Details(#[source] rmp_serde::decode::Error),
 }
 
 impl Payload {

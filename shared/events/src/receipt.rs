@@ -20,12 +20,14 @@ pub enum Outcome {
     Repeat,
     /// It was sent, and whether the target took it is not known.
     Unknown,
+    /// It was deleted at the source, and the mapping says that the target is not to hear of it.
+    Ignored,
 }
 
 impl Outcome {
     /// Every outcome, in the order reports show them.
-    pub const ALL: [Self; 5] =
-        [Self::Written, Self::Unchanged, Self::Superseded, Self::Repeat, Self::Unknown];
+    pub const ALL: [Self; 6] =
+        [Self::Written, Self::Unchanged, Self::Superseded, Self::Repeat, Self::Unknown, Self::Ignored];
 
     /// The name used in headers, tables and JSON.
     pub fn name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Outcome {
             Self::Superseded => "superseded",
             Self::Repeat => "repeat",
             Self::Unknown => "unknown",
+            Self::Ignored => "ignored",
         }
     }
 }

@@ -4,6 +4,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CodecError, Event, Micros, WindowId, decode, kind_of};
 
+/// A range of source time; both ends belong to it, as the source's API has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slice {
+    /// Its first moment.
+    pub since: Micros,
+    /// Its last moment.
+    pub until: Micros,
+}
+
+/// Which orders a window lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listing {
+    /// Those that are there, by update time.
+    #[default]
+    Orders,
+    /// Those that were deleted, by the time of their deletion.
+    Deleted,
+}
+
+/// Which rows of a window are news.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// Those whose row in the list differs from the one read last.
+    #[default]
+    Changed,
+    /// Those whose detail differs too: every detail is fetched.
+    Details,
+    /// All of them: somebody asked for the range to be read again.
+    All,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// A range of source time is going to be fetched. Both ends are inclusive, as the source's API has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowOpened {
@@ -15,11 +52,17 @@ pub struct WindowOpened {
     pub until: Micros,
     /// Rows a page.
     pub page_size: u32,
-    /// How many passes may be made before the window fails.
+    /// How many passes may be made over one slice before the window fails.
     pub max_passes: u32,
+    /// Which orders it lists.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub listing: Listing,
+    /// Which of its rows go on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub news: News,
 }
 
-/// One page has been read and is stored in RAW.
+/// One page has been read, and what is new on it is stored in RAW.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageFetched {
     /// The window.
@@ -28,25 +71,64 @@ pub struct PageFetched {
     pub pass: u32,
     /// The page number, from 1.
     pub page: u32,
-    /// The sequence of its (first) message in RAW.
+    /// The sequence of its (first) message in RAW; 0 when every row of it lies in RAW already, byte for byte.
     pub raw_seq: u64,
     /// The total the source reported with this page.
     pub total: u64,
-    /// The id of each row, in order; a row without one is represented by a hash of its bytes.
+    /// The id of each row, in order; a row without one is named by its place.
     pub ids: Vec<String>,
+    /// The slice of the window it is a page of; the whole window when absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slice: Option<Slice>,
+    /// A hash of each row's bytes, in order: what tells a row that has changed from one that has not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub contents: Vec<u64>,
+    /// A hash of each row's detail, in order, 0 where none was fetched; empty when none was fetched at all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub details: Vec<u64>,
+    /// Rows (from 0) whose order was gone when its detail was asked for: listed, then deleted. Not an error.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gone: Vec<u32>,
+    /// The source's own clock in the answer, when it shows one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub source_now: Option<Micros>,
 }
 
-/// Why a window is known to be complete: one whole pass, one unchanged total, as many distinct ids.
+/// Why one slice of a window is known to be complete: a page that holds it whole, or a whole pass under one unchanged
+/// total with as many distinct ids, each of them found again afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The pass that proved it.
+pub struct SliceProof {
+    /// The slice.
+    pub slice: Slice,
+    /// The pass that counted it.
     pub pass: u32,
-    /// Pages in that pass.
+    /// The pass that found all of its orders again; `None` when one page held them all.
+    pub confirmed_by: Option<u32>,
+    /// Pages in the counting pass.
     pub pages: u32,
     /// The total reported by every page of it.
     pub total: u64,
-    /// Distinct ids in it.
+    /// Distinct ids in it; equal to `total`.
     pub distinct: u64,
+}
+
+/// Why a window is known to be complete: every slice of it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The most passes any slice took.
+    pub pass: u32,
+    /// Pages in the passes that count.
+    pub pages: u32,
+    /// The sum of the totals.
+    pub total: u64,
+    /// The sum of the distinct ids; equal to `total`.
+    pub distinct: u64,
+    /// The proof of each slice, in order of time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slices: Vec<SliceProof>,
+    /// All pages that were read for it, also in passes that proved nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pages_read: u64,
 }
 
 /// The window is complete.
@@ -56,7 +138,7 @@ pub struct WindowClosed {
     pub window: WindowId,
     /// Its start.
     pub since: Micros,
-    /// Its end.
+    /// The end of what is proved: that of the window, or earlier when the source's clock had not come so far.
     pub until: Micros,
     /// The proof.
     pub proof: Proof,
@@ -77,7 +159,7 @@ pub struct WindowFailed {
     pub distinct: u64,
 }
 
-/// LAST_SYNC_TIME has moved. Written with the [`WindowClosed`] that moved it, in one atomic batch.
+/// The watermark of a lane has moved; that of the live lane is LAST_SYNC_TIME. Written with the [`WindowClosed`] that moved it, in one atomic batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatermarkMoved {
     /// Everything at the source up to here has been fetched and proved.
@@ -95,8 +177,39 @@ pub struct PageJob {
     pub pass: u32,
     /// The page number, from 1.
     pub page: u32,
+    /// The slice of the window; the whole window when absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slice: Option<Slice>,
 }
 
+/// A range of the past is to be fetched again, in steps, beside the live windows and without moving their watermark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillRequested {
+    /// The operation; also the name of the lane its windows are in.
+    pub id: String,
+    /// The range.
+    pub range: Slice,
+    /// How much of it one window covers, in microseconds.
+    pub step: Micros,
+}
+
+/// A backfill has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillEnded {
+    /// The operation.
+    pub id: String,
+    /// Whether the whole range is proved.
+    pub complete: bool,
+    /// What came of it, for a person.
+    pub result: String,
+}
+
+impl Event for BackfillRequested {
+    const KIND: &'static str = "BackfillRequested";
+}
+impl Event for BackfillEnded {
+    const KIND: &'static str = "BackfillEnded";
+}
 impl Event for WindowOpened {
     const KIND: &'static str = "WindowOpened";
 }

@@ -25,6 +25,8 @@ fn opened() -> WindowOpened {
         until: AT,
         page_size: 100,
         max_passes: 5,
+        listing: Listing::Orders,
+        news: News::Changed,
     }
 }
 
@@ -36,11 +38,16 @@ fn page() -> PageFetched {
         raw_seq: 7,
         total: 2,
         ids: vec!["1".into(), "2".into()],
+        slice: None,
+        contents: Vec::new(),
+        details: Vec::new(),
+        gone: Vec::new(),
+        source_now: None,
     }
 }
 
 fn closed() -> WindowClosed {
-    let proof = Proof { pass: 1, pages: 1, total: 2, distinct: 2 };
+    let proof = Proof { pass: 1, pages: 1, total: 2, distinct: 2, slices: Vec::new(), pages_read: 0 };
     WindowClosed { window: WindowId::live(1), since: AT - 60_000_000, until: AT, proof }
 }
 
@@ -66,6 +73,9 @@ fn raw() -> RawPage {
         fetched_at: AT,
         rows: 2,
         body: Payload { encoding: Encoding::Plain, size: 2, bytes: b"{}".to_vec() },
+        listing: Listing::Orders,
+        news: None,
+        details: None,
     }
 }
 
@@ -136,20 +146,64 @@ fn started() -> OperationStarted {
     }
 }
 
-fn path<E: Event>() -> PathBuf {
-    let folder = format!("tests/fixtures/v{}", E::SCHEMA);
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{}.msgpack", E::KIND))
-}
+/// The events whose later fields are all in use.
+mod full {
+    use super::*;
 
-fn write_if_missing<E: Event>(event: E) {
-    if !path::<E>().exists() {
-        std::fs::write(path::<E>(), encode(&event, AT).expect("encodes")).expect("writes");
+    pub fn slice() -> Slice {
+        Slice { since: AT - 30_000_000, until: AT }
+    }
+
+    pub fn opened() -> WindowOpened {
+        WindowOpened { listing: Listing::Deleted, news: News::Details, ..super::opened() }
+    }
+
+    pub fn page() -> PageFetched {
+        PageFetched {
+            slice: Some(slice()),
+            contents: vec![u64::MAX, 1],
+            details: vec![0, 2],
+            gone: vec![0],
+            source_now: Some(AT),
+            ..super::page()
+        }
+    }
+
+    pub fn closed() -> WindowClosed {
+        let proved = |slice, pass, confirmed_by| SliceProof {
+            slice,
+            pass,
+            confirmed_by,
+            pages: 1,
+            total: 1,
+            distinct: 1,
+        };
+        let first = Slice { since: AT - 60_000_000, until: AT - 31_000_000 };
+        let slices = vec![proved(first, 1, None), proved(slice(), 2, Some(3))];
+        let proof = Proof { pass: 2, pages: 2, total: 2, distinct: 2, slices, pages_read: 9 };
+        WindowClosed { proof, ..super::closed() }
+    }
+
+    pub fn raw() -> RawPage {
+        let details = Payload { encoding: Encoding::Plain, size: 1, bytes: vec![0x90] };
+        RawPage { listing: Listing::Deleted, news: Some(vec![1]), details: Some(details), ..super::raw() }
     }
 }
 
-fn holds<E: Event + PartialEq + Debug>(event: E) {
-    let kept =
-        std::fs::read(path::<E>()).unwrap_or_else(|error| panic!("{}: {error}", path::<E>().display()));
+fn path<E: Event>(variant: &str) -> PathBuf {
+    let folder = format!("tests/fixtures/v{}", E::SCHEMA);
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{}{variant}.msgpack", E::KIND))
+}
+
+fn write_if_missing<E: Event>(event: E, variant: &str) {
+    if !path::<E>(variant).exists() {
+        std::fs::write(path::<E>(variant), encode(&event, AT).expect("encodes")).expect("writes");
+    }
+}
+
+fn holds<E: Event + PartialEq + Debug>(event: E, variant: &str) {
+    let path = path::<E>(variant);
+    let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let decoded = decode::<E>(&kept).expect("a kept event decodes");
     assert_eq!(decoded, Decoded { schema: E::SCHEMA, at: AT, body: event });
     let again = encode(&decoded.body, AT).expect("encodes");
@@ -158,19 +212,35 @@ fn holds<E: Event + PartialEq + Debug>(event: E) {
 
 macro_rules! each_event {
     ($check:ident) => {
-        $check(opened());
-        $check(page());
-        $check(closed());
-        $check(failed());
-        $check(WatermarkMoved { to: AT, window: WindowId::live(1) });
-        $check(PageJob { window: WindowId::live(1), pass: 1, page: 2 });
-        $check(raw());
-        $check(mapped());
-        $check(receipt());
-        $check(dead());
-        $check(DeadResolved { letter: 3, how: "retried".into(), reason: "customer created".into() });
-        $check(started());
-        $check(OperationFinished { id: "sync-1".into(), complete: true, result: "2 orders written".into() });
+        $check(opened(), "");
+        $check(page(), "");
+        $check(closed(), "");
+        $check(failed(), "");
+        $check(WatermarkMoved { to: AT, window: WindowId::live(1) }, "");
+        $check(PageJob { window: WindowId::live(1), pass: 1, page: 2, slice: None }, "");
+        $check(raw(), "");
+        $check(mapped(), "");
+        $check(receipt(), "");
+        $check(dead(), "");
+        $check(DeadResolved { letter: 3, how: "retried".into(), reason: "customer created".into() }, "");
+        $check(started(), "");
+        $check(
+            OperationFinished { id: "sync-1".into(), complete: true, result: "2 orders written".into() },
+            "",
+        );
+        $check(full::opened(), "-full");
+        $check(full::page(), "-full");
+        $check(full::closed(), "-full");
+        $check(full::raw(), "-full");
+        $check(PageJob { window: WindowId::live(1), pass: 1, page: 2, slice: Some(full::slice()) }, "-full");
+        $check(OrderDeleted(mapped()), "");
+        $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");
+        $check(BackfillEnded { id: "backfill-1".into(), complete: true, result: "2 orders".into() }, "");
+        $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
+        $check(
+            TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },
+            "",
+        );
     };
 }
 

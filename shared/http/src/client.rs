@@ -49,6 +49,8 @@ pub struct Answer {
     pub content_type: String,
     /// How long the other side asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The Date header: what time it is there.
+    pub date: Option<jiff::Timestamp>,
     /// The body, exactly as received.
     pub body: Bytes,
 }
@@ -123,6 +125,8 @@ impl Client {
         let (status, content_type) =
             (response.status().as_u16(), header("content-type").unwrap_or_default().into());
         let wait = header("retry-after").and_then(|value| retry_after(value, jiff::Timestamp::now()));
+        let date = header("date").and_then(|value| httpdate::parse_http_date(value).ok());
+        let date = date.and_then(|date| jiff::Timestamp::try_from(date).ok());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -130,7 +134,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, content_type, retry_after: wait, body: body.freeze() })
+        Ok(Answer { status, content_type, retry_after: wait, date, body: body.freeze() })
     }
 }
 

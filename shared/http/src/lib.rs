@@ -3,17 +3,17 @@
 mod class;
 mod client;
 mod error;
-mod gate;
 mod pace;
 mod retry;
 mod retry_after;
+mod sealed;
 mod token;
 
 pub use class::Class;
 pub use client::{Answer, Client, Method, Request};
 pub use error::HttpError;
-pub use gate::Gate;
 pub use pace::Pace;
 pub use retry::RetryPolicy;
 pub use retry_after::retry_after;
+pub use sealed::{open, seal};
 pub use token::{Token, TokenCache};

@@ -6,6 +6,8 @@
 //! - `max_deliver` is unlimited: a message is given up only by a letter in DEAD that is stored before it is terminated.
 
 mod batch;
+mod budget;
+mod cell;
 mod committer;
 mod connect;
 mod consume;
@@ -20,6 +22,8 @@ mod server;
 mod topology;
 mod trace;
 
+pub use budget::{Budget, Rate};
+pub use cell::Cell;
 pub use committer::{Committer, Grouping};
 pub use connect::{Connection, Journal, MINIMUM_SERVER};
 pub use consume::{Consumption, Settlement};

@@ -1,10 +1,10 @@
-//! The seven streams and their subjects, ensured idempotently.
+//! The streams of a flow and their subjects, ensured idempotently.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
-use events::{OrderKey, Stage, TargetName, WindowId};
+use events::{LIVE, OrderKey, Stage, TargetName, WindowId};
 
 use crate::{Journal, JournalError};
 
@@ -25,12 +25,14 @@ pub enum Stream {
     Dead,
     /// What people did.
     Ops,
+    /// What replicas share: call budgets, tokens. The only one that is no log: the newest message of a subject is kept.
+    State,
 }
 
 impl Stream {
     /// All streams, in the order of the flow.
-    pub const ALL: [Self; 7] =
-        [Self::Sync, Self::Jobs, Self::Raw, Self::Mapped, Self::Receipts, Self::Dead, Self::Ops];
+    pub const ALL: [Self; 8] =
+        [Self::Sync, Self::Jobs, Self::Raw, Self::Mapped, Self::Receipts, Self::Dead, Self::Ops, Self::State];
 
     /// Its name without the flow.
     pub fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Stream {
             Self::Receipts => "RECEIPTS",
             Self::Dead => "DEAD",
             Self::Ops => "OPS",
+            Self::State => "STATE",
         }
     }
 
@@ -54,6 +57,7 @@ impl Stream {
             Self::Receipts => "receipt.>",
             Self::Dead => "dead.>",
             Self::Ops => "op.>",
+            Self::State => "state.>",
         }
     }
 }
@@ -99,14 +103,52 @@ impl Topology {
         format!("{}.sync.window.*", self.flow)
     }
 
-    /// The watermark.
+    /// The watermark of the live windows: LAST_SYNC_TIME.
     pub fn watermark(&self) -> String {
-        format!("{}.sync.watermark", self.flow)
+        self.watermark_of(LIVE)
     }
 
-    /// Pages to fetch.
+    /// The watermark of a lane of windows.
+    pub fn watermark_of(&self, lane: &str) -> String {
+        match lane {
+            LIVE => format!("{}.sync.watermark", self.flow),
+            lane => format!("{}.sync.watermark.{lane}", self.flow),
+        }
+    }
+
+    /// The watermarks of all lanes but the live one.
+    pub fn other_watermarks(&self) -> String {
+        format!("{}.sync.watermark.*", self.flow)
+    }
+
+    /// What is known of a backfill: its request, its end.
+    pub fn backfill(&self, id: &str) -> String {
+        format!("{}.sync.backfill.{id}", self.flow)
+    }
+
+    /// What is known of all backfills.
+    pub fn backfills(&self) -> String {
+        self.backfill("*")
+    }
+
+    /// Pages to fetch for the timed windows.
     pub fn jobs(&self) -> String {
         format!("{}.job.fetch", self.flow)
+    }
+
+    /// Pages to fetch for sweeps and backfills, which are not to hold the timed windows up.
+    pub fn background_jobs(&self) -> String {
+        format!("{}.job.background", self.flow)
+    }
+
+    /// How much of a call budget is spent, over all replicas.
+    pub fn budget(&self, name: &str) -> String {
+        format!("{}.state.budget.{name}", self.flow)
+    }
+
+    /// The access token that all replicas use.
+    pub fn token(&self, name: &str) -> String {
+        format!("{}.state.token.{name}", self.flow)
     }
 
     /// Raw pages.
@@ -160,6 +202,11 @@ impl Topology {
         stage.name().into()
     }
 
+    /// The durable consumer of the pages of sweeps and backfills.
+    pub fn background_consumer(&self) -> String {
+        "fetch-background".into()
+    }
+
     /// The durable consumer of one partition of one target.
     pub fn writer(&self, target: &TargetName, partition: u16) -> String {
         format!("write-{}-{partition:02}", target.token().replace('=', "_"))
@@ -180,6 +227,10 @@ impl Topology {
             allow_direct: true,
             allow_atomic_publish: true,
             metadata,
+            max_messages_per_subject: match stream {
+                Stream::State => 1,
+                _ => -1,
+            },
             duplicate_window: match stream {
                 // Few messages, and a letter that is written again by a redelivered page should not count twice.
                 Stream::Dead => Duration::from_secs(24 * 3_600),
@@ -241,6 +292,11 @@ fn check(wanted: &stream::Config, found: &stream::Config) -> Result<(), JournalE
     };
     differs("subjects", found.subjects.join(","), wanted.subjects.join(","))?;
     differs("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention))?;
+    differs(
+        "messages a subject",
+        found.max_messages_per_subject.to_string(),
+        wanted.max_messages_per_subject.to_string(),
+    )?;
     differs("allow_atomic", found.allow_atomic_publish.to_string(), "true".into())?;
     if let Some(partitions) = wanted.metadata.get(PARTITIONS) {
         let found = found.metadata.get(PARTITIONS).cloned().unwrap_or_else(|| "not recorded".into());

@@ -28,6 +28,25 @@
 //! value = "web"              # in place of `from`: the same for every row
 //! ```
 //!
+//! An order that the source deleted has three more keys. The first two stand with
+//! the others at the top:
+//!
+//! ```toml
+//! on_delete = "record"       # ignore (nothing is sent, the default), or record
+//! deleted_at = "delete_time" # optional: when the order was deleted
+//!
+//! [[deleted_field]]          # with "record": one for each field of the record that
+//! to = "orderNumber"         # is sent, with all that a [[field]] can have
+//! from = "order_no"
+//!
+//! [[deleted_field]]
+//! to = "deleted"
+//! value = true
+//! type = "boolean"
+//! ```
+//!
+//! The version of a deletion is the later of the times at `version` and `deleted_at`.
+//!
 //! **Missing** is a value that is absent, null, `[]` where no array belongs, and,
 //! for every type but string, a blank string; for dates also the zero date
 //! `0000-00-00`. A missing value becomes the default, else fails a required
@@ -63,6 +82,7 @@
 //! ```
 
 mod arithmetic;
+mod deletion;
 mod expression;
 mod mapping_error;
 mod number;
@@ -77,7 +97,7 @@ mod value;
 
 pub use expression::ExpressionError;
 pub use mapping_error::{MappingError, Place};
-pub use plan::{Identity, Mapped, Plan};
+pub use plan::{Identity, Mapped, MappedDeletion, Plan};
 pub use row_error::{FieldProblem, RowError};
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ pub enum MappingError {
 pub struct Place {
     pub(crate) source_name: Box<str>,
     pub(crate) line: Option<usize>,
-    /// Number from 1 and name, so far as it has one.
-    pub(crate) field: Option<(usize, Option<Box<str>>)>,
+    /// `field` or `deleted_field`, its number from 1, and its name, so far as it has one.
+    pub(crate) field: Option<(&'static str, usize, Option<Box<str>>)>,
 }
 
 impl Place {
@@ -66,8 +66,8 @@ impl fmt::Display for Place {
         }
         match &self.field {
             None => Ok(()),
-            Some((number, None)) => write!(f, ": field {number}"),
-            Some((number, Some(to))) => write!(f, ": field {number} (`{to}`)"),
+            Some((array, number, None)) => write!(f, ": {array} {number}"),
+            Some((array, number, Some(to))) => write!(f, ": {array} {number} (`{to}`)"),
         }
     }
 }

@@ -32,6 +32,19 @@ pub struct Mapped {
     pub dropped: Vec<FieldProblem>,
 }
 
+/// A row of a deleted order, mapped.
+#[derive(Debug)]
+pub struct MappedDeletion {
+    /// What the row is; the key is always there. The version is the later of the
+    /// times at `version` and `deleted_at`, so far as the row has them.
+    pub identity: Identity,
+    /// What to send in place of the order, one JSON object of the
+    /// `[[deleted_field]]`s; `None` when `on_delete` is `ignore`.
+    pub record: Option<Vec<u8>>,
+    /// Fields left out or defaulted because their value could not be converted.
+    pub dropped: Vec<FieldProblem>,
+}
+
 /// What a row says it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -70,6 +83,45 @@ impl Plan {
     /// The row has no key, lacks a required field, or has a value that cannot be
     /// converted in a field whose `on_error` is `dead`.
     pub fn map(&self, row: &RawValue) -> Result<Mapped, RowError> {
+        let (slots, identity) = self.keyed(row)?;
+        let (record, dropped) = self.record(&self.table.fields, &slots)?;
+        Ok(Mapped { identity, record, dropped })
+    }
+
+    /// Maps one row of an order that the source deleted.
+    ///
+    /// # Errors
+    /// The row has no key; or `on_delete` is `record` and the row lacks a required
+    /// `[[deleted_field]]`, or has a value that cannot be converted in one whose
+    /// `on_error` is `dead`.
+    pub fn map_deleted(&self, row: &RawValue) -> Result<MappedDeletion, RowError> {
+        let (slots, mut identity) = self.keyed(row)?;
+        // A deletion need not count as a change at the source, and yet comes after every change.
+        identity.version = identity.version.max(self.time(self.table.deletion.at.as_ref(), &slots));
+        let (record, dropped) = match &self.table.deletion.fields {
+            Some(fields) => self.record(fields, &slots).map(|(record, dropped)| (Some(record), dropped))?,
+            None => (None, Vec::new()),
+        };
+        Ok(MappedDeletion { identity, record, dropped })
+    }
+
+    /// As much of the identity of a row as can be read, for a row that cannot be
+    /// mapped. Never fails; what cannot be read is `None`.
+    pub fn identify(&self, row: &RawValue) -> Identity {
+        match row::members(&self.table.names, row.get()) {
+            Some(slots) => self.identity(&slots),
+            None => Identity::default(),
+        }
+    }
+
+    /// The top-level names of a row that the plan reads of an order. Those it reads
+    /// of a deleted one only are left out, for an order need not have them.
+    pub fn source_fields(&self) -> impl Iterator<Item = &str> {
+        self.table.names.iter().take(self.table.order_names)
+    }
+
+    /// The members of a row that has a key, and what it says it is.
+    fn keyed<'row>(&self, row: &'row RawValue) -> Result<(Vec<Option<&'row str>>, Identity), RowError> {
         let row = row.get();
         let slots = row::members(&self.table.names, row)
             .ok_or_else(|| Fault::new(Kind::NotAnObject, Some(row), "an object").of_field("", ""))?;
@@ -77,17 +129,26 @@ impl Plan {
         if identity.key.is_none() {
             return Err(self.missing_key(&slots));
         }
-        let mut record = Vec::with_capacity(32 * (self.table.fields.len() + 1));
+        Ok((slots, identity))
+    }
+
+    /// The record of these fields, and the fields that could not be converted.
+    fn record(
+        &self,
+        fields: &[Field],
+        slots: &[Option<&str>],
+    ) -> Result<(Vec<u8>, Vec<FieldProblem>), RowError> {
+        let mut record = Vec::with_capacity(32 * (fields.len() + 1));
         let mut dropped = Vec::new();
         record.push(b'{');
-        for field in &self.table.fields {
+        for field in fields {
             let start = record.len();
             if start > 1 {
                 record.push(b',');
             }
             record.extend_from_slice(&field.opening);
             let opened = record.len();
-            let present = match self.write(field, &slots, &mut record) {
+            let present = match self.write(field, slots, &mut record) {
                 Ok(present) => present,
                 Err(fault) => {
                     let error = fault.of_field(&field.to, field.from());
@@ -107,35 +168,25 @@ impl Plan {
             match &field.default {
                 _ if present => {}
                 Some(default) => record.extend_from_slice(default),
-                None if field.required => return Err(missing_field(field, &slots)),
+                None if field.required => return Err(missing_field(field, slots)),
                 None => record.truncate(start),
             }
         }
         record.push(b'}');
-        Ok(Mapped { identity, record, dropped })
-    }
-
-    /// As much of the identity of a row as can be read, for a row that cannot be
-    /// mapped. Never fails; what cannot be read is `None`.
-    pub fn identify(&self, row: &RawValue) -> Identity {
-        match row::members(&self.table.names, row.get()) {
-            Some(slots) => self.identity(&slots),
-            None => Identity::default(),
-        }
-    }
-
-    /// The top-level names of a row that the plan reads.
-    pub fn source_fields(&self) -> impl Iterator<Item = &str> {
-        self.table.names.iter()
+        Ok((record, dropped))
     }
 
     fn identity(&self, slots: &[Option<&str>]) -> Identity {
-        let text = |path: &Option<Path>| canonical(path.as_ref()?.find(slots).ok()??);
         Identity {
-            key: self.table.key.find(slots).ok().flatten().and_then(canonical),
-            number: text(&self.table.number),
-            version: text(&self.table.version).and_then(|text| time::version(&text, &self.zone)),
+            key: text(Some(&self.table.key), slots),
+            number: text(self.table.number.as_ref(), slots),
+            version: self.time(self.table.version.as_ref(), slots),
         }
+    }
+
+    /// The time at the end of a path, in microseconds since the Unix epoch.
+    fn time(&self, path: Option<&Path>, slots: &[Option<&str>]) -> Option<i64> {
+        time::version(&text(path, slots)?, &self.zone)
     }
 
     fn missing_key(&self, slots: &[Option<&str>]) -> RowError {
@@ -186,6 +237,11 @@ impl Field {
             Origin::Constant(_) => "a constant",
         }
     }
+}
+
+/// The canonical text at the end of a path.
+fn text(path: Option<&Path>, slots: &[Option<&str>]) -> Option<String> {
+    canonical(path?.find(slots).ok()??)
 }
 
 fn find<'row>(path: &Path, slots: &[Option<&'row str>]) -> Result<Option<&'row str>, Fault> {

@@ -15,8 +15,8 @@ pub(crate) struct Section<'t> {
     pub(crate) table: &'t DeTable<'t>,
     /// Where the table itself stands.
     pub(crate) span: Range<usize>,
-    /// The field's number from 1, `None` for the top of the file.
-    pub(crate) number: Option<usize>,
+    /// The array it is of and its number there from 1, `None` for the top of the file.
+    pub(crate) number: Option<(&'static str, usize)>,
 }
 
 impl<'t> Section<'t> {
@@ -105,7 +105,7 @@ impl<'t> Section<'t> {
         Place {
             source_name: self.source_name.into(),
             line: Some(line(self.text, span.start)),
-            field: self.number.map(|number| (number, to.map(Into::into))),
+            field: self.number.map(|(array, number)| (array, number, to.map(Into::into))),
         }
     }
 }

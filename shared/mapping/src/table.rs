@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::deletion::Deletion;
 use crate::expression::Expression;
 use crate::mapping_error::{MappingError, Place, one_of};
 use crate::row::{Names, Path};
@@ -17,10 +18,13 @@ use crate::value::{self, Type};
 pub(crate) struct Table {
     /// The top-level names of a row that the paths start from.
     pub(crate) names: Names,
+    /// How many of the names an order needs: the first ones; the others only its deletion.
+    pub(crate) order_names: usize,
     pub(crate) key: Path,
     pub(crate) number: Option<Path>,
     pub(crate) version: Option<Path>,
     pub(crate) fields: Vec<Field>,
+    pub(crate) deletion: Deletion,
 }
 
 /// A field of the record.
@@ -54,7 +58,7 @@ pub(crate) enum OnError {
     Default,
 }
 
-const TOP: [&str; 4] = ["key", "number", "version", "field"];
+const TOP: [&str; 7] = ["key", "number", "version", "deleted_at", "on_delete", "field", "deleted_field"];
 const FIELD: [&str; 9] = ["to", "from", "sum", "of", "value", "type", "required", "default", "on_error"];
 const ON_ERROR: [&str; 3] = ["dead", "drop_field", "default"];
 const PATH: &str = "a name, or names joined by dots such as company.name";
@@ -77,12 +81,19 @@ impl Table {
         let key = path(&top, "key", &mut names)?.ok_or_else(|| top.refuse("key", "nothing", PATH))?;
         let number = path(&top, "number", &mut names)?;
         let version = path(&top, "version", &mut names)?;
-        let fields = fields(&top, zone, &mut names)?;
-        Ok(Table { names, key, number, version, fields })
+        let fields = fields(&top, "field", zone, &mut names)?;
+        let order_names = names.len();
+        let deletion = Deletion::read(&top, zone, &mut names)?;
+        Ok(Table { names, order_names, key, number, version, fields, deletion })
     }
 }
 
-fn path(section: &Section<'_>, key: &str, names: &mut Names) -> Result<Option<Path>, MappingError> {
+/// The path that stands at a key.
+pub(crate) fn path(
+    section: &Section<'_>,
+    key: &str,
+    names: &mut Names,
+) -> Result<Option<Path>, MappingError> {
     let Some(text) = section.string(key)? else {
         return Ok(None);
     };
@@ -92,21 +103,27 @@ fn path(section: &Section<'_>, key: &str, names: &mut Names) -> Result<Option<Pa
     }
 }
 
-fn fields(top: &Section<'_>, zone: &TimeZone, names: &mut Names) -> Result<Vec<Field>, MappingError> {
-    const EXPECTED: &str = "at least one [[field]]";
-    let rows = match top.get("field").map(Spanned::get_ref) {
-        None => return Err(top.refuse("field", "nothing", EXPECTED)),
+/// The fields of an array of tables, `field` or `deleted_field`.
+pub(crate) fn fields(
+    top: &Section<'_>,
+    array: &'static str,
+    zone: &TimeZone,
+    names: &mut Names,
+) -> Result<Vec<Field>, MappingError> {
+    let refused = |found: String| top.refuse(array, found, format!("at least one [[{array}]]"));
+    let rows = match top.get(array).map(Spanned::get_ref) {
+        None => return Err(refused("nothing".to_owned())),
         Some(DeValue::Array(rows)) if !rows.is_empty() => rows,
-        Some(DeValue::Array(_)) => return Err(top.refuse("field", "an empty array", EXPECTED)),
-        Some(other) => return Err(top.refuse("field", described(other), EXPECTED)),
+        Some(DeValue::Array(_)) => return Err(refused("an empty array".to_owned())),
+        Some(other) => return Err(refused(described(other))),
     };
     let mut fields = Vec::with_capacity(rows.len());
     let mut lines = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
         let DeValue::Table(table) = row.get_ref() else {
-            return Err(top.refuse("field", described(row.get_ref()), EXPECTED));
+            return Err(refused(described(row.get_ref())));
         };
-        let section = Section { table, span: row.span(), number: Some(index + 1), ..*top };
+        let section = Section { table, span: row.span(), number: Some((array, index + 1)), ..*top };
         let field = field(&section, zone, names)?;
         let here = line(top.text, section.span_of("to").start);
         if let Some(earlier) = lines.insert(field.to.clone(), here) {

@@ -1,5 +1,6 @@
 //! Tests of the crate as its users see it.
 
+mod deletions;
 mod examples;
 mod mapping_errors;
 mod properties;

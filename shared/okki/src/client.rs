@@ -1,13 +1,13 @@
-//! Calls: a token, and a page of the order list.
+//! Calls: a token, a page of the order list, one order. What a refusal or a limit means for the next call is the caller's.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Answer, Class, Client, Method, Request, Token, TokenCache};
+use http::{Answer, Class, Client, Method, Request, Token};
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::page::read_page;
-use crate::{OkkiError, Page};
+use crate::{Detail, OkkiError, Page, Reader};
 
 /// How the source is reached.
 #[derive(Clone)]
@@ -28,13 +28,25 @@ pub struct Settings {
     pub scope: String,
     /// How long a call may take.
     pub timeout: Duration,
+    /// The zone of its times.
+    pub zone: TimeZone,
+    /// The call for one order, where it is made.
+    pub detail: Option<DetailCall>,
+}
+
+/// The call for one order.
+#[derive(Debug, Clone)]
+pub struct DetailCall {
+    /// Its path.
+    pub api: String,
+    /// The parameter that takes the order's id.
+    pub parameter: String,
 }
 
 /// The source.
 pub struct Okki {
     settings: Settings,
     client: Client,
-    tokens: TokenCache,
 }
 
 #[derive(Deserialize)]
@@ -52,35 +64,47 @@ struct TokenAnswer {
 impl Okki {
     /// A source.
     pub fn new(settings: Settings, client: Client) -> Self {
-        Self { settings, client, tokens: TokenCache::default() }
+        Self { settings, client }
     }
 
-    /// Fetches one page with these parameters. A token that is refused is renewed once.
+    /// Fetches one page with these parameters.
     ///
     /// # Errors
     /// [`OkkiError`]; its class says what to do.
-    pub async fn list(&self, parameters: Vec<(String, String)>) -> Result<Page, OkkiError> {
+    pub async fn list(&self, token: &str, parameters: Vec<(String, String)>) -> Result<Page, OkkiError> {
         let shown: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = format!("{}?{}", self.settings.api, shown.join("&"));
-        let token = self.token().await?;
-        match self.attempt(&token, &request, parameters.clone()).await {
-            Err(error) if error.class() == Class::Credentials => {
-                tracing::info!("the source refused the token; asking for a new one");
-                self.tokens.refused(&token).await;
-                let token = self.token().await?;
-                self.attempt(&token, &request, parameters).await
-            }
-            other => other,
-        }
+        let answer = self.ask(token, &self.settings.api, self.settings.method, &request, parameters).await?;
+        let mut page = self.reader(&request, answer.status).page(&answer.body)?;
+        // Not every answer shows the time; every web server does.
+        page.now = page.now.or(answer.date);
+        Ok(page)
     }
 
-    async fn attempt(
+    /// Fetches one order.
+    ///
+    /// # Errors
+    /// [`OkkiError`]; its class says what to do.
+    pub async fn detail(&self, token: &str, call: &DetailCall, id: &str) -> Result<Detail, OkkiError> {
+        let request = format!("{}?{}={id}", call.api, call.parameter);
+        let parameters = vec![(call.parameter.clone(), id.to_string())];
+        let answer = self.ask(token, &call.api, Method::Get, &request, parameters).await?;
+        self.reader(&request, answer.status).detail(&answer.body)
+    }
+
+    fn reader<'a>(&'a self, request: &'a str, status: u16) -> Reader<'a> {
+        Reader { request, status, id: &self.settings.id, zone: &self.settings.zone }
+    }
+
+    async fn ask(
         &self,
         token: &str,
+        api: &str,
+        method: Method,
         request: &str,
         parameters: Vec<(String, String)>,
-    ) -> Result<Page, OkkiError> {
-        let (query, body) = match self.settings.method {
+    ) -> Result<Answer, OkkiError> {
+        let (query, body) = match method {
             Method::Get => (parameters, None),
             _ => {
                 let fields: serde_json::Map<_, _> =
@@ -91,8 +115,8 @@ impl Okki {
         let answer = self
             .client
             .send(&Request {
-                method: self.settings.method,
-                url: format!("{}{}", self.settings.base_url.trim_end_matches('/'), self.settings.api),
+                method,
+                url: format!("{}{api}", self.settings.base_url.trim_end_matches('/')),
                 query,
                 headers: vec![("Authorization".into(), format!("Bearer {token}"))],
                 body,
@@ -100,14 +124,14 @@ impl Okki {
             })
             .await?;
         check_status(&answer, request)?;
-        read_page(request, answer.status, &answer.body, &self.settings.id)
+        Ok(answer)
     }
 
-    async fn token(&self) -> Result<String, OkkiError> {
-        self.tokens.get(async || self.fetch_token().await).await
-    }
-
-    async fn fetch_token(&self) -> Result<Token, OkkiError> {
+    /// Asks for a token.
+    ///
+    /// # Errors
+    /// [`OkkiError::Credentials`] when the source does not accept who we are.
+    pub async fn token(&self) -> Result<Token, OkkiError> {
         const PATH: &str = "/v1/oauth2/access_token";
         let body = serde_json::json!({
             "grant_type": "client_credentials",

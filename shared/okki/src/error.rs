@@ -58,6 +58,8 @@ impl OkkiError {
     /// What it means for the page that was asked for.
     pub fn class(&self) -> Class {
         match self {
+            // Asking for the same page again would bring the same bytes.
+            Self::Http(HttpError::TooLarge { .. }) => Class::Permanent,
             Self::Http(error) => error.class(),
             Self::Status { class, .. } => *class,
             Self::Credentials { .. } => Class::Credentials,

@@ -8,7 +8,7 @@ mod error;
 mod page;
 mod time;
 
-pub use client::{Okki, Settings};
+pub use client::{DetailCall, Okki, Settings};
 pub use error::OkkiError;
-pub use page::{Page, read_page, rows};
-pub use time::{Moment, expand};
+pub use page::{Detail, Page, Reader, detail, rows};
+pub use time::{Moment, expand, uses_dates};

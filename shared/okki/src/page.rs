@@ -1,8 +1,12 @@
 //! Reading a page: what the answer must be, how many orders there are in all, and the id of each row.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,6 +26,32 @@ pub struct Page {
     pub total: u64,
     /// The id of each row as the source wrote it, without quotes; `None` for a row without one.
     pub ids: Vec<Option<String>>,
+    /// Where each row lies in the body.
+    pub rows: Vec<Range<usize>>,
+    /// The source's clock, when the answer shows it.
+    pub now: Option<Timestamp>,
+}
+
+/// What the source knows of one order.
+#[derive(Debug, Clone)]
+pub enum Detail {
+    /// The whole answer, its bytes exactly as received.
+    Found(Bytes),
+    /// The order is not there any more: it was listed, and then deleted.
+    Gone,
+}
+
+/// What an answer is read with.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// What was asked: path and query, never a token.
+    pub request: &'a str,
+    /// HTTP status.
+    pub status: u16,
+    /// The field that identifies an order.
+    pub id: &'a str,
+    /// The zone of the source's times.
+    pub zone: &'a TimeZone,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +64,8 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
     #[serde(default, borrow)]
     error_description: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    now: Option<&'a RawValue>,
     #[serde(default, borrow)]
     data: Option<&'a RawValue>,
 }
@@ -66,45 +98,99 @@ pub fn rows(body: &[u8]) -> Result<Vec<&RawValue>, serde_json::Error> {
     serde_json::from_slice::<Outer<'_>>(body).map(|outer| outer.data.list)
 }
 
-/// Reads an answer as a page of orders whose id field is `id`.
+/// The order in a detail that was stored before, exactly as received.
 ///
 /// # Errors
-/// When the body is not JSON, carries an error code, or lacks its list or its total (a missing total is never zero).
-pub fn read_page(request: &str, status: u16, body: &Bytes, id: &str) -> Result<Page, OkkiError> {
-    let malformed = |found: String, expected| OkkiError::Malformed {
-        request: request.to_string(),
-        found,
-        expected,
-        status,
-        body: body.clone(),
-    };
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
-        malformed(format!("{} ({error})", shown(body)), "a JSON object with code and data")
-    })?;
-    if let Some(said) = plain(envelope.error) {
-        let said =
-            plain(envelope.error_description).map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
-        return Err(OkkiError::Credentials { said });
+/// When the bytes are no detail; a stored one was when it was fetched.
+pub fn detail(body: &[u8]) -> Result<&RawValue, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        data: &'a RawValue,
     }
-    let code = match envelope.code.map(RawValue::get) {
-        None | Some("null") => 200,
-        Some(text) => text.trim_matches('"').parse::<i64>().unwrap_or(-1),
-    };
-    if code != 200 && code != 0 {
-        let message = plain(envelope.message).unwrap_or_else(|| "no message".into());
-        return Err(OkkiError::Business { request: request.to_string(), code, message });
+    serde_json::from_slice::<Outer<'_>>(body).map(|outer| outer.data)
+}
+
+impl Reader<'_> {
+    fn malformed(&self, body: &Bytes, found: String, expected: &'static str) -> OkkiError {
+        let (request, status) = (self.request.to_string(), self.status);
+        OkkiError::Malformed { request, found, expected, status, body: body.clone() }
     }
-    let data = envelope.data.map(RawValue::get).unwrap_or("null");
-    let data: Data<'_> = serde_json::from_str(data)
-        .map_err(|_| malformed(shown(data.as_bytes()), "data with list and count"))?;
-    let list = data.list.ok_or_else(|| malformed("data without list".into(), "data.list"))?;
-    let total = data.count.or(data.total_item).map(RawValue::get).unwrap_or("null");
-    let total =
-        total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
-            malformed(format!("the total {total}"), "a number in data.count or data.totalItem")
+
+    fn envelope<'a>(&self, body: &'a Bytes) -> Result<Envelope<'a>, OkkiError> {
+        let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
+            let found = format!("{} ({error})", shown(body));
+            self.malformed(body, found, "a JSON object with code and data")
         })?;
-    let ids = list.iter().map(|row| id_of(row, id)).collect();
-    Ok(Page { request: request.to_string(), status, body: body.clone(), total, ids })
+        if let Some(said) = plain(envelope.error) {
+            let said = plain(envelope.error_description)
+                .map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
+            return Err(OkkiError::Credentials { said });
+        }
+        let code = match envelope.code.map(RawValue::get) {
+            None | Some("null") => 200,
+            Some(text) => text.trim_matches('"').parse::<i64>().unwrap_or(-1),
+        };
+        if code != 200 && code != 0 {
+            let message = plain(envelope.message).unwrap_or_else(|| "no message".into());
+            return Err(OkkiError::Business { request: self.request.to_string(), code, message });
+        }
+        Ok(envelope)
+    }
+
+    /// Reads an answer as a page of orders.
+    ///
+    /// # Errors
+    /// When the body is not JSON, carries an error code, or lacks its list or its total (a missing total is never zero).
+    pub fn page(&self, body: &Bytes) -> Result<Page, OkkiError> {
+        let envelope = self.envelope(body)?;
+        let data = envelope.data.map(RawValue::get).unwrap_or("null");
+        let data: Data<'_> = serde_json::from_str(data)
+            .map_err(|_| self.malformed(body, shown(data.as_bytes()), "data with list and count"))?;
+        let list = data.list.ok_or_else(|| self.malformed(body, "data without list".into(), "data.list"))?;
+        let total = data.count.or(data.total_item).map(RawValue::get).unwrap_or("null");
+        let total = total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
+            self.malformed(body, format!("the total {total}"), "a number in data.count or data.totalItem")
+        })?;
+        let ids = list.iter().map(|row| id_of(row, self.id)).collect();
+        let begin = body.as_ptr() as usize;
+        let place = |row: &&RawValue| {
+            let from = row.get().as_ptr() as usize - begin;
+            from..from + row.get().len()
+        };
+        Ok(Page {
+            request: self.request.to_string(),
+            status: self.status,
+            total,
+            ids,
+            rows: list.iter().map(place).collect(),
+            now: plain(envelope.now).and_then(|now| local(&now, self.zone)),
+            body: body.clone(),
+        })
+    }
+
+    /// Reads an answer as one order.
+    ///
+    /// # Errors
+    /// As [`Reader::page`]; an order that is not there is no error.
+    pub fn detail(&self, body: &Bytes) -> Result<Detail, OkkiError> {
+        let envelope = match self.envelope(body) {
+            Err(OkkiError::Business { code: 404, .. }) => return Ok(Detail::Gone),
+            envelope => envelope?,
+        };
+        match envelope.data.map(RawValue::get) {
+            Some(data) if data.starts_with('{') => Ok(Detail::Found(body.clone())),
+            data => {
+                let found = shown(data.unwrap_or("no data").as_bytes());
+                Err(self.malformed(body, found, "an order object in data"))
+            }
+        }
+    }
+}
+
+/// Reads the source's `2025-03-06 16:55:25`.
+fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    zone.to_timestamp(text.trim().parse::<DateTime>().ok()?).ok()
 }
 
 /// The text of a JSON value, whatever its type; `None` for null and for an empty text.
@@ -165,8 +251,38 @@ impl<'de> Visitor<'de> for FieldOf<'_> {
 mod tests {
     use super::*;
 
+    const READER: Reader<'_> =
+        Reader { request: "/list?start_index=1", status: 200, id: "order_id", zone: &TimeZone::UTC };
+
     fn page(body: &str) -> Result<Page, OkkiError> {
-        read_page("/list?start_index=1", 200, &Bytes::copy_from_slice(body.as_bytes()), "order_id")
+        READER.page(&Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn rows_are_found_in_the_body_and_the_clock_is_read() {
+        let body = r#"{"code":200,"now":"2025-03-06 16:55:25","data":{"count":2,"list":[ {"order_id":1} ,{"a":"订单"}]}}"#;
+        let page = page(body).expect("a page");
+        let rows: Vec<&str> = page.rows.iter().map(|row| &body[row.clone()]).collect();
+        assert_eq!(rows, [r#"{"order_id":1}"#, r#"{"a":"订单"}"#]);
+        assert_eq!(page.now, "2025-03-06T16:55:25Z".parse().ok());
+        for now in [r#""now":"","#, r#""now":null,"#, r#""now":"0000-00-00 00:00:00","#, r#""now":7,"#, ""] {
+            let body = format!(r#"{{"code":200,{now}"data":{{"count":0,"list":[]}}}}"#);
+            assert_eq!(READER.page(&Bytes::from(body)).expect(now).now, None, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_detail_is_an_order_or_gone() {
+        let read = |body: &'static str| READER.detail(&Bytes::from_static(body.as_bytes()));
+        let body = r#"{"code":200,"data":{"order_id":7,"product_list":[]}}"#;
+        assert!(matches!(read(body), Ok(Detail::Found(found)) if found == body));
+        assert_eq!(detail(body.as_bytes()).expect("an order").get(), r#"{"order_id":7,"product_list":[]}"#);
+        assert!(matches!(
+            read(r#"{"code":404,"message":"Not Found Resource","data":null}"#),
+            Ok(Detail::Gone)
+        ));
+        let error = read(r#"{"code":200,"data":[]}"#).expect_err("no order");
+        assert!(error.to_string().ends_with("with \"[]\", expected an order object in data"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use events::{Micros, Outcome, Stage, TargetName, WindowEvent, WindowOpened};
+use events::{Micros, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId, WindowOpened};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Label, Stream, Topology};
 use serde::Serialize;
@@ -23,14 +23,31 @@ pub enum WindowState {
         total: u64,
         /// Distinct orders read; equal to `total`.
         distinct: u64,
-        /// The pass that proved it.
+        /// The most passes it took to count any slice of it.
         passes: u32,
+        /// How many slices it was proved in.
+        slices: usize,
+        /// How many pages were read for it.
+        pages_read: u64,
     },
     /// It could not be proved.
     Failed {
         /// Why.
         reason: String,
     },
+}
+
+impl WindowState {
+    /// What a proof says.
+    pub fn closed(proof: &Proof) -> Self {
+        Self::Closed {
+            total: proof.total,
+            distinct: proof.distinct,
+            passes: proof.pass,
+            slices: proof.slices.len().max(1),
+            pages_read: proof.pages_read,
+        }
+    }
 }
 
 /// One window of the account.
@@ -65,9 +82,13 @@ pub struct TargetAccount {
 pub struct Account {
     /// The windows.
     pub windows: Vec<WindowLine>,
-    /// Raw pages, all passes.
+    /// Rows the source listed, on all pages of all passes.
+    pub listed: u64,
+    /// Orders that were listed and deleted before their detail could be fetched.
+    pub gone: u64,
+    /// Raw pages: those that held something new.
     pub pages: u64,
-    /// Rows on them.
+    /// Rows on them that were new or had changed; the others lay in RAW already.
     pub read: u64,
     /// Rows that were mapped.
     pub mapped: u64,
@@ -94,6 +115,8 @@ impl Account {
     ) -> Result<Self, JournalError> {
         let mut account = Self {
             windows: Vec::new(),
+            listed: 0,
+            gone: 0,
             pages: 0,
             read: 0,
             mapped: 0,
@@ -138,9 +161,15 @@ impl Account {
     /// next, because the watermark stayed: when that one closes, nothing is left to prove.
     pub fn unproved(&self) -> impl Iterator<Item = &WindowLine> {
         let closed = |line: &WindowLine| matches!(line.state, WindowState::Closed { .. });
+        let lane = |line: &WindowLine| WindowId::named(&line.window).lane().to_string();
         self.windows.iter().filter(move |line| {
             let covers = |other: &&WindowLine| other.since <= line.since && line.until <= other.until;
-            !closed(line) && !self.windows.iter().filter(|other| closed(other)).any(|other| covers(&other))
+            !closed(line)
+                && !self
+                    .windows
+                    .iter()
+                    .filter(|other| closed(other) && lane(other) == lane(line))
+                    .any(|other| covers(&other))
         })
     }
 
@@ -169,16 +198,14 @@ impl Account {
                     self.windows.push(WindowLine { window, since, until, state: WindowState::Open });
                 }
                 WindowEvent::Page(page) => {
-                    first_raw = Some(first_raw.map_or(page.raw_seq, |seq| seq.min(page.raw_seq)))
+                    self.listed += page.ids.len() as u64;
+                    self.gone += page.gone.len() as u64;
+                    if page.raw_seq > 0 {
+                        first_raw = Some(first_raw.map_or(page.raw_seq, |seq| seq.min(page.raw_seq)));
+                    }
                 }
                 WindowEvent::Closed(closed) => {
-                    let proof = closed.proof;
-                    let state = WindowState::Closed {
-                        total: proof.total,
-                        distinct: proof.distinct,
-                        passes: proof.pass,
-                    };
-                    self.end(closed.window.as_str(), state);
+                    self.end(closed.window.as_str(), WindowState::closed(&closed.proof));
                 }
                 WindowEvent::Failed(failed) => {
                     self.end(failed.window.as_str(), WindowState::Failed { reason: failed.reason });

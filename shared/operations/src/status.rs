@@ -1,8 +1,9 @@
 //! The status of a flow, from its streams and consumers. What is not known is `None`, never 0.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use events::{Micros, Stage, TargetName, WatermarkMoved, WindowEvent, now};
+use events::{LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Lag, Stream, Topology};
 use serde::Serialize;
@@ -51,8 +52,10 @@ pub struct Status {
     pub flow: String,
     /// LAST_SYNC_TIME; `None` before the first window closed.
     pub watermark: Option<Watermark>,
-    /// The newest window; `None` before the first.
+    /// The newest live window; `None` before the first.
     pub window: Option<WindowLine>,
+    /// The newest window of every other lane that had one lately: deletions, sweeps, backfills.
+    pub lanes: Vec<WindowLine>,
     /// The stages.
     pub stages: Vec<StageStatus>,
     /// Dead letters by stage and kind.
@@ -89,8 +92,12 @@ impl Status {
         }
         let (dead, dead_open) = dead(journal, names).await?;
         let (_, _, orders) = journal.size(names, Stream::Receipts).await?;
-        let window = newest_window(journal, names).await?;
-        Ok(Self { flow: names.flow().to_string(), watermark, window, stages, dead, dead_open, orders })
+        let (live, lanes) = newest_windows(journal, names)
+            .await?
+            .into_iter()
+            .partition::<Vec<_>, _>(|line| WindowId::named(&line.window).lane() == LIVE);
+        let window = live.into_iter().next();
+        Ok(Self { flow: names.flow().to_string(), watermark, window, lanes, stages, dead, dead_open, orders })
     }
 
     /// The write stage of one target, summed over its partitions.
@@ -120,9 +127,8 @@ impl Status {
 
     /// Whether something waits for a person: a window without proof, or open dead letters.
     pub fn needs_attention(&self) -> bool {
-        let failed =
-            self.window.as_ref().is_some_and(|window| matches!(window.state, WindowState::Failed { .. }));
-        failed || self.dead_open > 0
+        let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
+        self.window.iter().chain(&self.lanes).any(failed) || self.dead_open > 0
     }
 }
 
@@ -199,38 +205,66 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
     Ok((dead, all.saturating_sub(resolved)))
 }
 
-async fn newest_window(journal: &Journal, names: &Topology) -> Result<Option<WindowLine>, JournalError> {
-    let filter = names.windows();
-    let subjects = journal.subjects(names, Stream::Sync, &filter).await?;
-    let number =
-        |subject: &str| subject.rsplit(['.', '-']).next().and_then(|number| number.parse::<u64>().ok());
-    let Some((newest, _)) = subjects.into_iter().max_by_key(|(subject, _)| number(subject)) else {
-        return Ok(None);
+/// Windows further back are not looked for, unless nothing was proved since.
+const LATELY: Micros = 2 * 86_400_000_000;
+
+/// The newest window of each lane. Reads the subjects of two days of SYNC, not its events.
+async fn newest_windows(journal: &Journal, names: &Topology) -> Result<Vec<WindowLine>, JournalError> {
+    let watermark = journal.last(names, Stream::Sync, &names.watermark()).await?;
+    let lately = From::Time(now() - LATELY);
+    let mut log = journal.read(names, Stream::Sync, Some(&names.windows()), lately, true).await?;
+    let mut newest = BTreeMap::<String, WindowId>::new();
+    let mut note = |id: WindowId| {
+        let known = newest.entry(id.lane().to_string()).or_insert_with(|| id.clone());
+        *known = known.clone().max(id);
     };
-    let mut log = journal.read(names, Stream::Sync, Some(&newest), From::Start, false).await?;
-    let mut line = None::<WindowLine>;
+    if let Some(entry) = watermark {
+        note(entry.event::<WatermarkMoved>()?.body.window);
+    }
+    while let Some(entry) = log.next().await {
+        entry?.subject.rsplit('.').next().into_iter().map(WindowId::named).for_each(&mut note);
+    }
+    let mut lines = Vec::new();
+    for id in newest.values() {
+        lines.extend(line(journal, names, id).await?);
+    }
+    Ok(lines)
+}
+
+async fn line(
+    journal: &Journal,
+    names: &Topology,
+    id: &WindowId,
+) -> Result<Option<WindowLine>, JournalError> {
+    let subject = names.window(id);
+    let mut log = journal.read(names, Stream::Sync, Some(&subject), From::Start, false).await?;
+    let Some(first) = log.next().await.transpose()? else { return Ok(None) };
+    let Some(last) = journal.last(names, Stream::Sync, &subject).await? else { return Ok(None) };
+    let WindowOpened { since, until, .. } = first.event::<WindowOpened>()?.body;
+    let state = match WindowEvent::decode(&last.payload).map_err(|source| last.unreadable(source))? {
+        WindowEvent::Closed(closed) => WindowState::closed(&closed.proof),
+        WindowEvent::Failed(failed) => WindowState::Failed { reason: failed.reason },
+        // The pages of the last requests may still come in after the end.
+        _ => ended(journal, names, &subject, first.seq).await?,
+    };
+    Ok(Some(WindowLine { window: id.to_string(), since, until, state }))
+}
+
+/// The state of a window whose last event is a page.
+async fn ended(
+    journal: &Journal,
+    names: &Topology,
+    subject: &str,
+    from: u64,
+) -> Result<WindowState, JournalError> {
+    let mut log = journal.read(names, Stream::Sync, Some(subject), From::Seq(from), false).await?;
     while let Some(entry) = log.next().await {
         let entry = entry?;
-        let event = WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))?;
-        match (event, line.as_mut()) {
-            (WindowEvent::Opened(opened), _) => {
-                line = Some(WindowLine {
-                    window: opened.window.to_string(),
-                    since: opened.since,
-                    until: opened.until,
-                    state: WindowState::Open,
-                });
-            }
-            (WindowEvent::Closed(closed), Some(line)) => {
-                let proof = closed.proof;
-                line.state =
-                    WindowState::Closed { total: proof.total, distinct: proof.distinct, passes: proof.pass };
-            }
-            (WindowEvent::Failed(failed), Some(line)) => {
-                line.state = WindowState::Failed { reason: failed.reason }
-            }
+        match WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
+            WindowEvent::Closed(closed) => return Ok(WindowState::closed(&closed.proof)),
+            WindowEvent::Failed(failed) => return Ok(WindowState::Failed { reason: failed.reason }),
             _ => {}
         }
     }
-    Ok(line)
+    Ok(WindowState::Open)
 }

@@ -138,7 +138,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let body = bytes::Bytes::copy_from_slice(body.as_bytes());
-        Answer { status, content_type: "application/json".into(), retry_after: None, body }
+        Answer { status, content_type: "application/json".into(), retry_after: None, date: None, body }
     }
 
     fn class(status: u16, body: &str) -> Class {

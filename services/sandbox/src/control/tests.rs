@@ -30,7 +30,7 @@ async fn faults_are_read_and_changed_while_it_runs() {
 #[tokio::test]
 async fn orders_are_changed_and_the_report_tells() {
     let bench = generated(20, json!({})).await;
-    for (what, n) in [("edit", 3), ("insert", 2), ("remove", 4)] {
+    for (what, n) in [("edit", 3), ("insert", 2), ("remove", 4), ("silent_edit", 5), ("insert_late", 6)] {
         let answer = bench.call("POST", &format!("/sandbox/{what}?n={n}"), "", "").await.unwrap();
         assert_eq!(answer.json()["orders"].as_array().unwrap().len(), n);
     }
@@ -41,6 +41,6 @@ async fn orders_are_changed_and_the_report_tells() {
     assert_eq!(bench.call("POST", "/sandbox/burn", "", "").await.unwrap().status, 404);
     let report = bench.call("GET", "/sandbox/report", "", "").await.unwrap().json();
     assert_eq!(report, serde_json::to_value(bench.sandbox.report()).unwrap());
-    assert_eq!((&report["source"]["live"], &report["source"]["edits"]), (&json!(18), &json!(4)));
-    assert_eq!(report["target"]["missing"], 18);
+    assert_eq!((&report["source"]["live"], &report["source"]["edits"]), (&json!(24), &json!(9)));
+    assert_eq!(report["target"]["missing"], 24);
 }

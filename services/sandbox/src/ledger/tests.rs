@@ -6,6 +6,7 @@ fn row(record: &str) -> Write<'_> {
         record,
         total: Total::Amount(Decimal::ONE),
         updated: None,
+        deletion: false,
         idempotency: None,
         id_check: false,
         wrong_total: false,
@@ -57,7 +58,7 @@ fn an_older_version_over_a_newer_one_is_stale() {
     }
     assert_eq!(count(&ledger.counts.stale), 1);
     let mut newest = None;
-    ledger.each(|_, updated, _| newest = updated);
+    ledger.each(|_, version| newest = version.updated);
     assert_eq!(newest, Some(7));
 }
 
@@ -96,4 +97,63 @@ fn counts_are_exact_when_many_write_at_once() {
         (1000, 1000, 500)
     );
     assert_eq!(ledger.keys().len(), 500);
+}
+
+fn deletion(record: &str) -> Write<'_> {
+    Write { total: Total::Missing, deletion: true, ..row(record) }
+}
+
+fn newest(ledger: &Ledger) -> Newest {
+    let mut newest = None;
+    ledger.each(|_, version| newest = Some(*version));
+    newest.expect("an order is held")
+}
+
+#[test]
+fn a_deletion_is_neither_stale_nor_a_duplicate_of_what_it_ends() {
+    let ledger = Ledger::new();
+    ledger.write(Write { updated: Some(7), ..row("live") }, None);
+    ledger.write(Write { updated: Some(5), ..deletion("gone") }, None);
+    let expected = Newest { updated: Some(7), total: Some(Decimal::ONE), deletion: true };
+    assert_eq!(newest(&ledger), expected);
+    let counts = &ledger.counts;
+    assert_eq!((count(&counts.deletions), count(&counts.accepted)), (1, 2));
+    let wrong = [&counts.stale, &counts.duplicates, &counts.missing_totals, &counts.wrong_totals];
+    assert_eq!(wrong.map(count), [0; 4]);
+}
+
+#[test]
+fn a_deletion_is_repeated_by_any_other_but_not_by_its_own_key() {
+    let ledger = Ledger::new();
+    for (key, record) in [("a", "gone"), ("a", "gone"), ("b", "gone"), ("c", "gone, says another")] {
+        ledger.write(Write { idempotency: Some(key), ..deletion(record) }, None);
+    }
+    let counts = &ledger.counts;
+    assert_eq!([&counts.deletions, &counts.retried, &counts.duplicates].map(count), [1, 1, 2]);
+    // Back, and gone again: that is news.
+    ledger.write(Write { updated: Some(9), ..row("back") }, None);
+    ledger.write(deletion("gone again"), None);
+    assert_eq!([&counts.deletions, &counts.duplicates].map(count), [1, 2]);
+    assert!(newest(&ledger).deletion);
+}
+
+#[test]
+fn a_row_over_a_deletion_is_stale_or_the_newest() {
+    for (deleted, updated, stale, stays) in [
+        (Some(9), Some(5), 1, true),
+        (Some(5), Some(5), 0, false),
+        (Some(5), Some(9), 0, false),
+        (None, Some(5), 0, false),
+        // Without a time it cannot be said to be older.
+        (Some(9), None, 0, false),
+    ] {
+        let ledger = Ledger::new();
+        ledger.write(Write { updated: deleted, ..deletion("gone") }, None);
+        ledger.write(Write { updated, ..row("live") }, None);
+        assert_eq!(
+            (count(&ledger.counts.stale), newest(&ledger).deletion),
+            (stale, stays),
+            "{deleted:?} {updated:?}"
+        );
+    }
 }

@@ -35,6 +35,19 @@ impl Book {
         self.choose(n, 1).into_iter().map(|index| Change::Edit { index, at: at(index) }).collect()
     }
 
+    /// Edits of `n` live orders that leave the update time as it is. Only orders whose total changes are taken: nothing
+    /// else tells the versions of one update time apart at the target.
+    pub(crate) fn plan_silent_edits(&self, n: u64) -> Vec<Change> {
+        let shows = |index: &u32| {
+            let revision = self.entry(*index).revision;
+            let (before, after) = (self.total(*index, revision), self.total(*index, revision + 1));
+            before.is_some() && after.is_some() && before != after
+        };
+        let chosen = self.choose(self.live_count(), 4).into_iter().filter(shows);
+        let n = usize::try_from(n).unwrap_or(usize::MAX);
+        chosen.take(n).map(|index| Change::Edit { index, at: self.entry(index).times.updated }).collect()
+    }
+
     /// Deletions of `n` live orders.
     pub(crate) fn plan_removals(&self, n: u64, now: Seconds) -> Vec<Change> {
         self.choose(n, 2).into_iter().map(|index| Change::Remove { index, at: now }).collect()
@@ -45,10 +58,26 @@ impl Book {
         if self.base_count == 0 && matches!(self.base, Base::File(_)) {
             return Vec::new();
         }
+        self.inserts(n, self.draw(3), |_| now)
+    }
+
+    /// `n` new orders with times between the earliest and the latest update time of the live orders from `start` to
+    /// `end`, or of all live orders when none is there; none when no order is live.
+    pub(crate) fn plan_late_inserts(&self, n: u64, start: Seconds, end: Seconds) -> Vec<Change> {
+        let within = Some(self.live_between(start, end)).filter(|found| !found.is_empty());
+        let found = within.unwrap_or(&self.live);
+        let (Some((first, _)), Some((last, _))) = (found.first(), found.last()) else { return Vec::new() };
+        let seconds = last.abs_diff(*first).saturating_add(1);
+        self.inserts(n, self.draw(5), |draw| first.saturating_add_unsigned(draw.below(seconds)))
+    }
+
+    fn inserts(&self, n: u64, mut draw: Draw, mut at: impl FnMut(&mut Draw) -> Seconds) -> Vec<Change> {
         let room = u64::from(u32::MAX) - self.entries.len() as u64;
-        let mut draw = self.draw(3);
-        let mut template = || u32::try_from(draw.below(u64::from(self.base_count))).unwrap_or(0);
-        (0..n.min(room)).map(|_| Change::Insert { template: template(), at: now }).collect()
+        let mut insert = || Change::Insert {
+            template: u32::try_from(draw.below(u64::from(self.base_count))).unwrap_or(0),
+            at: at(&mut draw),
+        };
+        (0..n.min(room)).map(|_| insert()).collect()
     }
 
     /// Applies changes and returns the ids they touched.
@@ -194,6 +223,46 @@ mod tests {
         assert_eq!(at, book.entry(index).times.updated);
         book.apply(changes);
         assert_eq!(book.entry(index).revision, 1);
+    }
+
+    #[test]
+    fn a_silent_edit_changes_the_content_alone() {
+        let mut book = book();
+        let changes = book.plan_silent_edits(3);
+        assert_eq!(changes, book.plan_silent_edits(3));
+        let Change::Edit { index, at } = changes[0] else { panic!("not an edit") };
+        let before = (book.total(index, 0), book.entry(index).times.updated);
+        book.apply(changes);
+        let entry = book.entry(index);
+        assert_eq!((at, entry.times.updated, entry.revision, book.edits()), (before.1, before.1, 1, 3));
+        assert!(book.is_current(index, Some(at), book.total(index, 1)));
+        assert!(!book.is_current(index, Some(at), before.0));
+        assert_eq!(book.plan_silent_edits(1000).len(), 100);
+    }
+
+    #[test]
+    fn late_insertions_lie_between_the_live_orders() {
+        let mut book = book();
+        let (first, last) = (book.live[0].0, book.live[99].0);
+        let changes = book.plan_late_inserts(50, Seconds::MIN, Seconds::MAX);
+        assert_eq!(changes, book.plan_late_inserts(50, Seconds::MIN, Seconds::MAX));
+        book.apply(changes);
+        assert_eq!((book.live[0].0, book.live[149].0, book.live.len()), (first, last, 150));
+        let times = (100..150).map(|index| book.entry(index).times).collect::<Vec<_>>();
+        assert!(times.iter().all(|times| times.created == times.updated));
+        assert!(times.iter().map(|times| times.updated).collect::<HashSet<_>>().len() > 40);
+
+        // Within a window, and within all when the window is empty.
+        let (start, end) = (book.live[10].0, book.live[20].0);
+        for (from, to, low, high) in [(start, end, start, end), (last + 1, last + 2, first, last)] {
+            let late = book.plan_late_inserts(50, from, to);
+            assert_eq!(late.len(), 50);
+            let at = |change: &Change| if let Change::Insert { at, .. } = change { *at } else { 0 };
+            assert!(late.iter().all(|change| (low..=high).contains(&at(change))));
+        }
+        let removals = book.plan_removals(1000, last);
+        book.apply(removals);
+        assert!(book.plan_late_inserts(1, first, last).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Book, Row};
 use crate::civil::Seconds;
-use crate::draw::in_share;
+use crate::draw::{Draw, in_share};
 use crate::lock::lock;
 
 /// Which of an order's times a window is about.
@@ -32,6 +32,18 @@ pub(crate) struct Window {
     pub(crate) hidden: f64,
 }
 
+impl Window {
+    /// Whether its orders are a slice of the index.
+    fn is_indexed(&self) -> bool {
+        self.time == TimeType::Update && !self.removed && self.hidden <= 0.0
+    }
+}
+
+/// How many rows stand before a page (numbered from 1).
+fn rows_before(page: u64, size: u32) -> usize {
+    usize::try_from((page - 1).saturating_mul(u64::from(size))).unwrap_or(usize::MAX)
+}
+
 /// The window collected last.
 #[derive(Default)]
 pub(crate) struct Collected(Mutex<Option<Kept>>);
@@ -51,31 +63,60 @@ impl Book {
         size: u32,
         collected: &Collected,
     ) -> (Vec<Row>, u64) {
-        let first = (page - 1).saturating_mul(u64::from(size));
-        let first = usize::try_from(first).unwrap_or(usize::MAX);
-        let size = size as usize;
-        if window.time == TimeType::Update && !window.removed && window.hidden <= 0.0 {
-            let from = self.live.partition_point(|(time, _)| *time < window.start);
-            let to = self.live.partition_point(|(time, _)| *time <= window.end).max(from);
-            let rows = self.live[from..to].iter().skip(first).take(size).map(|(_, index)| self.row(*index));
-            return (rows.collect(), (to - from) as u64);
+        let (first, size) = (rows_before(page, size), size as usize);
+        if window.is_indexed() {
+            let live = self.live_between(window.start, window.end);
+            let rows = live.iter().skip(first).take(size).map(|(_, index)| self.row(*index));
+            return (rows.collect(), live.len() as u64);
         }
-        let indexes = {
-            let mut kept = lock(&collected.0);
-            match &*kept {
-                Some(kept) if kept.version == self.version && kept.window == window => {
-                    Arc::clone(&kept.indexes)
-                }
-                _ => {
-                    let indexes = Arc::new(self.collect(window));
-                    let version = self.version;
-                    *kept = Some(Kept { version, window, indexes: Arc::clone(&indexes) });
-                    indexes
-                }
-            }
-        };
+        let indexes = self.collected(window, collected);
         let rows = indexes.iter().skip(first).take(size).map(|index| self.row(*index));
         (rows.collect(), indexes.len() as u64)
+    }
+
+    /// As [`page`](Self::page), with the window's rows in the order that belongs to this number.
+    pub(crate) fn shuffled_page(
+        &self,
+        window: Window,
+        page: u64,
+        size: u32,
+        collected: &Collected,
+        number: u64,
+    ) -> (Vec<Row>, u64) {
+        let mut indexes = if window.is_indexed() {
+            self.live_between(window.start, window.end).iter().map(|(_, index)| *index).collect()
+        } else {
+            self.collected(window, collected).to_vec()
+        };
+        let first = rows_before(page, size).min(indexes.len());
+        let end = first.saturating_add(size as usize).min(indexes.len());
+        let mut draw = Draw::new(self.generator.seed ^ (6 << 48), number);
+        // What lies behind the page need not be shuffled to the end.
+        for position in 0..end {
+            let rest = (indexes.len() - position) as u64;
+            indexes.swap(position, position + usize::try_from(draw.below(rest)).unwrap_or(0));
+        }
+        (indexes[first..end].iter().map(|index| self.row(*index)).collect(), indexes.len() as u64)
+    }
+
+    /// Live orders updated from `start` to `end`, both included, by (update time, id).
+    pub(crate) fn live_between(&self, start: Seconds, end: Seconds) -> &[(Seconds, u32)] {
+        let from = self.live.partition_point(|(time, _)| *time < start);
+        let to = self.live.partition_point(|(time, _)| *time <= end).max(from);
+        &self.live[from..to]
+    }
+
+    fn collected(&self, window: Window, collected: &Collected) -> Arc<Vec<u32>> {
+        let mut kept = lock(&collected.0);
+        match &*kept {
+            Some(kept) if kept.version == self.version && kept.window == window => Arc::clone(&kept.indexes),
+            _ => {
+                let indexes = Arc::new(self.collect(window));
+                let version = self.version;
+                *kept = Some(Kept { version, window, indexes: Arc::clone(&indexes) });
+                indexes
+            }
+        }
     }
 
     /// Whether an order is among the hidden share.
@@ -102,6 +143,11 @@ impl Book {
             .filter(|index| time_of(*index).is_some_and(|time| (window.start..=window.end).contains(&time)))
             .filter(|index| !self.is_hidden(*index, window.hidden))
             .collect();
+        if window.time == TimeType::Delete {
+            // Those of one second stay in the order they were deleted in: a later deletion is on a later page.
+            found.sort_by_key(|index| self.entry(*index).deleted);
+            return found;
+        }
         found.sort_by(|index, other| {
             // Keys are compared only between orders of one second.
             let times = self.entry(*index).times.updated.cmp(&self.entry(*other).times.updated);
@@ -172,6 +218,47 @@ mod tests {
         assert_eq!(read(&book, removed, 10), [4]);
         assert_eq!(read(&book, Window { start: 2_000_000_001, ..removed }, 10), [0_u32; 0]);
         assert_eq!(read(&book, ALL, 3).len(), 9);
+    }
+
+    #[test]
+    fn deletions_are_listed_by_their_own_time() {
+        let mut book = Book::load(&Orders::Generated { count: 10 }, 1).unwrap();
+        let removed = Window { removed: true, time: TimeType::Delete, ..ALL };
+        let order: Vec<u32> = book.live.iter().rev().map(|(_, index)| *index).collect();
+        let remove = |position: usize, at| Change::Remove { index: order[position], at };
+        book.apply((0..5).map(|position| remove(position, 2_000_000_000 + position as Seconds / 2)));
+        let collected = Collected::default();
+        let keys = |rows: Vec<Row>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
+        let first = keys(book.page(removed, 1, 2, &collected).0);
+        // An order removed while the pages are read is behind those that were read.
+        book.apply([remove(5, 2_000_000_002)]);
+        let rest = [2, 3].map(|page| keys(book.page(removed, page, 2, &collected).0)).concat();
+        let all = [first, rest].concat();
+        assert_eq!(all, order[..6].iter().map(|index| book.key(*index)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_shuffled_window_has_the_same_rows_in_another_order() {
+        let book = Book::load(&Orders::Generated { count: 50 }, 1).unwrap();
+        let collected = Collected::default();
+        let pages = |window, size, number| {
+            let mut keys = Vec::new();
+            for page in 1..=(50_u64.div_ceil(u64::from(size)) + 1) {
+                let (rows, total) = book.shuffled_page(window, page, size, &collected, number);
+                assert_eq!(total, 50);
+                keys.extend(rows.into_iter().map(|row| row.key));
+            }
+            keys
+        };
+        for window in [ALL, Window { time: TimeType::Create, ..ALL }] {
+            let one = pages(window, 7, 1);
+            assert_eq!(one, pages(window, 50, 1));
+            assert_ne!(one, pages(window, 7, 2));
+            let mut sorted = one.clone();
+            sorted.sort_unstable();
+            assert_ne!(one, sorted);
+            assert_eq!(sorted, (0..50).map(|index| book.key(index)).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -62,7 +62,11 @@ impl Row {
             fields.set("order_no", quote(&inserted_number(&self.key)));
             fields.set("create_time", quoted_time(self.times.created));
         }
-        fields.set("update_time", quoted_time(self.times.updated));
+        // A silent edit and a deletion leave the update time as it was read, unreadable ones too.
+        let read = fields.get("update_time").and_then(|raw| civil::parse(raw.trim_matches('"'))).unwrap_or(0);
+        if self.inserted || read != self.times.updated {
+            fields.set("update_time", quoted_time(self.times.updated));
+        }
         if let Some(deleted) = self.deleted {
             fields.set("delete_time", quoted_time(deleted));
         }
@@ -163,6 +167,41 @@ mod tests {
         insta::assert_snapshot!(text(&book, 0, Shape::default()));
         let total = money::total(money::lines(&text(&book, 0, Shape::default())).unwrap());
         assert_eq!((total, total), (book.total(0, 1), money::decimal("1.08")));
+    }
+
+    #[test]
+    fn a_silent_edit_and_a_deletion_leave_the_update_time_as_read() {
+        let mut book = file_book();
+        let changes = book.plan_silent_edits(9);
+        assert_eq!(changes, [Change::Edit { index: 0, at: book.row(0).times.updated }]);
+        book.apply(changes);
+        book.apply([Change::Remove { index: 0, at: 2_000_000_000 }]);
+        for shape in [Shape::default(), Shape { brief: true, php_empties: 1.0, ..Shape::default() }] {
+            let text = text(&book, 0, shape);
+            assert!(text.contains(r#""update_time":"2011-01-02 03:04:05""#), "{text}");
+            assert!(text.contains(r#""remark":"第 1 次修改""#), "{text}");
+            assert!(text.contains(r#""delete_time":"2033-05-18 03:33:20""#), "{text}");
+        }
+    }
+
+    #[test]
+    fn orders_whose_total_cannot_change_are_not_edited_silently() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("orders.ndjson");
+        let lines = [
+            r#"{"order_id":1,"product_list":[]}"#,
+            r#"{"order_id":2,"update_time":"","product_list":[{"count":1,"unit_price":2}]}"#,
+            r#"{"order_id":3,"product_list":[{"count":"","unit_price":2}]}"#,
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let mut book = Book::load(&Orders::File(path), 1).unwrap();
+        let changes = book.plan_silent_edits(3);
+        assert_eq!(book.apply(changes), [Key::Number(2)]);
+        let text = text(&book, 1, Shape::default());
+        assert!(
+            text.contains(r#""update_time":"""#) && text.contains(r#""count":2,"unit_price":2.01"#),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::testing::{bench, generated};
-use crate::{Options, Orders};
+use crate::{Options, Orders, civil};
 
 const ALL: &str = "list?start_time=2025-01-01&end_time=2025-06-30&count=500";
 
@@ -236,4 +236,59 @@ async fn slow_answers_wait_and_hanging_ones_never_come() {
     let begin = tokio::time::Instant::now();
     assert!(bench.call("GET", path, &bearer, "").await.is_none());
     assert!(begin.elapsed().as_secs() >= 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_and_detail_take_their_time() {
+    let bench = generated(1, json!({"source": {"latency_ms": 70, "slow": 1.0, "slow_ms": 5000}})).await;
+    let bearer = bench.bearer().await;
+    for path in ["list", "info?order_id=5200000000"] {
+        let begin = tokio::time::Instant::now();
+        let path = format!("/v1/invoices/order/{path}");
+        assert_eq!(bench.call("GET", &path, &bearer, "").await.unwrap().status, 200);
+        assert!(begin.elapsed().as_millis() >= 5070);
+    }
+}
+
+#[tokio::test]
+async fn a_detail_may_be_gone_though_the_order_is_there() {
+    let bench = generated(1, json!({"source": {"detail_gone": 1.0}})).await;
+    let gone = bench.source("info?order_id=5200000000").await;
+    assert_eq!((gone.status, &gone.json()["code"]), (200, &json!(404)));
+    assert_eq!(bench.source("list").await.json()["data"]["count"], 1);
+    bench.patch(json!({"source": {"detail_gone": 0.0}})).await;
+    assert_eq!(bench.source("info?order_id=5200000000").await.json()["code"], 200);
+}
+
+#[tokio::test]
+async fn the_clock_may_be_wrong() {
+    const OFFSET: i64 = 100 * 86_400;
+    let bench = generated(3, json!({"source": {"clock_offset_seconds": OFFSET}})).await;
+    let zone = Options::default().time_zone;
+    let is_ahead = |text: &Value| {
+        let ahead = civil::parse(text.as_str().unwrap()).unwrap() - civil::now(&zone);
+        (OFFSET - 60..=OFFSET).contains(&ahead)
+    };
+    let edited = bench.sandbox.edit(1).remove(0);
+    let order = bench.source(&format!("info?order_id={edited}")).await.json();
+    assert!(is_ahead(&order["now"]) && is_ahead(&order["data"]["update_time"]), "{order}");
+    let inserted = bench.sandbox.insert(1).remove(0);
+    let order = bench.source(&format!("info?order_id={inserted}")).await.json();
+    assert!(is_ahead(&order["data"]["create_time"]), "{order}");
+    assert!(is_ahead(&bench.source("info?order_id=1").await.json()["now"]));
+    bench.sandbox.remove(1);
+    let removed = bench.source("list?removed=1&time_type=4").await.json();
+    assert!(is_ahead(&removed["data"]["list"][0]["delete_time"]), "{removed}");
+}
+
+#[tokio::test]
+async fn an_envelope_may_not_tell_the_time() {
+    let bench = generated(1, json!({"source": {"omit_now": true}})).await;
+    for (path, code) in [("list", 200), ("info?order_id=5200000000", 200), ("info?order_id=1", 404)] {
+        let answer = bench.source(path).await.json();
+        assert_eq!((&answer["code"], answer.get("now")), (&json!(code), None));
+        bench.patch(json!({"source": {"omit_now": false}})).await;
+        assert!(bench.source(path).await.json()["now"].is_string());
+        bench.patch(json!({"source": {"omit_now": true}})).await;
+    }
 }

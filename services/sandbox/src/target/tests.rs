@@ -9,6 +9,10 @@ fn content(inserted: u64, failed: u64) -> Value {
     json!({"inserted": inserted, "failed": failed})
 }
 
+fn id_of(order: &Value) -> String {
+    order["order_id"].to_string()
+}
+
 async fn execute(bench: &Bench, data: Value) -> Value {
     bench.execute(data, false, None).await.unwrap().json()
 }
@@ -244,4 +248,90 @@ async fn latency_slowness_and_hanging_take_their_time() {
     assert!(bench.execute(json!({"orderId": 2}), false, None).await.is_none());
     assert!(begin.elapsed().as_secs() >= 120);
     assert_eq!(bench.sandbox.report().target.accepted_rows, 1);
+}
+
+#[tokio::test]
+async fn a_silent_edit_is_outdated_until_it_is_written_and_never_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options {
+        orders: Orders::Generated { count: 3 },
+        data_dir: Some(dir.path().to_owned()),
+        ..Options::default()
+    };
+    let first = bench(options()).await;
+    let before = first.source("list").await.json()["data"]["list"].clone();
+    let records: Value = before.as_array().unwrap().iter().map(record_of).collect();
+    execute(&first, records.clone()).await;
+    let id = first.sandbox.silent_edit(1).remove(0);
+    assert_eq!(first.sandbox.report().target.outdated, 1);
+    let after = first.source("list").await.json()["data"]["list"].clone();
+    let times = |list: &Value| {
+        list.as_array().unwrap().iter().map(|order| order["update_time"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((before != after, times(&before)), (true, times(&after)));
+    first.sandbox.insert_late(2);
+
+    // Both changes survive the process.
+    let second = bench(options()).await;
+    let listed = first.source("list").await.json()["data"].clone();
+    assert_eq!(
+        (second.source("list").await.json()["data"].clone(), &listed["count"]),
+        (listed.clone(), &json!(5))
+    );
+    assert_eq!((second.sandbox.report().target.outdated, second.sandbox.report().target.missing), (1, 2));
+    let order = second.source(&format!("info?order_id={id}")).await.json()["data"].clone();
+    execute(&second, record_of(&order)).await;
+    let report = second.sandbox.report().target;
+    assert_eq!(
+        (report.outdated, report.stale_overwrites, report.wrong_totals, report.duplicates),
+        (0, 0, 0, 0)
+    );
+    // The content of before over it: not stale by its time, yet no longer current.
+    execute(&second, records).await;
+    let report = second.sandbox.report().target;
+    assert_eq!((report.outdated, report.stale_overwrites, report.wrong_totals), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_deletion_at_the_source_asks_for_one_at_the_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options {
+        orders: Orders::Generated { count: 6 },
+        data_dir: Some(dir.path().to_owned()),
+        ..Options::default()
+    };
+    let first = bench(options()).await;
+    let orders = first.source("list").await.json()["data"]["list"].clone();
+    // One is removed before it was ever written: nobody has to be told.
+    let unwritten = first.sandbox.remove(1).remove(0);
+    let written = orders.as_array().unwrap().iter().filter(|order| id_of(order) != unwritten);
+    execute(&first, written.map(record_of).collect()).await;
+    let removed = first.sandbox.remove(2);
+    let report = first.sandbox.report().target;
+    assert_eq!((report.undeleted, report.deletions, report.missing, report.outdated), (2, 0, 0, 0));
+
+    for (id, deleted) in removed.iter().zip([json!(true), json!("1")]) {
+        let record = json!({"orderId": id, "deleted": deleted, "updateTime": "2020-01-01 00:00:00"});
+        first.execute(record.clone(), false, Some("k1")).await;
+        first.execute(record, false, Some("k1")).await;
+    }
+    let second = bench(options()).await;
+    let record = json!({"orderId": removed[0], "deleted": 1});
+    second.execute(record, false, Some("k2")).await;
+    let report = second.sandbox.report().target;
+    assert_eq!((report.undeleted, report.deletions, report.duplicates), (0, 2, 1));
+    let wrong = [report.missing_totals, report.wrong_totals, report.stale_overwrites, report.extra];
+    assert_eq!((wrong, report.missing, report.outdated), ([0; 4], 0, 0));
+
+    // Told of the end of an order that is there.
+    let live = second.source("list").await.json()["data"]["list"][0].clone();
+    execute(&second, json!({"orderId": live["order_id"], "deleted": true, "totalAmount": "x"})).await;
+    let report = second.sandbox.report().target;
+    assert_eq!((report.outdated, report.missing, report.wrong_totals, report.deletions), (1, 0, 0, 3));
+    execute(&second, record_of(&live)).await;
+    assert_eq!(second.sandbox.report().target.outdated, 0);
+    // A late row brings a deleted order back.
+    let gone = orders.as_array().unwrap().iter().find(|order| id_of(order) == removed[1]);
+    execute(&second, record_of(gone.unwrap())).await;
+    assert_eq!(second.sandbox.report().target.undeleted, 1);
 }

@@ -27,7 +27,7 @@ fn the_top_of_the_file() {
     assert_snapshot!(error("key = 'id'\nfield = []"), @"mapping.toml:2: key `field`: found an empty array, expected at least one [[field]]");
     assert_snapshot!(error("key = 'id'\n[field]\nto = 'a'"), @"mapping.toml:2: key `field`: found a table, expected at least one [[field]]");
     assert_snapshot!(error("key = 'id'\nfield = [1]"), @"mapping.toml:2: key `field`: found the integer 1, expected at least one [[field]]");
-    assert_snapshot!(error("key = 'id'\nnunber = 'no'"), @"mapping.toml:2: key `nunber`: found an unknown key, expected one of key, number, version, field; did you mean `number`?");
+    assert_snapshot!(error("key = 'id'\nnunber = 'no'"), @"mapping.toml:2: key `nunber`: found an unknown key, expected one of key, number, version, deleted_at, on_delete, field, deleted_field; did you mean `number`?");
     assert_snapshot!(error("key = 'id'\n\nkey = 'id'"), @"mapping.toml:3: not valid TOML: duplicate key");
     assert_snapshot!(error("key = 'id"), @"mapping.toml:1: not valid TOML: invalid literal string, expected `'`");
 }

@@ -111,15 +111,31 @@ fn written(total: &str) -> (Big, Big) {
 }
 
 /// One field of every kind, so that every conversion meets every value.
-fn every_type(on_error: &str) -> Plan {
+fn fields_of_every_type(on_error: &str) -> Vec<String> {
     let mut fields: Vec<String> = ["string", "integer", "decimal", "date", "datetime", "boolean"]
         .iter()
         .map(|kind| format!("to = '{kind}'\nfrom = 'a'\ntype = '{kind}'\non_error = '{on_error}'"))
         .collect();
     fields.push(format!("to = 'n\\\"'\nfrom = 'a.b'\non_error = '{on_error}'"));
     fields.push(format!("to = 's'\nsum = 'a'\nof = 'b / c - 1.5'\non_error = '{on_error}'"));
+    fields
+}
+
+fn every_type(on_error: &str) -> Plan {
+    let fields = fields_of_every_type(on_error);
     let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
     plan(&fields)
+}
+
+/// A plan whose deletions have the fields of its orders.
+fn mirrored(on_error: &str) -> Plan {
+    let mut text = "key = 'id'\nversion = 'at'\non_delete = 'record'\ndeleted_at = 'b'\n".to_owned();
+    for array in ["field", "deleted_field"] {
+        for field in fields_of_every_type(on_error) {
+            text.push_str(&format!("[[{array}]]\n{field}\n"));
+        }
+    }
+    Plan::compile("mapping.toml", &text, &super::shanghai()).expect("the mapping is sound")
 }
 
 /// JSON text of all kinds, with the values sources are known to send.
@@ -201,7 +217,28 @@ proptest! {
     }
 
     #[test]
-    fn no_mapping_panics(text in "(key|to|from|sum|of|value|type|\\[\\[field\\]\\]|=|'|\"|[a-z.*+/()0-9-]|\n| ){0,60}") {
+    fn a_deletion_is_mapped_as_an_order_is(a in json(), b in json(), whole in json()) {
+        for plan in [mirrored("drop_field"), mirrored("dead")] {
+            for row in [format!(r#"{{"id":1,"a":{a},"at":{a},"b":{b}}}"#), whole.clone()] {
+                let Ok(raw) = serde_json::from_str::<&RawValue>(&row) else { continue };
+                match (plan.map(raw), plan.map_deleted(raw)) {
+                    (Ok(order), Ok(deletion)) => {
+                        prop_assert_eq!(Some(order.record), deletion.record);
+                        prop_assert_eq!(order.dropped.len(), deletion.dropped.len());
+                        prop_assert_eq!(order.identity.key, deletion.identity.key);
+                        prop_assert!(order.identity.version <= deletion.identity.version);
+                    }
+                    (Err(order), Err(deletion)) => {
+                        prop_assert_eq!(order.to_string(), deletion.to_string());
+                    }
+                    (order, deletion) => prop_assert!(false, "{order:?} but {deletion:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_mapping_panics(text in "(key|to|from|sum|of|value|type|on_delete|record|deleted_at|\\[\\[field\\]\\]|\\[\\[deleted_field\\]\\]|=|'|\"|[a-z.*+/()0-9-]|\n| ){0,60}") {
         let _ = Plan::compile("mapping.toml", &text, &super::shanghai());
         let text = format!("key='id'\n[[field]]\nto='a'\nsum='b'\nof={}", Value::String(text));
         let _ = Plan::compile("mapping.toml", &text, &super::shanghai());

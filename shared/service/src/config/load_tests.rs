@@ -83,6 +83,16 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("[schedule]\nsince = \"soon\"", "expected a time such as 2025-01-01 00:00:00"),
         ("[schedule]\ncron = \"x\"", "which is no cron pattern"),
+        ("[[schedule.sweep]]\nevery = \"1h\"", "missing field `reach`"),
+        (
+            "[[schedule.sweep]]\nevery = \"1h\"\nreach = \"2d\"\ndetails = true",
+            "`schedule.sweep`: found details = true, but there is no [source.detail] to fetch them with",
+        ),
+        (
+            "[source.limit]\nbackground_share = 2.0",
+            "`source.limit.background_share`: found 2, expected 0.01 to 1",
+        ),
+        ("[source]\ngranularity = \"hour\"", "unknown variant `hour`, expected `second` or `day`"),
         (&long, "conf/orderflow.toml:5: `target.batch`: found 50; this release writes one order a request"),
         (&twice, "two targets are called \"qeasy\""),
         (
@@ -103,9 +113,17 @@ fn what_is_wrong_is_named_with_its_place() {
 #[test]
 fn every_key_of_the_model_is_in_the_commented_defaults() {
     // An unknown key lists the known ones: each must stand in default.toml, commented out or not.
-    for section in
-        ["", "[nats]\n", "[source]\n", "[schedule]\n", "[writer]\n", "[source.limit]\n", "[mapping]\n"]
-    {
+    for section in [
+        "",
+        "[nats]\n",
+        "[source]\n",
+        "[schedule]\n",
+        "[writer]\n",
+        "[source.limit]\n",
+        "[mapping]\n",
+        "[source.detail]\n",
+        "[schedule.deleted]\n",
+    ] {
         let error =
             Config::deserialize(toml::from_str::<Table>(&full(section)).expect("toml")).expect_err("unknown");
         let error = error.to_string();
@@ -127,7 +145,8 @@ fn full(section: &str) -> String {
         section.trim().trim_matches(['[', ']']).split('.').filter(|part| !part.is_empty()).collect();
     let mut inner = &mut table;
     for part in at {
-        inner = inner.get_mut(part).and_then(Value::as_table_mut).expect("a section");
+        let section = inner.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        inner = section.as_table_mut().expect("a section");
     }
     inner.insert("zzz_unknown".into(), Value::Integer(1));
     table.to_string()

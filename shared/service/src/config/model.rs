@@ -75,12 +75,41 @@ pub struct Source {
     pub time_zone: String,
     /// How long a call may take.
     pub timeout: Span,
-    /// Passes before a window fails.
+    /// Passes over a slice of time before its window fails.
     pub max_passes: u32,
+    /// How finely its time filter counts.
+    pub granularity: Granularity,
     /// The request's parameters.
     pub request: toml::Table,
     /// How often we may ask.
     pub limit: SourceLimit,
+    /// The call for one order.
+    pub detail: Option<Detail>,
+}
+
+/// How finely a source's time filter counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Granularity {
+    /// Whole seconds.
+    Second,
+    /// Whole days.
+    Day,
+}
+
+/// `[source.detail]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detail {
+    /// The call.
+    #[serde(default = "order_info")]
+    pub api: String,
+    /// The parameter that takes the order's id.
+    #[serde(default = "order_id")]
+    pub parameter: String,
+    /// Calls at the same time for one page.
+    #[serde(default = "four")]
+    pub concurrency: usize,
 }
 
 /// `[source.limit]`
@@ -91,8 +120,10 @@ pub struct SourceLimit {
     pub requests_per_second: f64,
     /// Requests at once after a pause.
     pub burst: u32,
-    /// Requests at the same time.
+    /// Requests at the same time, in each fetcher.
     pub concurrency: usize,
+    /// The share of sweeps and backfills.
+    pub background_share: f64,
 }
 
 /// `[schedule]`
@@ -109,6 +140,36 @@ pub struct Schedule {
     pub overlap: Span,
     /// How far short of now a window ends.
     pub settle: Span,
+    /// Readings of the recent past.
+    #[serde(default, rename = "sweep")]
+    pub sweeps: Vec<Sweep>,
+    /// The second pass, over deletions.
+    pub deleted: Option<Deleted>,
+}
+
+/// `[[schedule.sweep]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// How often.
+    pub every: Span,
+    /// How far back.
+    pub reach: Span,
+    /// Whether every detail is fetched and compared.
+    #[serde(default)]
+    pub details: bool,
+}
+
+/// `[schedule.deleted]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deleted {
+    /// How often.
+    #[serde(default = "ten_minutes")]
+    pub every: Span,
+    /// What differs from `source.request`.
+    #[serde(default = "deleted_request")]
+    pub request: toml::Table,
 }
 
 /// `[mapping]`
@@ -236,6 +297,21 @@ pub struct Limit {
     pub burst: u32,
 }
 
+fn order_info() -> String {
+    "/v1/invoices/order/info".into()
+}
+fn order_id() -> String {
+    "order_id".into()
+}
+fn four() -> usize {
+    4
+}
+fn ten_minutes() -> Span {
+    Span::from(std::time::Duration::from_secs(600))
+}
+fn deleted_request() -> toml::Table {
+    [("removed", 1), ("time_type", 4)].into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
 fn write_nothing_further() -> String {
     "写入空操作".into()
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::load::line_of;
-use super::{Config, ConfigError, Limit, TargetKind};
+use super::{Config, ConfigError, TargetKind};
 
 pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), ConfigError> {
     let wrong = |key: &str, message: String| {
@@ -44,6 +44,24 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
     }
     if config.source.limit.concurrency == 0 {
         return wrong("source.limit.concurrency", "found 0, expected at least 1".into());
+    }
+    if !(0.01..=1.0).contains(&config.source.limit.background_share) {
+        let found = config.source.limit.background_share;
+        return wrong("source.limit.background_share", format!("found {found}, expected 0.01 to 1"));
+    }
+    if config.source.detail.as_ref().is_some_and(|detail| detail.concurrency == 0) {
+        return wrong("source.detail.concurrency", "found 0, expected at least 1".into());
+    }
+    for sweep in &config.schedule.sweeps {
+        let second = std::time::Duration::from_secs(1);
+        if sweep.every.get() < second || sweep.reach.get() < second {
+            let found = format!("found every = {} and reach = {}", sweep.every, sweep.reach);
+            return wrong("schedule.sweep", format!("{found}, expected at least 1s each"));
+        }
+        if sweep.details && config.source.detail.is_none() {
+            let found = "found details = true, but there is no [source.detail] to fetch them with";
+            return wrong("schedule.sweep", found.into());
+        }
     }
     if let (Some(_), Some(_)) = (&config.schedule.every, &config.schedule.cron) {
         return wrong("schedule.cron", "found every and cron, expected one of them".into());
@@ -141,16 +159,6 @@ impl Config {
                 Err(ConfigError::key("configuration", found))
             }
             None => missing("source.base_url", "for example \"https://api-sandbox.xiaoman.cn\""),
-        }
-    }
-
-    /// The source's limit.
-    pub fn source_limit(&self) -> Limit {
-        let limit = &self.source.limit;
-        Limit {
-            requests: limit.requests_per_second,
-            period: std::time::Duration::from_secs(1),
-            burst: limit.burst,
         }
     }
 }

@@ -1,0 +1,103 @@
+//! Which windows are due. Pure: the history and the clock in, windows to open out.
+
+use events::{DELETED, LIVE, Listing, Micros, News, WindowId, WindowOpened};
+
+use crate::Mode;
+use crate::history::{Backfill, History, Lane, SWEEP};
+use crate::settings::{Settings, Sweep};
+use crate::step::BACKFILL_FAILURES;
+
+/// What is due.
+pub(crate) struct Due {
+    /// Windows to open.
+    pub(crate) open: Vec<WindowOpened>,
+    /// Backfills that cannot be completed.
+    pub(crate) give_up: Vec<Backfill>,
+    /// For [`Mode::Once`]: whether nothing is left to do.
+    pub(crate) rest: bool,
+}
+
+/// The windows that are due at `now`. A window that is opened ends at `end`; with [`Mode::Once`], everything up to `goal` is
+/// wanted and nothing is waited for.
+pub(crate) fn due(
+    history: &History,
+    settings: &Settings,
+    mode: Mode,
+    now: Micros,
+    goal: Micros,
+    end: Micros,
+) -> Due {
+    let none = Lane::default();
+    let lane = |name: &str| history.lanes.get(name).unwrap_or(&none);
+    let mut due = Due { open: Vec::new(), give_up: Vec::new(), rest: true };
+    let mut consider = |wanted: Option<WindowOpened>, busy: bool| {
+        due.rest &= !busy && (wanted.is_none() || mode == Mode::Forever);
+        due.open.extend(wanted.filter(|_| !busy));
+    };
+    let timed = [
+        (LIVE, Listing::Orders, Some(&settings.cadence)),
+        (DELETED, Listing::Deleted, settings.deleted.as_ref()),
+    ];
+    for (name, listing, cadence) in timed {
+        let Some(cadence) = cadence else { continue };
+        let lane = lane(name);
+        let since = lane.watermark.map_or(settings.since.as_microsecond(), |(to, _)| to - settings.overlap);
+        let wanted = match mode {
+            // What failed in this run is left to the next.
+            Mode::Once => lane.reached < goal && lane.failed == 0,
+            Mode::Forever => cadence.due(lane.opened_at()) <= now,
+        };
+        // Another fetcher may be ahead of the goal already.
+        let until = if mode == Mode::Once { goal } else { end };
+        let opened =
+            window(settings, WindowId::new(name, lane.newest + 1), since, until, listing, News::Changed);
+        consider(opened.filter(|_| wanted), !lane.is_idle());
+    }
+    // Sweeps begin when the live windows have had their turn: what both read is then known, and goes on once.
+    let first = lane(LIVE).watermark.is_none() || !lane(LIVE).is_idle();
+    for (number, sweep) in (1..).zip(&settings.sweeps) {
+        let name = format!("{SWEEP}{number}");
+        let lane = lane(&name);
+        let slot = now.div_euclid(sweep.every);
+        let opened =
+            swept(settings, &name, slot, *sweep, end).filter(|_| (lane.newest as i64) < slot && !first);
+        consider(opened, !lane.is_idle());
+    }
+    let mut give_up = Vec::new();
+    for backfill in history.backfills.values().filter(|backfill| backfill.ended.is_none()) {
+        let lane = lane(&backfill.requested.id);
+        let hopeless = lane.is_idle() && lane.failed >= BACKFILL_FAILURES;
+        give_up.extend(hopeless.then(|| backfill.clone()));
+        consider(filled(settings, backfill, lane).filter(|_| !hopeless), !lane.is_idle() || hopeless);
+    }
+    Due { give_up, ..due }
+}
+
+fn window(
+    settings: &Settings,
+    window: WindowId,
+    since: Micros,
+    until: Micros,
+    listing: Listing,
+    news: News,
+) -> Option<WindowOpened> {
+    let (page_size, max_passes) = (settings.page_size, settings.max_passes);
+    (since < until).then_some(WindowOpened { window, since, until, page_size, max_passes, listing, news })
+}
+
+/// The window of a slot of time: its number is the same for every fetcher, so that one of them opens it.
+fn swept(settings: &Settings, name: &str, slot: i64, sweep: Sweep, end: Micros) -> Option<WindowOpened> {
+    let id = WindowId::new(name, u64::try_from(slot).ok()?);
+    let since = (end - sweep.reach).max(settings.since.as_microsecond());
+    let news = if sweep.details { News::Details } else { News::Changed };
+    window(settings, id, since, end, Listing::Orders, news)
+}
+
+/// The next step of a backfill.
+fn filled(settings: &Settings, backfill: &Backfill, lane: &Lane) -> Option<WindowOpened> {
+    let range = backfill.requested.range;
+    let since = lane.watermark.map_or(range.since, |(to, _)| to);
+    let until = since.saturating_add(backfill.requested.step).min(range.until);
+    let id = WindowId::new(&backfill.requested.id, lane.newest + 1);
+    window(settings, id, since, until, Listing::Orders, News::All)
+}

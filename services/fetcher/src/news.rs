@@ -1,0 +1,218 @@
+//! What is new on a page: the rows that differ from what was read before, with their details; and its record.
+
+use events::{ContentHash, Listing, News, PageFetched, Payload, RawDetail, RawPage, now};
+use futures::{StreamExt, TryStreamExt};
+use journal::{JournalError, Label, Record};
+use okki::{Detail, DetailCall, OkkiError, Page};
+
+use crate::contents::hash;
+use crate::page::{Pages, Task};
+
+/// What the RAW message holds beside the page's bytes stays well below this.
+const HEADROOM: usize = 16 << 10;
+
+/// What is new on a page.
+pub(crate) struct Fresh {
+    /// The name of each row: its id, or its place when it has none.
+    ids: Vec<String>,
+    /// A hash of each row; 0 for an order that is gone.
+    contents: Vec<u64>,
+    /// A hash of each detail; empty when none was fetched.
+    details: Vec<u64>,
+    /// The rows that go on.
+    rows: Vec<u32>,
+    bodies: Vec<RawDetail>,
+    gone: Vec<u32>,
+}
+
+/// What is to be done with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Todo {
+    /// It lies in RAW already.
+    Nothing,
+    /// It goes on, with its detail where details are fetched.
+    GoesOn,
+    /// It goes on if its detail differs from this one.
+    Compare(u64),
+}
+
+impl Pages {
+    /// Tells the new rows of a page from those that lie in RAW already, and fetches their details.
+    pub(crate) async fn news(&self, task: &Task<'_>, page: &Page) -> Result<Fresh, OkkiError> {
+        let nameless = |row: usize| format!("no id: page {}, row {row}", task.job.page);
+        let ids: Vec<String> = page
+            .ids
+            .iter()
+            .enumerate()
+            .map(|(row, id)| id.clone().unwrap_or_else(|| nameless(row)))
+            .collect();
+        let contents = page.rows.iter().map(|row| hash(&page.body[row.clone()])).collect();
+        let mut fresh = Fresh {
+            ids,
+            contents,
+            details: Vec::new(),
+            rows: Vec::new(),
+            bodies: Vec::new(),
+            gone: Vec::new(),
+        };
+        let todo = self.todo(task, &fresh);
+        let call = self.settings.source.detail.as_ref().filter(|_| task.window.listing == Listing::Orders);
+        let mut asked = Vec::new();
+        if let Some(call) = call {
+            for (at, id) in page.ids.iter().enumerate().filter(|(at, _)| todo[*at] != Todo::Nothing) {
+                asked.extend(id.as_deref().map(|id| self.detail(call, at, id, task.is_background())));
+            }
+        }
+        let fetched: Vec<(usize, Detail)> = futures::stream::iter(asked)
+            .buffer_unordered(self.settings.detail_concurrency)
+            .try_collect()
+            .await?;
+        if call.is_some() {
+            fresh.details = vec![0; fresh.ids.len()];
+        }
+        for (at, detail) in fetched {
+            let row = u32::try_from(at).unwrap_or(u32::MAX);
+            match detail {
+                Detail::Found(body) => {
+                    // The whole answer would differ each time: it holds the source's clock.
+                    let order = okki::detail(&body).map(|order| hash(order.get().as_bytes()));
+                    fresh.details[at] = order.unwrap_or_else(|_| hash(&body));
+                    if todo[at] != Todo::Compare(fresh.details[at]) {
+                        fresh.bodies.push(RawDetail { row, body: body.to_vec() });
+                    }
+                }
+                Detail::Gone => {
+                    tracing::info!(
+                        id = fresh.ids[at],
+                        "an order was deleted between the list and its detail"
+                    );
+                    fresh.contents[at] = 0;
+                    fresh.gone.push(row);
+                }
+            }
+        }
+        fresh.bodies.sort_by_key(|detail| detail.row);
+        fresh.gone.sort_unstable();
+        fresh.rows = (0_u32..)
+            .zip(&todo)
+            .filter(|(row, todo)| match todo {
+                Todo::Nothing => false,
+                Todo::GoesOn => true,
+                Todo::Compare(known) => fresh.details.get(*row as usize) != Some(known),
+            })
+            .map(|(row, _)| row)
+            .filter(|row| fresh.gone.binary_search(row).is_err())
+            .collect();
+        Ok(fresh)
+    }
+
+    async fn detail(
+        &self,
+        call: &DetailCall,
+        at: usize,
+        id: &str,
+        background: bool,
+    ) -> Result<(usize, Detail), OkkiError> {
+        self.source.detail(call, id, background).await.map(|detail| (at, detail))
+    }
+
+    fn todo(&self, task: &Task<'_>, fresh: &Fresh) -> Vec<Todo> {
+        let history = self.history.lock();
+        let rows = fresh.ids.iter().zip(&fresh.contents);
+        rows.map(|(id, row)| {
+            let (before, within) = history.known(task.window, id);
+            let same = before.filter(|known| known.row == *row);
+            match (task.window.news, same) {
+                _ if within.is_some_and(|known| known.row == *row) => Todo::Nothing,
+                (News::Changed, Some(_)) => Todo::Nothing,
+                (News::Details, Some(known)) if self.settings.source.detail.is_some() => {
+                    Todo::Compare(known.detail)
+                }
+                (News::Details, Some(_)) => Todo::Nothing,
+                _ => Todo::GoesOn,
+            }
+        })
+        .collect()
+    }
+
+    /// Stores what is new and then the fact that the page was fetched, in this order: a fact without its rows would be a
+    /// gap.
+    pub(crate) async fn record(&self, task: &Task<'_>, page: Page, fresh: Fresh) -> Result<(), JournalError> {
+        let (job, names) = (task.job, &self.settings.topology);
+        let whole = task.slice.since == task.window.since && task.slice.until == task.window.until;
+        let place = match whole {
+            true => format!("{}:{}:{}", job.window, job.pass, job.page),
+            false => {
+                format!("{}:{}-{}:{}:{}", job.window, task.slice.since, task.slice.until, job.pass, job.page)
+            }
+        };
+        let total = page.total;
+        let source_now = page.now.map(|now| now.as_microsecond());
+        let raw_seq = match fresh.rows.is_empty() {
+            true => 0,
+            false => self.store(task, &place, page, &fresh).await?,
+        };
+        let fetched = PageFetched {
+            window: job.window.clone(),
+            pass: job.pass,
+            page: job.page,
+            raw_seq,
+            total,
+            ids: fresh.ids,
+            slice: (!whole).then_some(task.slice),
+            contents: fresh.contents,
+            details: fresh.details,
+            gone: fresh.gone,
+            source_now,
+        };
+        let record = Record::new(names.window(&job.window), format!("page:{place}"), &fetched)?;
+        self.journal.publish(&record.traced(Some(task.trace))).await?;
+        tracing::debug!(raw_seq, rows = fetched.ids.len(), news = fresh.rows.len(), total, "page recorded");
+        Ok(())
+    }
+
+    async fn store(
+        &self,
+        task: &Task<'_>,
+        place: &str,
+        page: Page,
+        fresh: &Fresh,
+    ) -> Result<u64, JournalError> {
+        let (job, names) = (task.job, &self.settings.topology);
+        let all = fresh.rows.len() == fresh.ids.len();
+        let details = match fresh.bodies.is_empty() {
+            true => None,
+            false => Some(RawPage::pack_details(&fresh.bodies)?),
+        };
+        let hash = ContentHash::of(&page.body);
+        let raw = RawPage {
+            window: job.window.clone(),
+            pass: job.pass,
+            page: job.page,
+            part: 0,
+            parts: 1,
+            request: page.request,
+            status: page.status,
+            fetched_at: now(),
+            rows: u32::try_from(fresh.ids.len()).unwrap_or(u32::MAX),
+            body: Payload::pack(&page.body),
+            listing: task.window.listing,
+            news: (!all).then(|| fresh.rows.clone()),
+            details,
+        };
+        // The id holds the content: a page that is fetched again and differs must not be taken for the first one.
+        let id = format!("raw:{place}:{hash}");
+        let limit = self.journal.max_payload().saturating_sub(HEADROOM);
+        let mut records = Vec::new();
+        for part in raw.into_parts(limit) {
+            let record =
+                Record::new(names.raw(), format!("{id}:{}", part.part), &part)?.traced(Some(task.trace));
+            records.push(match part.part {
+                0 => record.labelled(Label::Rows, fresh.rows.len()),
+                _ => record,
+            });
+        }
+        let stored = self.journal.store_all(&records).await?;
+        Ok(stored.first().map_or(0, |first| first.seq))
+    }
+}

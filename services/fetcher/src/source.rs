@@ -1,0 +1,156 @@
+//! The source as the pages see it: one token, one call budget and one pause over all replicas.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use events::now;
+use http::{Class, Client, HttpError};
+use journal::{Budget, Cell, Journal, Rate};
+use okki::{Detail, DetailCall, Okki, OkkiError, Page};
+
+use crate::contents::hash;
+use crate::request::Parameters;
+use crate::settings::Settings;
+use crate::token::{SharedToken, is_refusal};
+
+/// Who is refused with a new token asks again after this long.
+const NOT_WELCOME: Duration = Duration::from_secs(60);
+
+/// Calls to the source.
+pub(crate) struct Source {
+    okki: Okki,
+    token: SharedToken,
+    /// What all calls spend from.
+    budget: Budget,
+    /// What those of sweeps and backfills spend from before that.
+    background: Budget,
+    retry: http::RetryPolicy,
+    max_attempts: u32,
+    /// Calls in a row that were throttled, or found nobody.
+    unwelcome: AtomicU32,
+}
+
+impl Source {
+    pub(crate) fn new(settings: &Settings, journal: &Journal) -> Result<Self, HttpError> {
+        let names = &settings.topology;
+        let cell = |subject| Cell::new(journal.clone(), names.clone(), subject);
+        let share = Rate { per_second: settings.rate.per_second * settings.background_share, burst: 1 };
+        let source = &settings.source;
+        let credential =
+            [&source.base_url, &source.client_id, &source.client_secret].map(String::as_str).join("\n");
+        Ok(Self {
+            okki: Okki::new(source.clone(), Client::new(settings.concurrency)?),
+            token: SharedToken::new(
+                // Another secret is another credential: what was said of the one before does not concern it.
+                cell(names.token(&format!("source-{:016x}", hash(credential.as_bytes())))),
+                source.client_secret.clone(),
+                source.timeout,
+            ),
+            budget: Budget::start(cell(names.budget("source")), settings.rate),
+            background: Budget::start(cell(names.budget("background")), share),
+            retry: settings.retry,
+            max_attempts: settings.max_attempts,
+            unwelcome: AtomicU32::new(0),
+        })
+    }
+
+    /// One page of the list.
+    pub(crate) async fn list(&self, parameters: Parameters, background: bool) -> Result<Page, OkkiError> {
+        let mut token = self.admitted(background).await?;
+        let mut answer = self.okki.list(&token, parameters.clone()).await;
+        if answer.as_ref().err().is_some_and(is_refusal) {
+            token = self.renewed(&token).await?;
+            answer = self.okki.list(&token, parameters).await;
+        }
+        self.heed(answer).await
+    }
+
+    /// One order. Tried again here, and not with its page: with a hundred details on a page, one failure in a hundred
+    /// would otherwise keep every page from ever being whole.
+    pub(crate) async fn detail(
+        &self,
+        call: &DetailCall,
+        id: &str,
+        background: bool,
+    ) -> Result<Detail, OkkiError> {
+        let mut failed = 0;
+        loop {
+            let error = match self.detail_once(call, id, background).await {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let class = error.class();
+            failed += u32::from(class.counts());
+            if class == Class::Permanent || class == Class::Credentials || failed >= self.max_attempts {
+                return Err(error);
+            }
+            tracing::debug!(error = %service::chain(&error), id, "a detail is asked for again");
+            if class.counts() {
+                tokio::time::sleep(self.retry.delay(failed as usize)).await;
+            }
+        }
+    }
+
+    async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {
+        let mut token = self.admitted(background).await?;
+        let mut answer = self.okki.detail(&token, call, id).await;
+        if answer.as_ref().err().is_some_and(is_refusal) {
+            token = self.renewed(&token).await?;
+            answer = self.okki.detail(&token, call, id).await;
+        }
+        self.heed(answer).await
+    }
+
+    /// Waits for a call of the budget; returns the token to make it with.
+    async fn admitted(&self, background: bool) -> Result<String, OkkiError> {
+        if background {
+            self.background.wait().await;
+        }
+        self.budget.wait().await;
+        let token = self.token.get(&self.okki).await;
+        match token.as_ref().err().map(OkkiError::class) {
+            Some(Class::Throttled(after)) => self.leave_alone(after, "the source throttles us").await,
+            Some(Class::Outage) => self.leave_alone(None, "the source is away").await,
+            _ => {}
+        }
+        token
+    }
+
+    /// The token after this one was refused, and another call of the budget.
+    async fn renewed(&self, refused: &str) -> Result<String, OkkiError> {
+        tracing::info!("the source refused the token; asking for a new one");
+        self.token.refused(refused).await;
+        let token = self.token.get(&self.okki).await?;
+        self.budget.wait().await;
+        Ok(token)
+    }
+
+    /// Does what an answer means for the calls to come.
+    async fn heed<T>(&self, answer: Result<T, OkkiError>) -> Result<T, OkkiError> {
+        match answer.as_ref().err().map(OkkiError::class) {
+            Some(Class::Throttled(after)) => self.leave_alone(after, "the source throttles us").await,
+            Some(Class::Outage) => self.leave_alone(None, "the source is away").await,
+            // A new token is refused too: this is no matter of tokens, and asking on would not help.
+            Some(Class::Credentials) => self.budget.pause(NOT_WELCOME).await,
+            _ => self.unwelcome.store(0, Ordering::Relaxed),
+        }
+        answer
+    }
+
+    /// Pauses every replica: as long as the source asks for, else longer each time, with jitter.
+    async fn leave_alone(&self, after: Option<Duration>, why: &str) {
+        if after.is_none() && self.paused().is_some() {
+            return; // calls that were under way when the pause began say nothing new
+        }
+        let before = self.unwelcome.fetch_add(1, Ordering::Relaxed);
+        let wait = after.unwrap_or_else(|| self.retry.delay(before.min(20) as usize + 1));
+        tracing::warn!(?wait, why, "all fetchers pause");
+        self.budget.pause(wait).await;
+    }
+
+    /// How long the pause that is on still lasts.
+    pub(crate) fn paused(&self) -> Option<Duration> {
+        let left = self.budget.paused_until()? - now();
+        u64::try_from(left).ok().map(Duration::from_micros)
+    }
+}

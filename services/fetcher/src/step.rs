@@ -1,0 +1,149 @@
+//! One append to the log: a window is opened, closed with its proof, or given up.
+
+use events::{BackfillEnded, Micros, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowOpened};
+use journal::{JournalError, Record};
+
+use crate::history::Backfill;
+use crate::planner::Planner;
+use crate::window::{End, Next, Wanted, Window};
+
+/// After so many windows in a row that failed a backfill is given up; the person who asked for it decides.
+pub(crate) const BACKFILL_FAILURES: u32 = 3;
+
+/// What one open window needs, taken out of the shared history.
+pub(crate) struct Step {
+    opened: WindowOpened,
+    last_seq: u64,
+    watermark: Option<(Micros, u64)>,
+    backfill: Option<Backfill>,
+    next: Next,
+    pages: Vec<Wanted>,
+    account: (u32, Option<u64>, u64),
+}
+
+impl Step {
+    pub(crate) fn of(
+        window: &mut Window,
+        watermark: Option<(Micros, u64)>,
+        backfill: Option<Backfill>,
+        settle: Micros,
+    ) -> Self {
+        let next = window.next(settle);
+        let account = match &next {
+            Next::Fail(_) => window.account(),
+            _ => (0, None, 0), // counted only when it is needed
+        };
+        let pages = window.to_ask();
+        let (opened, last_seq) = (window.opened.clone(), window.last_seq);
+        Self { opened, last_seq, watermark, backfill, next, pages, account }
+    }
+}
+
+impl Planner<'_> {
+    pub(crate) async fn take(&self, step: Step) -> Result<(), JournalError> {
+        match step.next.clone() {
+            Next::Pages if step.pages.is_empty() => Ok(()),
+            Next::Pages => {
+                let window = &step.opened.window;
+                let asked = self.ask(window, &step.pages).await;
+                if asked.is_err() {
+                    self.not_asked(window);
+                }
+                asked
+            }
+            Next::Close(proof, until) => self.close(step, proof, until).await,
+            Next::Fail(reason) => self.fail(step, reason).await,
+        }
+    }
+
+    /// Opens a window, unless another fetcher has.
+    pub(crate) async fn open(&self, opened: WindowOpened) -> Result<(), JournalError> {
+        let window = opened.window.clone();
+        let subject = self.settings.topology.window(&window);
+        let record = Record::new(subject, format!("opened:{window}"), &opened)?;
+        match self.journal.publish(&record.expecting(0)).await {
+            Ok(stored) => {
+                let shown = |at| self.settings.granularity.shown(at);
+                tracing::info!(%window, seq = stored.seq, since = shown(opened.since), until = shown(opened.until), "window opened");
+                Ok(())
+            }
+            Err(JournalError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes the window and moves the watermark of its lane, both or neither.
+    async fn close(&self, step: Step, proof: Proof, until: Micros) -> Result<(), JournalError> {
+        let names = &self.settings.topology;
+        let WindowOpened { window, since, until: asked, .. } = step.opened;
+        let closed = WindowClosed { window: window.clone(), since, until, proof: proof.clone() };
+        let record = Record::new(names.window(&window), format!("closed:{window}"), &closed)?;
+        let mut records = vec![record.expecting(step.last_seq)];
+        let (before, seq) = step.watermark.unwrap_or((Micros::MIN, 0));
+        let moved = WatermarkMoved { to: until.max(before), window: window.clone() };
+        let record = Record::new(names.watermark_of(window.lane()), format!("watermark:{window}"), &moved)?;
+        records.push(record.expecting(seq));
+        if let Some(backfill) = step.backfill.filter(|backfill| asked >= backfill.requested.range.until) {
+            let result = "the whole range is read and proved".to_string();
+            records.push(self.backfill_ended(&backfill, true, result)?);
+        }
+        self.journal.commit(&records).await?;
+        if until < asked {
+            let shown = |at| self.settings.granularity.shown(at);
+            tracing::warn!(%window, asked = shown(asked), proved = shown(until), "the source's clock is behind ours: \
+                the watermark stays behind it");
+        }
+        tracing::info!(%window, total = proof.total, distinct = proof.distinct, pages = proof.pages, pages_read = proof.pages_read,
+            slices = proof.slices.len(), pass = proof.pass, "window closed with proof");
+        Ok(())
+    }
+
+    async fn fail(&self, step: Step, reason: String) -> Result<(), JournalError> {
+        let window = step.opened.window;
+        let (passes, total, distinct) = step.account;
+        let failed = WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
+        let (subject, seq) = (self.settings.topology.window(&window), step.last_seq);
+        let record = Record::new(subject, format!("failed:{window}:{seq}"), &failed)?;
+        self.journal.publish(&record.expecting(seq)).await?;
+        tracing::error!(%window, reason, "window failed; the watermark stays and the next window tries again");
+        Ok(())
+    }
+
+    /// Ends a backfill that cannot be completed.
+    pub(crate) async fn give_up(&self, backfill: &Backfill) -> Result<(), JournalError> {
+        let why = match self
+            .history
+            .lock()
+            .lane(&backfill.requested.id)
+            .window
+            .as_ref()
+            .map(|window| &window.end)
+        {
+            Some(Some(End::Failed(reason))) => reason.clone(),
+            _ => "unknown".into(),
+        };
+        let result = format!(
+            "{BACKFILL_FAILURES} windows in a row failed; what was read is carried on all the same. The last: {why}"
+        );
+        tracing::error!(id = backfill.requested.id, result, "a backfill is given up");
+        let record = self.backfill_ended(backfill, false, result)?;
+        match self.journal.publish(&record).await {
+            Ok(_) | Err(JournalError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The end of a backfill, as a record to be stored with what ended it.
+    pub(crate) fn backfill_ended(
+        &self,
+        backfill: &Backfill,
+        complete: bool,
+        result: String,
+    ) -> Result<Record, JournalError> {
+        let id = backfill.requested.id.clone();
+        let ended = BackfillEnded { id: id.clone(), complete, result };
+        let record =
+            Record::new(self.settings.topology.backfill(&id), format!("backfill-ended:{id}"), &ended)?;
+        Ok(record.expecting(backfill.seq))
+    }
+}

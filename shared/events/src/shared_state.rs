@@ -1,0 +1,38 @@
+//! STATE: what the replicas of a stage share beside the logs. Only the newest message of each subject is kept; losing all
+//! of it costs a token and a moment's pause, never an order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Micros};
+
+/// How much of a call budget is spent, over all replicas.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetState {
+    /// When the next call is due if calls came evenly (the theoretical arrival time of a leaky bucket).
+    pub next: Micros,
+    /// Nobody may call before this moment: the other side asked to be left alone.
+    pub paused_until: Micros,
+}
+
+impl Event for BudgetState {
+    const KIND: &'static str = "BudgetState";
+}
+
+/// An access token that the replicas share.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenState {
+    /// The token, sealed with the credential it was made of: worth nothing to who cannot ask for one anyway. Empty when
+    /// there is none.
+    #[serde(with = "serde_bytes")]
+    pub sealed: Vec<u8>,
+    /// It is to be renewed from here on.
+    pub renew_at: Micros,
+    /// Until then somebody is asking for a new one, and the others wait.
+    pub asking_until: Micros,
+    /// What the other side said when it refused the credential itself; nobody asks again before `asking_until`.
+    pub refused: Option<String>,
+}
+
+impl Event for TokenState {
+    const KIND: &'static str = "TokenState";
+}

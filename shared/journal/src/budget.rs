@@ -1,0 +1,266 @@
+//! One call budget over all replicas: a leaky bucket in a shared value, spent by compare-and-set.
+//!
+//! Calls are given moments at which they may be made, so that any number of replicas keeps one rate. A moment is by the
+//! clock of the replica that takes it; clocks that differ make some calls early and others late, and leave the rate as it
+//! is.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use events::{BudgetState, Micros, now};
+use futures::StreamExt;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::cell::Cell;
+use crate::{From, JournalError, Stream};
+
+/// So much time's worth of calls is taken at once: each taking costs a round trip and a write to disk.
+const CHUNK: Duration = Duration::from_millis(20);
+
+/// A moment further away than this is no queue but a clock that was wrong: it is not waited for.
+const LONGEST_QUEUE: Micros = 600_000_000;
+
+/// Nobody is left alone for longer, whatever they ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// After a failure to reach the server.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How often calls may be made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Calls a second; 0 is no limit.
+    pub per_second: f64,
+    /// Calls that may come at once after a pause, at least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// Microseconds between two calls; `None` without a limit.
+    fn interval(self) -> Option<Micros> {
+        let limited = self.per_second > 0.0 && self.per_second.is_finite();
+        limited.then(|| ((1e6 / self.per_second) as Micros).max(1))
+    }
+}
+
+/// A call budget that all replicas share.
+#[derive(Debug)]
+pub struct Budget {
+    cell: Cell,
+    rate: Rate,
+    /// The newest value this replica has seen, and its sequence.
+    seen: watch::Sender<(BudgetState, u64)>,
+    /// Moments that were taken and not used yet. The lock is the queue of the callers.
+    taken: Mutex<VecDeque<Micros>>,
+    _following: DropGuard,
+}
+
+impl Budget {
+    /// A budget at one place of STATE; replicas that name the same place share it.
+    pub fn start(cell: Cell, rate: Rate) -> Self {
+        let stop = CancellationToken::new();
+        let seen = watch::channel((BudgetState::default(), 0)).0;
+        tokio::spawn(follow(cell.clone(), seen.clone(), stop.clone()));
+        Self { cell, rate, seen, taken: Mutex::default(), _following: stop.drop_guard() }
+    }
+
+    /// Waits until the next call may be made. While NATS is away this waits.
+    pub async fn wait(&self) {
+        loop {
+            let moment = match self.rate.interval() {
+                None => now(),
+                Some(interval) => {
+                    let mut taken = self.taken.lock().await;
+                    match taken.pop_front() {
+                        Some(moment) => moment,
+                        None => {
+                            *taken = self.take(interval).await;
+                            continue;
+                        }
+                    }
+                }
+            };
+            sleep_until(moment).await;
+            let until = self.seen.borrow().0.paused_until;
+            if until <= now() {
+                return;
+            }
+            // What was taken before the pause began is lost: after it, all of them at once would be a new breach.
+            self.taken.lock().await.clear();
+            sleep_until(until.min(now() + micros(LONGEST_PAUSE))).await;
+        }
+    }
+
+    async fn take(&self, interval: Micros) -> VecDeque<Micros> {
+        let calls = (micros(CHUNK) / interval).max(1);
+        let mut known = *self.seen.borrow();
+        loop {
+            let (state, moments) = taken(known.0, now(), calls, interval, self.rate.burst);
+            match self.cell.set(&state, known.1).await {
+                Ok(seq) => {
+                    self.learn(state, seq);
+                    return moments;
+                }
+                Err(error) => known = self.after(error, known).await,
+            }
+        }
+    }
+
+    /// Has every replica make no call for this long (at most an hour).
+    pub async fn pause(&self, wait: Duration) {
+        let until = now() + micros(wait.min(LONGEST_PAUSE));
+        let mut known = *self.seen.borrow();
+        while known.0.paused_until < until {
+            let state = BudgetState { paused_until: until, ..known.0 };
+            match self.cell.set(&state, known.1).await {
+                Ok(seq) => return self.learn(state, seq),
+                Err(error) => known = self.after(error, known).await,
+            }
+        }
+    }
+
+    /// When the pause that is on ends; `None` when there is none.
+    pub fn paused_until(&self) -> Option<Micros> {
+        Some(self.seen.borrow().0.paused_until).filter(|until| *until > now())
+    }
+
+    /// The newest value after an attempt to set it failed.
+    async fn after(&self, error: JournalError, known: (BudgetState, u64)) -> (BudgetState, u64) {
+        if !matches!(error, JournalError::Conflict { .. }) {
+            tracing::warn!(%error, "the call budget waits for NATS");
+            tokio::time::sleep(RETRY).await;
+        }
+        match self.cell.get().await {
+            Ok((state, seq)) => {
+                self.learn(state, seq);
+                (state, seq)
+            }
+            Err(_) => known,
+        }
+    }
+
+    fn learn(&self, state: BudgetState, seq: u64) {
+        learn(&self.seen, state, seq);
+    }
+}
+
+fn learn(seen: &watch::Sender<(BudgetState, u64)>, state: BudgetState, seq: u64) {
+    seen.send_if_modified(|known| {
+        let newer = seq > known.1;
+        if newer {
+            *known = (state, seq);
+        }
+        newer
+    });
+}
+
+/// Keeps a replica that makes no calls, or has no limit, informed of pauses.
+async fn follow(cell: Cell, seen: watch::Sender<(BudgetState, u64)>, stop: CancellationToken) {
+    let (journal, names, subject) = cell.parts();
+    let following = async {
+        loop {
+            if let Ok(mut log) =
+                journal.follow(names, Stream::State, Some(subject), From::LastPerSubject).await
+            {
+                while let Some(entry) = log.next().await {
+                    if let Ok(entry) = entry
+                        && let Ok(state) = entry.event::<BudgetState>()
+                    {
+                        learn(&seen, state.body, entry.seq);
+                    }
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = following => {}
+    }
+}
+
+/// Takes `calls` moments from a budget.
+fn taken(
+    state: BudgetState,
+    now: Micros,
+    calls: Micros,
+    interval: Micros,
+    burst: u32,
+) -> (BudgetState, VecDeque<Micros>) {
+    let ahead = interval.saturating_mul(Micros::from(burst.max(1)) - 1);
+    let longest = LONGEST_QUEUE.max(interval.saturating_mul(1_000));
+    let mut next = if state.next > now + longest { now } else { state.next };
+    let mut moments = VecDeque::new();
+    for _ in 0..calls {
+        let moment = now.max(next - ahead).max(state.paused_until.min(now + micros(LONGEST_PAUSE)));
+        next = next.max(moment) + interval;
+        moments.push_back(moment);
+    }
+    (BudgetState { next, ..state }, moments)
+}
+
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+}
+
+async fn sleep_until(moment: Micros) {
+    if let Ok(wait) = u64::try_from(moment - now())
+        && wait > 0
+    {
+        tokio::time::sleep(Duration::from_micros(wait)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AT: Micros = 1_741_251_325_000_000;
+
+    #[test]
+    fn after_a_rest_a_burst_comes_at_once_and_then_the_rate_holds() {
+        let (state, moments) = taken(BudgetState::default(), AT, 5, 200_000, 3);
+        let after: Vec<Micros> = moments.iter().map(|moment| moment - AT).collect();
+        assert_eq!(after, [0, 0, 0, 200_000, 400_000]);
+        let (_, moments) = taken(state, AT + 400_000, 1, 200_000, 3);
+        assert_eq!(moments[0] - AT, 600_000);
+    }
+
+    #[test]
+    fn a_pause_moves_everything_behind_it_and_a_wrong_clock_does_not_stop_us() {
+        let paused = BudgetState { next: 0, paused_until: AT + 9_000_000 };
+        let (_, moments) = taken(paused, AT, 2, 100_000, 1);
+        assert_eq!(moments, [AT + 9_000_000, AT + 9_100_000]);
+        let tomorrow = BudgetState { next: AT + 86_400_000_000, paused_until: 0 };
+        let (state, moments) = taken(tomorrow, AT, 1, 100_000, 1);
+        assert_eq!((moments[0], state.next), (AT, AT + 100_000));
+    }
+
+    proptest! {
+        /// However many replicas take, in whatever chunks and at whatever times: no stretch of time holds more calls than
+        /// the rate and one burst allow.
+        #[test]
+        fn no_stretch_of_time_holds_more_calls_than_allowed(
+            takes in proptest::collection::vec((0..3_000_000_i64, 1..8_i64), 1..60),
+            interval in 1_000..500_000_i64,
+            burst in 1_u32..6,
+        ) {
+            let (mut state, mut at, mut all) = (BudgetState::default(), AT, Vec::new());
+            for (later, calls) in takes {
+                at += later / 10;
+                let (next, moments) = taken(state, at, calls, interval, burst);
+                state = next;
+                all.extend(moments);
+            }
+            all.sort_unstable();
+            for (first, from) in all.iter().enumerate() {
+                for (last, to) in all.iter().enumerate().skip(first) {
+                    let allowed = (to - from) / interval + i64::from(burst);
+                    prop_assert!((last - first + 1) as i64 <= allowed);
+                }
+            }
+        }
+    }
+}
