@@ -3,15 +3,20 @@
 
 mod account;
 mod arrows;
+mod backfill;
 mod bad_input;
+mod bad_source;
 mod consume;
 mod crash;
 mod deploy;
 mod faults;
 mod journal;
+mod lanes;
 mod partitions;
 mod pipeline;
+mod replicas;
 mod telemetry;
+mod windows;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orderflow-under-test");

@@ -140,6 +140,12 @@ impl Reading {
         self.state == State::Reading && pass == self.pass && self.wanted.contains(&page)
     }
 
+    /// Whether this page may be wanted later: its pass has not begun yet, or the total that calls for it is not known yet.
+    pub(crate) fn may_want(&self, pass: u32, page: u32) -> bool {
+        let unread = pass > self.pass || (pass == self.pass && !self.pages.contains_key(&page));
+        self.state == State::Reading && unread
+    }
+
     /// The pages of the current pass that nobody was asked for yet; each is handed out once.
     pub(crate) fn to_ask(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.unasked)

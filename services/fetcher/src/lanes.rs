@@ -58,7 +58,8 @@ pub(crate) fn due(
     for (number, sweep) in (1..).zip(&settings.sweeps) {
         let name = format!("{SWEEP}{number}");
         let lane = lane(&name);
-        let slot = now.div_euclid(sweep.every);
+        // A run sweeps once, however long it takes.
+        let slot = if mode == Mode::Once { goal } else { now }.div_euclid(sweep.every);
         let opened =
             swept(settings, &name, slot, *sweep, end).filter(|_| (lane.newest as i64) < slot && !first);
         consider(opened, !lane.is_idle());

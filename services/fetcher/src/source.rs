@@ -13,6 +13,10 @@ use crate::request::Parameters;
 use crate::settings::Settings;
 use crate::token::{SharedToken, is_refusal};
 
+/// A call whose token is refused is made again with another one, so often: the one that another task has just fetched may
+/// be spent as well.
+const RENEWALS: u32 = 3;
+
 /// Who is refused with a new token asks again after this long.
 const NOT_WELCOME: Duration = Duration::from_secs(60);
 
@@ -58,9 +62,12 @@ impl Source {
     pub(crate) async fn list(&self, parameters: Parameters, background: bool) -> Result<Page, OkkiError> {
         let mut token = self.admitted(background).await?;
         let mut answer = self.okki.list(&token, parameters.clone()).await;
-        if answer.as_ref().err().is_some_and(is_refusal) {
+        for _ in 0..RENEWALS {
+            if !answer.as_ref().err().is_some_and(is_refusal) {
+                break;
+            }
             token = self.renewed(&token).await?;
-            answer = self.okki.list(&token, parameters).await;
+            answer = self.okki.list(&token, parameters.clone()).await;
         }
         self.heed(answer).await
     }
@@ -94,7 +101,10 @@ impl Source {
     async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {
         let mut token = self.admitted(background).await?;
         let mut answer = self.okki.detail(&token, call, id).await;
-        if answer.as_ref().err().is_some_and(is_refusal) {
+        for _ in 0..RENEWALS {
+            if !answer.as_ref().err().is_some_and(is_refusal) {
+                break;
+            }
             token = self.renewed(&token).await?;
             answer = self.okki.detail(&token, call, id).await;
         }

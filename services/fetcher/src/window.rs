@@ -231,13 +231,10 @@ impl Window {
             && self.readings.get(&slice).is_some_and(|reading| reading.wants(pass, page))
     }
 
-    /// Whether this page may be wanted later, as far as has been read: its pass has not begun yet.
-    pub(crate) fn may_want(&self, (slice, pass, _): Wanted) -> bool {
+    /// Whether this page may be wanted later, as far as has been read: who asked for it has read further.
+    pub(crate) fn may_want(&self, (slice, pass, page): Wanted) -> bool {
         let open = self.end.is_none() && self.failure.is_none();
-        open && self
-            .readings
-            .get(&slice)
-            .is_none_or(|reading| reading.state == State::Reading && reading.pass < pass)
+        open && self.readings.get(&slice).is_none_or(|reading| reading.may_want(pass, page))
     }
 
     /// The pages to ask for now; each is handed out once.

@@ -296,11 +296,15 @@ fn a_window_that_ended_wants_nothing_and_remembers_how_far_it_came() {
     let mut window = Window::new(opened(2, 2), 1, 0, &granularity);
     let whole = window.whole();
     assert_eq!(window.to_ask(), [(whole, 1, 1)]);
+    // Another fetcher, which has read further, may ask for what we do not know of yet.
+    assert!(!window.wants((whole, 1, 2)) && window.may_want((whole, 1, 2)) && window.may_want((whole, 2, 1)));
+    assert!(window.may_want((Slice { since: 0, until: SECOND }, 1, 1)));
     window.apply(fetched(1, 1, 2, &["1", "2"], None), 2, &granularity);
     let Next::Close(proof, until) = window.next(0) else { panic!("{window:?}") };
     let closed = WindowClosed { window: WindowId::live(1), since: 0, until, proof };
     window.apply(WindowEvent::Closed(closed), 3, &granularity);
-    assert!(!window.wants((whole, 1, 1)) && !window.may_want((whole, 2, 1)) && window.to_ask().is_empty());
+    assert!(!window.wants((whole, 1, 1)) && !window.may_want((whole, 2, 1)));
+    assert_eq!(window.to_ask(), []);
     let progress = window.progress();
     assert_eq!((progress.orders, progress.total, progress.pages, progress.ended), (2, Some(2), 1, true));
 }

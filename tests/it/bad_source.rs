@@ -1,0 +1,114 @@
+//! A source that answers rubbish: each kind of it ends in a clear, bounded, visible state.
+
+use std::time::Duration;
+
+use journal::Stream;
+use operations::{Status, WindowState};
+use orderflow_tests::World;
+use sandbox::{Faults, Options, PastEnd, SourceFaults};
+
+/// What came of a run against such a source.
+struct Came {
+    world: World,
+    /// Why its window failed; `None` when it closed with a proof.
+    failed: Option<String>,
+    requests: u64,
+}
+
+async fn came_of(count: u64, source: SourceFaults) -> Came {
+    let faults = Faults { source, ..Faults::default() };
+    let options = Options { orders: sandbox::Orders::Generated { count }, faults, ..Options::default() };
+    let world = World::with(options).await;
+    let run = tokio::time::timeout(Duration::from_secs(100), world.sync()).await.expect("it ends");
+    let failed = run.ended.failed.map(|(_, reason)| reason);
+    let names = world.names();
+    let watermark = world.journal.last(&names, Stream::Sync, &names.watermark()).await.unwrap();
+    assert_eq!(
+        failed.is_none(),
+        watermark.is_some(),
+        "the watermark moves with the proof and with nothing else"
+    );
+    let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
+    let window = status.window.as_ref().expect("a window");
+    match &failed {
+        Some(reason) => {
+            assert!(status.needs_attention());
+            assert_eq!(window.state, WindowState::Failed { reason: reason.clone() });
+        }
+        None => assert!(matches!(window.state, WindowState::Closed { .. }), "{window:?}"),
+    }
+    let requests = world.report().source.list_requests;
+    Came { world, failed, requests }
+}
+
+#[tokio::test]
+async fn a_page_of_two_hundred_megabytes_is_not_taken_in() {
+    let came = came_of(300, SourceFaults { huge_bytes: 200 << 20, ..SourceFaults::default() }).await;
+    let reason = came.failed.expect("no proof");
+    assert!(reason.contains("has more than 67108864 bytes"), "{reason}");
+    assert!(came.requests <= 2, "asking again would bring the same: {}", came.requests);
+}
+
+#[tokio::test]
+async fn the_same_page_for_ever_is_read_in_slices_that_fit_one_page() {
+    // The source ignores the page number but honours the times: what fits into one page is whole.
+    let came = came_of(1_500, SourceFaults { same_page: true, ..SourceFaults::default() }).await;
+    assert_eq!(came.failed, None);
+    came.world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn the_same_page_whatever_is_asked_is_given_up_within_bounds() {
+    let source = SourceFaults { same_page: true, ignore_times: true, ..SourceFaults::default() };
+    let came = came_of(1_500, source).await;
+    let reason = came.failed.expect("no proof");
+    assert!(reason.contains("source.granularity") || reason.contains("is not proved complete"), "{reason}");
+    assert!(came.requests < 2_500, "{} requests", came.requests);
+}
+
+#[tokio::test]
+async fn a_total_that_never_settles_is_given_up_within_bounds() {
+    let came = came_of(1_500, SourceFaults { total_jitter: 50, ..SourceFaults::default() }).await;
+    let reason = came.failed.expect("no proof");
+    assert!(reason.contains("is not proved complete in 5 passes"), "{reason}");
+    assert!(came.requests < 2_500, "{} requests", came.requests);
+}
+
+#[tokio::test]
+async fn a_page_number_beyond_the_end_does_no_harm() {
+    for past_end in [PastEnd::Empty, PastEnd::Last, PastEnd::Error] {
+        // Rows leave while the pages are read, so that some page numbers lie beyond the end when they are asked for.
+        let source = SourceFaults { past_end, removing_rows: 30, ..SourceFaults::default() };
+        let came = came_of(1_200, source).await;
+        if let Some(reason) = &came.failed {
+            assert!(past_end == PastEnd::Error && reason.contains("page out of range"), "{reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_gives_fewer_rows_a_page_than_asked_for_is_read_all_the_same() {
+    let options =
+        Options { orders: sandbox::Orders::Generated { count: 900 }, page_limit: 40, ..Options::default() };
+    let world = World::with(options).await;
+    let run = world.sync().await;
+    let (_, reason) = run.ended.failed.expect("100 rows a page are asked for and 40 come");
+    assert!(reason.contains("lower source.request.count"), "{reason}");
+}
+
+#[tokio::test]
+async fn half_a_json_and_html_are_kept_and_the_window_fails() {
+    for source in [
+        SourceFaults { truncate: 1.0, ..SourceFaults::default() },
+        SourceFaults { html: 1.0, ..SourceFaults::default() },
+    ] {
+        let came = came_of(120, source).await;
+        let reason = came.failed.expect("no proof");
+        assert!(reason.contains("page 1 cannot be fetched"), "{reason}");
+        let names = came.world.names();
+        let filter = format!("{}.dead.fetch.*", names.flow());
+        let letters = came.world.journal.subjects(&names, Stream::Dead, &filter).await.unwrap();
+        assert_eq!(letters.len(), 1, "the answer is kept");
+        assert!(came.requests <= 12, "{} requests", came.requests);
+    }
+}

@@ -1,0 +1,171 @@
+//! What the live windows do not see: late rows, silent edits, deletions; and details.
+
+use std::time::Duration;
+
+use events::{MappedEvent, Outcome};
+use futures::StreamExt;
+use journal::{From, Stream};
+use operations::WindowState;
+use orderflow_tests::World;
+use sandbox::{Faults, Options, Orders, SourceFaults};
+use service::config::{Deleted, Detail, Span, Sweep};
+
+const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
+
+fn days(days: u64) -> Span {
+    Span::from(Duration::from_secs(days * 86_400))
+}
+
+fn sweep(details: bool) -> Sweep {
+    Sweep { every: Span::from(Duration::from_secs(1)), reach: days(9_000), details }
+}
+
+fn deletions() -> Deleted {
+    toml::from_str("every = \"1s\"").unwrap()
+}
+
+async fn size(world: &World, stream: Stream) -> u64 {
+    world.journal.size(&world.names(), stream).await.unwrap().0
+}
+
+#[tokio::test]
+async fn a_sweep_finds_late_rows_and_silent_edits_and_carries_nothing_else() {
+    let mut world = World::new(800, Faults::default()).await;
+    world.config.schedule.overlap = Span::from(Duration::ZERO);
+    world.sync().await;
+    let (late, silent) = (world.sandbox.insert_late(12), world.sandbox.silent_edit(9));
+    world.let_settle().await;
+    let run = world.sync().await;
+    assert_eq!(
+        (run.account.read, world.report().target.missing),
+        (0, 12),
+        "the live windows do not see them"
+    );
+    let receipts = size(&world, Stream::Receipts).await;
+
+    world.config.schedule.sweeps = vec![sweep(false)];
+    world.let_settle().await;
+    let run = world.sync().await;
+    let account = &run.account;
+    assert!(run.ended.complete && account.is_complete(), "{account:?}");
+    assert_eq!(account.read, (late.len() + silent.len()) as u64, "{account:?}");
+    assert_eq!(account.targets[0].of(Outcome::Written), account.read);
+    assert_eq!(size(&world, Stream::Receipts).await - receipts, account.read, "the rest cost nothing");
+    assert!(account.windows.iter().any(|line| line.window.starts_with("sweep1-")), "{:?}", account.windows);
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn deletions_are_events_of_their_own_and_the_mapping_says_what_becomes_of_them() {
+    for record in [true, false] {
+        let mut world = World::new(300, Faults::default()).await;
+        if record {
+            let deleted = "on_delete = \"record\"\ndeleted_at = \"delete_time\"\n";
+            let fields = "\n[[deleted_field]]\nto = \"orderId\"\nfrom = \"order_id\"\n\n[[deleted_field]]\nto = \"deleted\"\n\
+                          value = true\ntype = \"boolean\"\n";
+            world.map_with(&format!("{deleted}{CASE}{fields}"));
+        }
+        world.config.schedule.deleted = Some(deletions());
+        world.sync().await;
+        let removed = world.sandbox.remove(20);
+        world.sandbox.edit(5);
+        world.let_settle().await;
+        let run = world.sync().await;
+        assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+        let log = world.journal.read(&world.names(), Stream::Mapped, None, From::Start, false).await.unwrap();
+        let mut deleted: Vec<String> = log
+            .filter_map(async |entry| match MappedEvent::decode(&entry.unwrap().payload).unwrap() {
+                MappedEvent::Deleted(deleted) => Some(deleted.0.key.to_string()),
+                MappedEvent::Order(_) => None,
+            })
+            .collect()
+            .await;
+        let mut expected = removed.clone();
+        (deleted.sort(), expected.sort());
+        assert_eq!(deleted, expected);
+        let (target, report) = (&run.account.targets[0], world.report());
+        match record {
+            true => {
+                assert_eq!((report.target.deletions, report.target.undeleted), (20, 0), "{report}");
+                assert_eq!(target.of(Outcome::Written), 25);
+            }
+            false => {
+                assert_eq!((report.target.deletions, report.target.undeleted), (0, 20), "{report}");
+                assert_eq!((target.of(Outcome::Written), target.of(Outcome::Ignored)), (5, 20));
+            }
+        }
+        world.assert_source_arrived_once();
+        // Read again in the overlap, they are known.
+        let mapped = size(&world, Stream::Mapped).await;
+        world.let_settle().await;
+        world.sync().await;
+        assert_eq!(size(&world, Stream::Mapped).await, mapped);
+    }
+}
+
+async fn with_details(count: u64, source: SourceFaults) -> World {
+    let options = Options {
+        orders: Orders::Generated { count },
+        faults: Faults { source, ..Faults::default() },
+        brief_rows: true,
+        ..Options::default()
+    };
+    let mut world = World::with(options).await;
+    let detail: Detail = toml::from_str("").unwrap();
+    world.config.source.detail = Some(detail);
+    world
+}
+
+#[tokio::test]
+async fn details_are_fetched_for_what_changed_and_travel_with_their_page() {
+    let mut world = with_details(230, SourceFaults::default()).await;
+    let run = world.sync().await;
+    assert!(run.ended.complete && run.account.dead_letters() == 0, "{:?}", run.account);
+    world.assert_all_arrived_once();
+    assert_eq!(world.report().source.info_requests, 230, "one each, although the pages were looked at twice");
+    world.sandbox.edit(7);
+    world.config.schedule.overlap = days(9_000);
+    world.let_settle().await;
+    world.sync().await;
+    world.assert_all_arrived_once();
+    assert_eq!(world.report().source.info_requests, 237);
+}
+
+#[tokio::test]
+async fn a_detail_that_changed_behind_an_unchanged_row_is_found_by_a_sweep_that_compares() {
+    let mut world = with_details(120, SourceFaults::default()).await;
+    world.sync().await;
+    let silent = world.sandbox.silent_edit(6);
+    world.config.schedule.sweeps = vec![sweep(true)];
+    world.let_settle().await;
+    let run = world.sync().await;
+    assert!(run.ended.complete, "{:?}", run.ended);
+    assert_eq!(run.account.read, silent.len() as u64, "{:?}", run.account);
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn an_order_that_vanishes_between_list_and_detail_is_no_error() {
+    let source = SourceFaults { detail_gone: 0.2, ..SourceFaults::default() };
+    let mut world = with_details(90, source).await;
+    let run = world.sync().await;
+    assert!(run.ended.complete && run.account.is_complete() && run.account.dead_letters() == 0);
+    assert!(run.account.gone > 5, "{:?}", run.account);
+    assert_eq!(run.account.read + run.account.gone, 90, "{:?}", run.account);
+    // They were there after all: the next look finds them.
+    world.sandbox.set_faults(Faults::default());
+    world.config.schedule.overlap = days(9_000);
+    world.let_settle().await;
+    world.sync().await;
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn a_failed_detail_is_asked_for_again_and_its_page_is_not_lost() {
+    let source = SourceFaults { error_5xx: 0.1, html: 0.05, token_requests: 40, ..SourceFaults::default() };
+    let world = with_details(150, source).await;
+    let run = world.sync().await;
+    assert!(run.ended.complete && run.account.dead_letters() == 0, "{:?}", run.account);
+    assert!(run.account.windows.iter().all(|line| matches!(line.state, WindowState::Closed { .. })));
+    world.assert_all_arrived_once();
+}

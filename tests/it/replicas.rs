@@ -1,0 +1,184 @@
+//! Several fetchers on one flow: one token, one call budget, one proof.
+
+use std::time::Duration;
+
+use events::{WindowEvent, WindowOpened, now};
+use fetcher::{Live, Mode};
+use futures::StreamExt;
+use journal::{From, Stream};
+use operations::WindowState;
+use orderflow_tests::{Program, World, eventually};
+use sandbox::{Faults, RetryAfter, SourceFaults};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::PROGRAM;
+
+async fn with(count: u64, source: SourceFaults) -> World {
+    World::new(count, Faults { source, ..Faults::default() }).await
+}
+
+async fn windows(world: &World) -> Vec<WindowOpened> {
+    let names = world.names();
+    let log = world.journal.read(&names, Stream::Sync, Some(&names.windows()), From::Start, false).await;
+    let opened = async |entry: Result<journal::Entry, _>| match WindowEvent::decode(&entry.unwrap().payload) {
+        Ok(WindowEvent::Opened(opened)) => Some(opened),
+        _ => None,
+    };
+    log.unwrap().filter_map(opened).collect().await
+}
+
+#[tokio::test]
+async fn one_two_and_four_fetchers_come_to_the_same() {
+    for replicas in [1, 2, 4] {
+        let world = with(2_000, SourceFaults::default()).await;
+        let run = world.sync_with(replicas).await;
+        assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+        world.assert_all_arrived_once();
+        // They may need a second window when they start in different seconds; none is opened twice.
+        let opened = windows(&world).await;
+        assert!(opened.len() <= 2, "{opened:?}");
+        for line in &run.account.windows {
+            assert!(matches!(&line.state, WindowState::Closed { total, distinct, .. } if total == distinct));
+        }
+        assert_eq!(world.report().source.token_requests, 1, "{replicas} fetchers, one token");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_dies_is_renewed_once_for_all() {
+    let source = SourceFaults { token_requests: 30, latency_ms: 3, ..SourceFaults::default() };
+    let mut world = with(6_000, source).await;
+    world.config.source.request.insert("count".into(), toml::Value::Integer(50));
+    let run = world.sync_with(4).await;
+    assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+    world.assert_all_arrived_once();
+    let source = world.report().source;
+    // 16 calls are under way at once: some meet the dead token together, and one of them renews it.
+    assert!(source.token_requests <= source.list_requests / 30 + 2, "{source:?}");
+}
+
+#[tokio::test]
+async fn the_call_budget_holds_over_all_fetchers() {
+    let source = SourceFaults { rate_limit_per_second: 60, ..SourceFaults::default() };
+    let mut world = with(1_000, source).await;
+    world.config.source.request.insert("count".into(), toml::Value::Integer(5));
+    world.config.source.limit.requests_per_second = 50.0;
+    world.config.source.limit.burst = 5;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let began = now();
+    let fetched = futures::future::join_all((0..4).map(|_| world.fetch())).await;
+    assert!(fetched.iter().all(|ended| ended.complete), "{fetched:?}");
+    let (source, seconds) = (world.report().source, (now() - began) as f64 / 1e6);
+    assert_eq!(source.rate_limited, 0, "{source:?}");
+    assert!(source.list_requests >= 400, "{source:?}");
+    assert!((source.list_requests as f64) <= 50.0 * seconds + 6.0, "{source:?} in {seconds} s");
+}
+
+#[tokio::test]
+async fn a_source_that_throttles_is_left_alone_by_all_fetchers() {
+    for retry_after in [RetryAfter::Seconds, RetryAfter::Date, RetryAfter::None] {
+        let source = SourceFaults { rate_limit_per_second: 20, retry_after, ..SourceFaults::default() };
+        let world = with(4_000, source).await;
+        let run = world.sync_with(3).await;
+        assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+        world.assert_all_arrived_once();
+        let source = world.report().source;
+        // Each breach may cost the calls that were under way in all three, not more.
+        assert!(source.rate_limited > 0 && source.rate_limited <= source.list_requests / 2, "{source:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_source_is_waited_out_without_hammering() {
+    let mut world = with(500, SourceFaults::default()).await;
+    world.config.source.limit.concurrency = 8;
+    world.sandbox.set_faults(Faults {
+        source: SourceFaults { outage: true, ..SourceFaults::default() },
+        ..Faults::default()
+    });
+    world.journal.ensure(&world.names()).await.unwrap();
+    let fetching = async { futures::join!(world.fetch(), world.fetch()) };
+    let healing = async {
+        eventually("the source is asked", || world.report().source.token_requests >= 4).await;
+        let before = world.report().source;
+        tokio::time::sleep(Duration::from_secs(5)).await; // the outage itself: nothing is awaited here
+        let source = world.report().source;
+        let asked =
+            source.token_requests + source.list_requests - before.token_requests - before.list_requests;
+        assert!(asked <= 40, "{asked} requests in 5 s of an outage");
+        world.sandbox.set_faults(Faults::default());
+    };
+    let ((first, second), ()) = futures::join!(fetching, healing);
+    assert!(first.complete && second.complete);
+}
+
+#[tokio::test]
+async fn fetchers_join_and_leave_and_are_killed_while_a_window_is_open() {
+    let source = SourceFaults { latency_ms: 15, moving_rows: 1, ..SourceFaults::default() };
+    let mut world = with(6_000, source).await;
+    world.config.source.limit.concurrency = 2;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let stop = CancellationToken::new();
+    let stages = world.start(1, &stop).await;
+    // Processes of their own, which can be killed.
+    let folder = world.folder_of_a_program();
+    let fetch = || {
+        Program::new(PROGRAM, folder.path(), &["fetch"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+    };
+    let pages = async || world.journal.size(&world.names(), Stream::Raw).await.unwrap().0;
+    let mut running = vec![fetch().start()];
+    for (join, kill, from) in [(1, 0, 2), (2, 1, 10), (1, 2, 20), (0, 1, 30), (1, 0, 40)] {
+        while pages().await < from {
+            tokio::task::yield_now().await;
+        }
+        running.extend((0..join).map(|_| fetch().start()));
+        for child in running.drain(..kill).collect::<Vec<_>>() {
+            Program::kill(child).await;
+        }
+    }
+    world.sandbox.set_faults(Faults::default());
+    world.let_settle().await;
+    let ended = world.fetch().await;
+    assert!(ended.complete, "{ended:?}");
+    for child in running {
+        Program::kill(child).await;
+    }
+    operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    stop.cancel();
+    stages.join_all().await;
+    world.assert_all_arrived_once();
+    let opened = windows(&world).await;
+    let mut ids: Vec<_> = opened.iter().map(|opened| opened.window.clone()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), opened.len(), "no window is opened twice");
+}
+
+#[tokio::test]
+async fn a_live_fetcher_keeps_syncing() {
+    let mut world = with(200, SourceFaults::default()).await;
+    world.config.schedule.every = Some(service::config::Span::from(Duration::from_secs(1)));
+    world.config.schedule.settle = service::config::Span::from(Duration::ZERO);
+    world.journal.ensure(&world.names()).await.unwrap();
+    let stop = CancellationToken::new();
+    let mut stages: JoinSet<()> = world.start(1, &stop).await;
+    for _ in 0..2 {
+        let (config, journal, stop) = (world.config.clone(), world.nats.journal().await, stop.clone());
+        stages.spawn(async move {
+            fetcher::run(&config, journal, Mode::Forever, Live::default(), stop).await.unwrap();
+        });
+    }
+    for _ in 0..3 {
+        eventually("everything arrives", || {
+            world.report().target.missing + world.report().target.outdated == 0
+        })
+        .await;
+        world.sandbox.edit(10);
+        world.sandbox.insert(3);
+    }
+    eventually("everything arrives", || world.report().target.missing + world.report().target.outdated == 0)
+        .await;
+    stop.cancel();
+    stages.join_all().await;
+    world.assert_all_arrived_once();
+}
