@@ -81,7 +81,8 @@ async fn deletions_are_events_of_their_own_and_the_mapping_says_what_becomes_of_
             .collect()
             .await;
         let mut expected = removed.clone();
-        (deleted.sort(), expected.sort());
+        deleted.sort();
+        expected.sort();
         assert_eq!(deleted, expected);
         let (target, report) = (&run.account.targets[0], world.report());
         match record {

@@ -6,6 +6,7 @@ mod arrows;
 mod backfill;
 mod bad_input;
 mod bad_source;
+mod chaos;
 mod consume;
 mod crash;
 mod deploy;

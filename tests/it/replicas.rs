@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use events::{WindowEvent, WindowOpened, now};
+use events::{BackfillRequested, Slice, WindowEvent, WindowOpened, now};
 use fetcher::{Live, Mode};
 use futures::StreamExt;
 use journal::{From, Stream};
 use operations::WindowState;
+use operations::backfill::BackfillPlan;
 use orderflow_tests::{Program, World, eventually};
-use sandbox::{Faults, RetryAfter, SourceFaults};
+use sandbox::{Faults, Options, RetryAfter, SourceFaults};
+use service::config::Span;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +78,57 @@ async fn the_call_budget_holds_over_all_fetchers() {
 }
 
 #[tokio::test]
+async fn details_spend_from_the_same_budget() {
+    let source = SourceFaults { rate_limit_per_second: 90, ..SourceFaults::default() };
+    let faults = Faults { source, ..Faults::default() };
+    let orders = sandbox::Orders::Generated { count: 200 };
+    let mut world = World::with(Options { orders, faults, brief_rows: true, ..Options::default() }).await;
+    world.config.source.detail = Some(toml::from_str("concurrency = 8").unwrap());
+    world.config.source.limit.requests_per_second = 75.0;
+    world.config.source.limit.burst = 5;
+    let run = world.sync_with(2).await;
+    assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+    world.assert_all_arrived_once();
+    let source = world.report().source;
+    assert_eq!((source.rate_limited, source.info_requests), (0, 200), "{source:?}");
+}
+
+#[tokio::test]
+async fn a_backfill_leaves_the_live_flow_its_share() {
+    let mut world = with(3_000, SourceFaults::default()).await;
+    world.sync().await;
+    world.config.source.request.insert("count".into(), toml::Value::Integer(10));
+    let limit = &mut world.config.source.limit;
+    (limit.requests_per_second, limit.burst, limit.background_share) = (20.0, 1, 0.25);
+    world.config.schedule.every = Some(Span::from(Duration::from_secs(1)));
+    let names = world.names();
+    let range = Slice { since: 1_230_739_200_000_000, until: now() - 1_000_000 };
+    let plan = BackfillPlan::new(range, 9_000 * 86_400_000_000, now()).unwrap();
+    operations::backfill::request(&world.journal, &names, &plan, "a test").await.unwrap();
+    let stop = CancellationToken::new();
+    let mut stages = world.start(1, &stop).await;
+    let (config, journal, token) = (world.config.clone(), world.nats.journal().await, stop.clone());
+    stages.spawn(async move {
+        fetcher::run(&config, journal, Mode::Forever, Live::default(), token).await.unwrap();
+    });
+    // 300 pages, each looked at twice, at five a second: the backfill would take two minutes.
+    let behind = || world.report().target.missing + world.report().target.outdated;
+    for _ in 0..3 {
+        world.sandbox.edit(5);
+        world.sandbox.insert(5);
+        assert!(behind() >= 5);
+        eventually("what is new arrives", || behind() == 0).await;
+    }
+    let backfill =
+        world.journal.last(&names, Stream::Sync, &names.backfill(&plan.id)).await.unwrap().unwrap();
+    assert!(backfill.event::<BackfillRequested>().is_ok(), "it was still going on all the while");
+    let pages = world.report().source.list_requests;
+    assert!(pages > 70, "and was itself not standing still: {pages}");
+    stop.cancel();
+    stages.join_all().await;
+}
+
+#[tokio::test]
 async fn a_source_that_throttles_is_left_alone_by_all_fetchers() {
     for retry_after in [RetryAfter::Seconds, RetryAfter::Date, RetryAfter::None] {
         let source = SourceFaults { rate_limit_per_second: 20, retry_after, ..SourceFaults::default() };
@@ -122,7 +175,7 @@ async fn fetchers_join_and_leave_and_are_killed_while_a_window_is_open() {
     let stop = CancellationToken::new();
     let stages = world.start(1, &stop).await;
     // Processes of their own, which can be killed.
-    let folder = world.folder_of_a_program();
+    let folder = world.folder_of_a_program("");
     let fetch = || {
         Program::new(PROGRAM, folder.path(), &["fetch"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
     };

@@ -146,14 +146,19 @@ impl World {
         eventually("the clock shows the next second", || events::now() / 1_000_000 > made).await;
     }
 
-    /// A folder with this world's configuration, for processes that join in.
-    pub fn folder_of_a_program(&self) -> TempDir {
+    /// A folder with this world's configuration, for processes that join in; `schedule` stands in for the demo's own
+    /// `[schedule]` unless it is empty.
+    pub fn folder_of_a_program(&self, schedule: &str) -> TempDir {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (url, limit) = (self.sandbox.url(), &self.config.source.limit);
         let text = DEMO
             .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
             .replace("http://127.0.0.1/execute", &format!("{url}/execute"))
             .replace("concurrency = 4", &format!("concurrency = {}", limit.concurrency));
+        let text = match (schedule, text.split_once("[schedule]"), text.find("[[target]]")) {
+            ("", _, _) | (_, None, _) | (_, _, None) => text,
+            (schedule, Some((before, _)), Some(target)) => format!("{before}{schedule}\n{}", &text[target..]),
+        };
         let text = format!("{text}\n[nats]\nurl = \"{}\"\n", self.nats.url());
         std::fs::write(folder.path().join("orderflow.toml"), text).expect("written");
         std::fs::copy(&self.config.mapping.file, folder.path().join("mapping.toml")).expect("copied");

@@ -83,7 +83,7 @@ pub(crate) struct Reading {
     wanted: BTreeSet<u32>,
     /// The last page of the current pass, as far as its totals tell.
     last: u32,
-    /// Those of the wanted pages that were not handed out by [`Reading::to_ask`].
+    /// Those of the wanted pages that were not handed out by [`Reading::take_unasked`].
     unasked: Vec<u32>,
     counted: Option<Counted>,
     unproved: u32,
@@ -147,7 +147,7 @@ impl Reading {
     }
 
     /// The pages of the current pass that nobody was asked for yet; each is handed out once.
-    pub(crate) fn to_ask(&mut self) -> Vec<u32> {
+    pub(crate) fn take_unasked(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.unasked)
     }
 

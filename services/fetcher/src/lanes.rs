@@ -69,7 +69,7 @@ pub(crate) fn due(
         let lane = lane(&backfill.requested.id);
         let hopeless = lane.is_idle() && lane.failed >= BACKFILL_FAILURES;
         give_up.extend(hopeless.then(|| backfill.clone()));
-        consider(filled(settings, backfill, lane).filter(|_| !hopeless), !lane.is_idle() || hopeless);
+        consider(filled(settings, backfill, lane, end).filter(|_| !hopeless), !lane.is_idle() || hopeless);
     }
     Due { give_up, ..due }
 }
@@ -94,11 +94,11 @@ fn swept(settings: &Settings, name: &str, slot: i64, sweep: Sweep, end: Micros) 
     window(settings, id, since, end, Listing::Orders, news)
 }
 
-/// The next step of a backfill.
-fn filled(settings: &Settings, backfill: &Backfill, lane: &Lane) -> Option<WindowOpened> {
+/// The next step of a backfill; none while its range is not over at the source.
+fn filled(settings: &Settings, backfill: &Backfill, lane: &Lane, end: Micros) -> Option<WindowOpened> {
     let range = backfill.requested.range;
     let since = lane.watermark.map_or(range.since, |(to, _)| to);
-    let until = since.saturating_add(backfill.requested.step).min(range.until);
+    let until = since.saturating_add(backfill.requested.step).min(range.until).min(end);
     let id = WindowId::new(&backfill.requested.id, lane.newest + 1);
     window(settings, id, since, until, Listing::Orders, News::All)
 }

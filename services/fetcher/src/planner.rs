@@ -202,11 +202,16 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Writes down that the operation behind a backfill has ended. Every fetcher does; the id makes it one message.
+    /// Writes down that the operation behind a backfill has ended, unless that was done when its end was read before.
     async fn finish(&self, ended: BackfillEnded) {
         let BackfillEnded { id, complete, result } = ended;
+        let names = &self.settings.topology;
+        let known = self.journal.last(names, Stream::Ops, &names.operation(&id)).await;
+        if matches!(known, Ok(Some(entry)) if entry.event::<OperationFinished>().is_ok()) {
+            return;
+        }
         let finished = OperationFinished { id: id.clone(), complete, result };
-        let record = Record::new(self.settings.topology.operation(&id), format!("finished:{id}"), &finished);
+        let record = Record::new(names.operation(&id), format!("finished:{id}"), &finished);
         let Ok(record) = record else { return };
         if let Err(error) = self.journal.publish(&record).await {
             tracing::warn!(%error, id, "the end of a backfill was not written into OPS; SYNC has it");
@@ -231,7 +236,7 @@ impl Planner<'_> {
                     if again {
                         window.ask_again();
                     }
-                    Some(Step::of(window, watermark, backfill, self.settings.settle))
+                    Some(Step::of(window, watermark, backfill, self.settings))
                 })
                 .collect()
         };

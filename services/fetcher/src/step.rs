@@ -5,6 +5,7 @@ use journal::{JournalError, Record};
 
 use crate::history::Backfill;
 use crate::planner::Planner;
+use crate::settings::Settings;
 use crate::window::{End, Next, Wanted, Window};
 
 /// After so many windows in a row that failed a backfill is given up; the person who asked for it decides.
@@ -26,14 +27,14 @@ impl Step {
         window: &mut Window,
         watermark: Option<(Micros, u64)>,
         backfill: Option<Backfill>,
-        settle: Micros,
+        settings: &Settings,
     ) -> Self {
-        let next = window.next(settle);
+        let next = window.next(settings.settle, &settings.granularity);
         let account = match &next {
             Next::Fail(_) => window.account(),
             _ => (0, None, 0), // counted only when it is needed
         };
-        let pages = window.to_ask();
+        let pages = window.take_unasked();
         let (opened, last_seq) = (window.opened.clone(), window.last_seq);
         Self { opened, last_seq, watermark, backfill, next, pages, account }
     }
@@ -83,7 +84,7 @@ impl Planner<'_> {
         let moved = WatermarkMoved { to: until.max(before), window: window.clone() };
         let record = Record::new(names.watermark_of(window.lane()), format!("watermark:{window}"), &moved)?;
         records.push(record.expecting(seq));
-        if let Some(backfill) = step.backfill.filter(|backfill| asked >= backfill.requested.range.until) {
+        if let Some(backfill) = step.backfill.filter(|backfill| moved.to >= backfill.requested.range.until) {
             let result = "the whole range is read and proved".to_string();
             records.push(self.backfill_ended(&backfill, true, result)?);
         }

@@ -211,7 +211,7 @@ impl Window {
     }
 
     /// What the window needs, `settle` being how far short of now its end has to lie.
-    pub(crate) fn next(&self, settle: Micros) -> Next {
+    pub(crate) fn next(&self, settle: Micros, granularity: &Granularity) -> Next {
         if let Some(reason) = &self.failure {
             return Next::Fail(reason.clone());
         }
@@ -221,6 +221,12 @@ impl Window {
             Some(now) if now + CLOCKS < self.opened.until + settle => now - settle,
             _ => self.opened.until,
         };
+        if until <= self.opened.since {
+            let shown = granularity.shown(until + settle);
+            return Next::Fail(format!(
+                "the source's clock shows {shown}: nothing of this window is over there yet"
+            ));
+        }
         Next::Close(proof.clone(), until.min(self.opened.until))
     }
 
@@ -238,12 +244,12 @@ impl Window {
     }
 
     /// The pages to ask for now; each is handed out once.
-    pub(crate) fn to_ask(&mut self) -> Vec<Wanted> {
+    pub(crate) fn take_unasked(&mut self) -> Vec<Wanted> {
         let mut wanted = Vec::new();
         for slice in std::mem::take(&mut self.asking) {
             if let Some(reading) = self.readings.get_mut(&slice) {
                 let pass = reading.pass;
-                wanted.extend(reading.to_ask().into_iter().map(|page| (slice, pass, page)));
+                wanted.extend(reading.take_unasked().into_iter().map(|page| (slice, pass, page)));
             }
         }
         wanted

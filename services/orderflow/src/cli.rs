@@ -44,6 +44,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Show stages, lag, watermark and open dead letters. Exit status 4 when something waits for a person.
     Status(StatusArgs),
+    /// Read a range of the past again, beside the live flow. Shows the plan, and does nothing without --execute. Exit
+    /// status 4 when the range could not be read completely.
+    Backfill(BackfillArgs),
 }
 
 /// Flags of `up`.
@@ -110,6 +113,35 @@ pub struct StatusArgs {
     pub data: PathBuf,
 }
 
+/// Flags of `backfill`.
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// Where the range begins: 2025-01-01 or "2025-01-01 00:00:00", in source.time_zone.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// Where it ends; now minus schedule.settle when not given, and never later.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// How much one window covers: 30m, 6h, 1d. Smaller windows cost more calls and less when one has to be read twice.
+    #[arg(long, value_name = "LENGTH", default_value = "1d")]
+    pub step: String,
+    /// Do it, instead of only saying what would be done. Needs --reason.
+    #[arg(long)]
+    pub execute: bool,
+    /// Why; it is kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Ask for it and return at once, instead of waiting for its end.
+    #[arg(long, requires = "execute")]
+    pub detach: bool,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+    /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
 /// The form of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -134,7 +166,7 @@ impl Cli {
     pub fn log_filter(&self) -> &'static str {
         match self.command {
             // The progress bars tell the rest.
-            Command::Up(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
+            Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
             Command::Check(_) | Command::Status(_) => "warn,async_nats=off",
             _ => "info,async_nats=error",
         }

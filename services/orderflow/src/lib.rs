@@ -1,6 +1,7 @@
 //! The command line of orderflow as a library, so that tests run the very same program. Wiring only; each command has a
 //! file of its own.
 
+mod backfill;
 mod check;
 mod cli;
 mod exit;
@@ -41,5 +42,6 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sandbox(args) => sandbox_command::run(args, shutdown).await,
         Command::Check(args) => check::run(args, &cli.config),
         Command::Status(args) => status::run(args, &cli.config).await,
+        Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use events::TargetName;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use journal::Topology;
-use operations::{Status, WindowState};
+use operations::{Status, WindowLine, WindowState};
 use service::Config;
 
 use crate::cli::{Output, StatusArgs};
@@ -15,10 +16,7 @@ use crate::stages::connect;
 use crate::up;
 
 pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
-    let mut config = Config::load(path)?;
-    if config.nats.url.is_none() {
-        config.nats.url = Some(up::running_server(&args.data)?);
-    }
+    let config = with_server(Config::load(path)?, &args.data)?;
     let journal = connect(&config, "status").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let targets: Vec<TargetName> =
@@ -31,11 +29,39 @@ pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
     Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
 }
 
-fn shown(status: &Status, config: &Config) -> String {
-    let time = |micros: i64| match Timestamp::from_microsecond(micros) {
-        Ok(at) => at.to_zoned_datetime(config.zone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+/// The configuration with the address of the server: its own, or that of the `up` that runs in the data folder.
+pub fn with_server(mut config: Config, data: &Path) -> anyhow::Result<Config> {
+    if config.nats.url.is_none() {
+        config.nats.url = Some(up::running_server(data)?);
+    }
+    Ok(config)
+}
+
+/// A moment as people at the source write it, with the offset.
+pub fn time(micros: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_microsecond(micros) {
+        Ok(at) => at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
         Err(_) => "-".into(),
-    };
+    }
+}
+
+/// One window, as a person is told of it.
+fn line(line: &WindowLine) -> String {
+    let window = &line.window;
+    match &line.state {
+        WindowState::Open => format!("{window} is being read"),
+        WindowState::Closed { total, distinct, slices, .. } => {
+            let slices = if *slices > 1 { format!(", in {slices} slices") } else { String::new() };
+            format!(
+                "{window} closed with proof: {distinct} distinct orders, the source counts {total}{slices}"
+            )
+        }
+        WindowState::Failed { reason } => format!("{window} FAILED: {reason}"),
+    }
+}
+
+fn shown(status: &Status, config: &Config) -> String {
+    let time = |micros: i64| time(micros, &config.zone());
     let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["stage", "target", "lag", "ack pending", "redelivered"]);
@@ -56,19 +82,10 @@ fn shown(status: &Status, config: &Config) -> String {
         || "-".to_string(),
         |watermark| format!("{} ({} s ago)", time(watermark.to), watermark.age_seconds),
     );
-    let window = status.window.as_ref().map_or_else(
-        || "-".to_string(),
-        |line| match &line.state {
-            WindowState::Open => format!("{} is being read", line.window),
-            WindowState::Closed { total, distinct, .. } => {
-                format!(
-                    "{} closed with proof: {distinct} distinct orders, the source counts {total}",
-                    line.window
-                )
-            }
-            WindowState::Failed { reason } => format!("{} FAILED: {reason}", line.window),
-        },
-    );
+    let mut windows = vec![status.window.as_ref().map_or_else(|| "-".to_string(), line)];
+    windows.extend(status.lanes.iter().map(line));
+    // The windows beside the live one stand under it.
+    let windows = windows.join("\n           ");
     let dead: Vec<String> = status
         .dead
         .iter()
@@ -76,7 +93,7 @@ fn shown(status: &Status, config: &Config) -> String {
         .collect();
     let dead = if dead.is_empty() { String::new() } else { format!(" ({})", dead.join(", ")) };
     format!(
-        "flow       {}\nwatermark  {watermark}\nwindow     {window}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n",
+        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n",
         status.flow, status.orders, status.dead_open,
     )
 }

@@ -2,6 +2,7 @@
 //! logs alone, so that they say the same whichever process asks.
 
 mod account;
+pub mod backfill;
 mod run;
 mod status;
 

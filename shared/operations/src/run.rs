@@ -18,14 +18,28 @@ pub async fn started(
     from_sync: u64,
 ) -> Result<String, JournalError> {
     let id = format!("{verb}-{}", now());
+    begun(journal, names, id.clone(), verb, plan, from_sync).await?;
+    Ok(id)
+}
+
+/// Records that an operation of this name begins.
+pub(crate) async fn begun(
+    journal: &Journal,
+    names: &Topology,
+    id: String,
+    verb: &str,
+    plan: String,
+    from_sync: u64,
+) -> Result<(), JournalError> {
     let actor = Actor {
         user: first_of(&["USER", "LOGNAME"]),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")
             .map_or_else(|_| first_of(&["HOSTNAME"]), |name| name.trim().to_string()),
     };
-    let event = OperationStarted { id: id.clone(), verb: verb.to_string(), actor, plan, from_sync };
-    journal.publish(&Record::new(names.operation(&id), format!("started:{id}"), &event)?).await?;
-    Ok(id)
+    let (subject, message) = (names.operation(&id), format!("started:{id}"));
+    let event = OperationStarted { id, verb: verb.to_string(), actor, plan, from_sync };
+    journal.publish(&Record::new(subject, message, &event)?).await?;
+    Ok(())
 }
 
 /// Records how an operation ended.

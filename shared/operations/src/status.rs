@@ -13,7 +13,7 @@ use crate::account::{WindowLine, WindowState};
 /// One stage, or one target of the write stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StageStatus {
-    /// `fetch`, `transform`, `write`.
+    /// `fetch`, `fetch background` (the pages of sweeps and backfills), `transform`, `write`.
     pub stage: &'static str,
     /// The target, for `write`.
     pub target: Option<String>,
@@ -83,10 +83,9 @@ impl Status {
                 Some(Watermark { to, age_seconds: (now() - to) / 1_000_000 })
             }
         };
-        let mut stages = vec![
-            stage(journal, names, Stage::Fetch, Stream::Jobs).await?,
-            stage(journal, names, Stage::Transform, Stream::Raw).await?,
-        ];
+        let mut stages = vec![stage(journal, names, Stage::Fetch, Stream::Jobs).await?];
+        stages.extend(StageStatus::background(journal, names).await?);
+        stages.push(stage(journal, names, Stage::Transform, Stream::Raw).await?);
         for target in targets {
             stages.push(Self::write_stage(journal, names, target).await?);
         }
@@ -141,6 +140,12 @@ impl StageStatus {
             ack_pending: lag.map(|lag| lag.in_hand),
             redelivered: lag.map(|lag| lag.redelivered),
         }
+    }
+
+    /// The pages of sweeps and backfills; `None` while no fetcher has run that knows them.
+    async fn background(journal: &Journal, names: &Topology) -> Result<Option<Self>, JournalError> {
+        let lag = journal.lag(names, Stream::Jobs, &names.background_consumer()).await?;
+        Ok(lag.map(|lag| Self { stage: "fetch background", ..Self::new(Stage::Fetch, None, Some(lag)) }))
     }
 
     /// Whether nothing is left to do; `false` when that is not known.

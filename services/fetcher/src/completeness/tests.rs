@@ -28,7 +28,7 @@ fn proof(reading: &Reading) -> (u32, Option<u32>, u32, u64) {
 #[test]
 fn one_page_that_holds_everything_is_a_proof() {
     let mut empty = reading(true);
-    assert_eq!(empty.to_ask(), [1]);
+    assert_eq!(empty.take_unasked(), [1]);
     read(&mut empty, &[(0, &[])]);
     assert_eq!(proof(&empty), (1, None, 1, 0));
     let mut full = reading(true);
@@ -43,15 +43,15 @@ fn one_page_that_holds_everything_is_a_proof() {
 #[test]
 fn several_pages_are_asked_for_and_their_orders_looked_for_again() {
     let mut slice = reading(true);
-    slice.to_ask();
+    slice.take_unasked();
     read(&mut slice, &[(5, &[1, 2])]);
-    assert_eq!(slice.to_ask(), [2, 3]);
-    assert_eq!(slice.to_ask(), [0_u32; 0], "each is handed out once");
+    assert_eq!(slice.take_unasked(), [2, 3]);
+    assert_eq!(slice.take_unasked(), [0_u32; 0], "each is handed out once");
     slice.page(1, 3, facts(5, [5]));
     assert_eq!(slice.state, State::Reading);
     slice.page(1, 2, facts(5, [3, 4]));
     assert_eq!((&slice.state, slice.pass), (&State::Reading, 2), "counted, not yet proved");
-    assert_eq!(slice.to_ask(), [1]);
+    assert_eq!(slice.take_unasked(), [1]);
     // In another order, and with one that has become visible meanwhile.
     read(&mut slice, &[(6, &[5, 4]), (6, &[3, 9]), (6, &[2, 1])]);
     assert_eq!(proof(&slice), (1, Some(2), 3, 5));
@@ -113,7 +113,7 @@ fn a_total_that_is_nonsense_costs_no_memory() {
             read(&mut slice, &[(u64::MAX, &[1, 2])]);
         }
         assert!(matches!(slice.state, State::Split(_) | State::Failed(_)), "{:?}", slice.state);
-        assert_eq!(slice.to_ask(), [0_u32; 0]);
+        assert_eq!(slice.take_unasked(), [0_u32; 0]);
     }
 }
 

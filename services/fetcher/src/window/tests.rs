@@ -149,10 +149,10 @@ fn run(mut model: Model, drift: &Drift, by_day: bool) -> Outcome {
     let mut window = Window::new(opened(model.page_size, 6), 1, 0, &granularity);
     let (mut jobs, mut read, mut seen) = (Vec::new(), Vec::new(), HashSet::<String>::new());
     for pages in 0.. {
-        jobs.extend(window.to_ask());
-        if window.next(0) != Next::Pages || (jobs.is_empty() && read.is_empty()) {
+        jobs.extend(window.take_unasked());
+        if window.next(0, &granularity) != Next::Pages || (jobs.is_empty() && read.is_empty()) {
             owed.retain(|id, at| model.orders.get(id) == Some(at) && !seen.contains(&id.to_string()));
-            return Outcome { next: window.next(0), missed: owed.into_keys().collect(), pages };
+            return Outcome { next: window.next(0, &granularity), missed: owed.into_keys().collect(), pages };
         }
         assert!(pages < 50_000, "it does not end");
         if !jobs.is_empty() && (read.len() < 4 && model.roll(2) == 0 || read.is_empty()) {
@@ -285,9 +285,14 @@ fn a_proof_reaches_as_far_as_the_sources_clock_had_come() {
     ] {
         let mut window = Window::new(opened(10, 2), 1, 0, &granularity);
         window.apply(fetched(1, 1, 1, &["1"], source_now), 2, &granularity);
-        let Next::Close(_, to) = window.next(settle) else { panic!("{source_now:?}") };
+        let Next::Close(_, to) = window.next(settle, &granularity) else { panic!("{source_now:?}") };
         assert_eq!(to, reaches, "{source_now:?}");
     }
+    let mut window = Window::new(opened(10, 2), 1, 0, &granularity);
+    window.apply(fetched(1, 1, 1, &["1"], Some(settle)), 2, &granularity);
+    assert!(
+        matches!(window.next(settle, &granularity), Next::Fail(why) if why.contains("the source's clock"))
+    );
 }
 
 #[test]
@@ -295,16 +300,16 @@ fn a_window_that_ended_wants_nothing_and_remembers_how_far_it_came() {
     let granularity = Granularity::Second(TimeZone::UTC);
     let mut window = Window::new(opened(2, 2), 1, 0, &granularity);
     let whole = window.whole();
-    assert_eq!(window.to_ask(), [(whole, 1, 1)]);
+    assert_eq!(window.take_unasked(), [(whole, 1, 1)]);
     // Another fetcher, which has read further, may ask for what we do not know of yet.
     assert!(!window.wants((whole, 1, 2)) && window.may_want((whole, 1, 2)) && window.may_want((whole, 2, 1)));
     assert!(window.may_want((Slice { since: 0, until: SECOND }, 1, 1)));
     window.apply(fetched(1, 1, 2, &["1", "2"], None), 2, &granularity);
-    let Next::Close(proof, until) = window.next(0) else { panic!("{window:?}") };
+    let Next::Close(proof, until) = window.next(0, &granularity) else { panic!("{window:?}") };
     let closed = WindowClosed { window: WindowId::live(1), since: 0, until, proof };
     window.apply(WindowEvent::Closed(closed), 3, &granularity);
     assert!(!window.wants((whole, 1, 1)) && !window.may_want((whole, 2, 1)));
-    assert_eq!(window.to_ask(), []);
+    assert_eq!(window.take_unasked(), []);
     let progress = window.progress();
     assert_eq!((progress.orders, progress.total, progress.pages, progress.ended), (2, Some(2), 1, true));
 }
@@ -316,13 +321,13 @@ fn a_source_that_ignores_the_window_is_given_up_within_bounds() {
     let mut pages = 0;
     // Always the same ten of a hundred, whatever is asked for.
     let ids: Vec<String> = (0..10).map(|id| id.to_string()).collect();
-    while window.next(0) == Next::Pages {
-        for (slice, pass, page) in window.to_ask() {
+    while window.next(0, &granularity) == Next::Pages {
+        for (slice, pass, page) in window.take_unasked() {
             let WindowEvent::Page(fetched) = fetched(pass, page, 100, &[], None) else { unreachable!() };
             let fetched = PageFetched { slice: Some(slice), ids: ids.clone(), ..fetched };
             window.apply(WindowEvent::Page(fetched), 2, &granularity);
             pages += 1;
         }
     }
-    assert!(matches!(window.next(0), Next::Fail(_)) && pages < 2_000, "{pages} pages");
+    assert!(matches!(window.next(0, &granularity), Next::Fail(_)) && pages < 2_000, "{pages} pages");
 }

@@ -135,6 +135,10 @@ impl Config {
         };
         let text = text.trim();
         let date = || format!("{text} 00:00:00").parse::<jiff::civil::DateTime>();
+        // A time with an offset means exactly that; read as a local one, its offset would be dropped.
+        if let Ok(at) = text.parse::<Timestamp>() {
+            return Ok(at);
+        }
         text.parse::<jiff::civil::DateTime>()
             .or_else(|_| date())
             .and_then(|local| self.zone().to_timestamp(local))
