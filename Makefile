@@ -19,8 +19,8 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 test: deps ## every test, against a real nats-server
 	@$(with_nats) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
 
-bench: deps ## the throughput of the pipeline
-	@$(with_nats) cargo bench --locked -p orderflow-tests --bench pipeline -- $(ARGS)
+bench: deps ## the throughput of the pipeline and of fetching alone, and the accuracy of the call budget
+	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench fetch -- $(ARGS)
 
 lint: deps ## formatting, clippy, licences and bans of the dependencies
 	@.ci/run fmt clippy deny

@@ -1,9 +1,12 @@
 //! Opens windows, asks for their pages, and closes them. Every fetcher runs this; appends that expect the last sequence
 //! decide who wins, and the losers read on.
 
+use std::collections::HashMap;
+
 use events::{BackfillEnded, DELETED, LIVE, Micros, OperationFinished, PageJob, Proof, WindowId, now};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Record, Stream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::granularity::SECOND;
@@ -28,8 +31,8 @@ pub struct Ended {
 /// Without news the plan is looked at this often: a due window, a lost job.
 const TICK: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// A page that was asked for and has not come is asked for again after this long: its job may be lost with the disk of
-/// a server that was not told to flush.
+/// When nothing of a window has come for so long, its pages are asked for again: their jobs may be lost with the disk of a
+/// server that was not told to flush.
 const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(150);
 
 /// The history is read so far back beyond what sweeps and overlaps reach.
@@ -40,7 +43,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) journal: &'a Journal,
     pub(crate) history: &'a Shared,
     live: &'a Live,
-    asked_at: tokio::time::Instant,
+    /// The last event of each open window, and when it came.
+    heard: HashMap<WindowId, (u64, Instant)>,
     ended: Ended,
 }
 
@@ -53,8 +57,8 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) -> Result<Ended, JournalError> {
     let names = &settings.topology;
-    let asked_at = tokio::time::Instant::now();
-    let mut planner = Planner { settings, journal, history, live, asked_at, ended: Ended::default() };
+    let (heard, ended) = (HashMap::new(), Ended::default());
+    let mut planner = Planner { settings, journal, history, live, heard, ended };
     let from = From::Seq(planner.begin().await?);
     let mut log = journal.follow(names, Stream::Sync, None, from).await?;
     let (_, mut behind, _) = journal.size(names, Stream::Sync).await?;
@@ -144,8 +148,9 @@ impl Planner<'_> {
             .filter(|backfill| backfill.ended.is_none())
             .map(|backfill| (backfill.requested.id.clone(), backfill.seq))
             .collect();
-        let timed = [LIVE, DELETED].map(|lane| (lane.to_string(), 0));
-        for (lane, requested) in timed.into_iter().chain(active) {
+        let deleted = settings.deleted.is_some().then_some(DELETED);
+        let timed = [LIVE].into_iter().chain(deleted).map(|lane| (lane.to_string(), 0));
+        for (lane, requested) in timed.chain(active) {
             match history.lane(&lane).watermark {
                 // What the window that moved it told is known; what came after it is folded.
                 Some((_, seq)) => from = from.min(seq),
@@ -220,26 +225,26 @@ impl Planner<'_> {
 
     /// Does what the open windows need next.
     async fn act(&mut self) -> Result<(), JournalError> {
-        let again = self.asked_at.elapsed() > ASK_AGAIN;
-        if again {
-            self.asked_at = tokio::time::Instant::now();
-        }
-        let steps: Vec<Step> = {
+        let mut steps = Vec::new();
+        {
             let mut history = self.history.lock();
             let names: Vec<String> = history.lanes.keys().cloned().collect();
-            names
-                .iter()
-                .filter_map(|name| {
-                    let watermark = history.lane(name).watermark;
-                    let backfill = history.backfills.get(name).cloned();
-                    let window = history.lane(name).open()?;
-                    if again {
-                        window.ask_again();
-                    }
-                    Some(Step::of(window, watermark, backfill, self.settings))
-                })
-                .collect()
-        };
+            for name in names {
+                let watermark = history.lane(&name).watermark;
+                let backfill = history.backfills.get(&name).cloned();
+                let Some(window) = history.lane(&name).open() else { continue };
+                let (seq, now) = (window.last_seq, Instant::now());
+                let heard = self.heard.entry(window.opened.window.clone()).or_insert((seq, now));
+                if heard.0 != seq {
+                    *heard = (seq, now);
+                } else if heard.1.elapsed() > ASK_AGAIN {
+                    *heard = (seq, now);
+                    window.ask_again();
+                }
+                steps.push(Step::of(window, watermark, backfill, self.settings));
+            }
+        }
+        self.heard.retain(|id, _| steps.iter().any(|step| step.is_of(id)));
         for step in steps {
             match self.take(step).await {
                 // Another fetcher was faster; what it wrote is on its way to us.

@@ -1,6 +1,8 @@
 //! One append to the log: a window is opened, closed with its proof, or given up.
 
-use events::{BackfillEnded, Micros, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowOpened};
+use events::{
+    BackfillEnded, Micros, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowId, WindowOpened,
+};
 use journal::{JournalError, Record};
 
 use crate::history::Backfill;
@@ -37,6 +39,12 @@ impl Step {
         let pages = window.take_unasked();
         let (opened, last_seq) = (window.opened.clone(), window.last_seq);
         Self { opened, last_seq, watermark, backfill, next, pages, account }
+    }
+}
+
+impl Step {
+    pub(crate) fn is_of(&self, window: &WindowId) -> bool {
+        self.opened.window == *window
     }
 }
 

@@ -93,8 +93,7 @@ impl SharedToken {
         let asked = okki.token().await;
         let (state, answer) = match asked {
             Ok(token) => {
-                let life = token.life.map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2));
-                let renew_at = now() + micros(life);
+                let renew_at = now() + micros(renewed_after(token.life));
                 let sealed = seal(&token.value, &self.secret);
                 let state = TokenState { sealed, renew_at, asking_until: 0, refused: None };
                 (state, Ok((token.value, renew_at)))
@@ -126,6 +125,12 @@ impl SharedToken {
     }
 }
 
+/// How long a token is used that lives so long.
+fn renewed_after(life: Option<Duration>) -> Duration {
+    // A life of 0 must not make us ask for ever.
+    life.map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2).max(Duration::from_secs(1)))
+}
+
 fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
@@ -133,4 +138,16 @@ fn micros(duration: Duration) -> Micros {
 /// Whether an error means that the token was not accepted.
 pub(crate) fn is_refusal(error: &OkkiError) -> bool {
     error.class() == Class::Credentials
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_ahead_of_its_end_also_when_that_is_not_known() {
+        let after = |seconds| renewed_after(Some(Duration::from_secs(seconds))).as_secs();
+        assert_eq!([after(28_800), after(120), after(60), after(0)], [28_740, 60, 30, 1]);
+        assert_eq!(renewed_after(None), UNKNOWN_LIFE);
+    }
 }
