@@ -148,16 +148,76 @@ async fn a_detail_that_changed_behind_an_unchanged_row_is_found_by_a_sweep_that_
 #[tokio::test]
 async fn an_order_that_vanishes_between_list_and_detail_is_no_error() {
     let source = SourceFaults { detail_gone: 0.2, ..SourceFaults::default() };
-    let mut world = with_details(90, source).await;
+    let world = with_details(90, source).await;
     let run = world.sync().await;
     assert!(run.ended.complete && run.account.is_complete() && run.account.dead_letters() == 0);
     assert!(run.account.gone > 5, "{:?}", run.account);
-    assert_eq!(run.account.read + run.account.gone, 90, "{:?}", run.account);
-    // They were there after all: the next look finds them.
+    // They are listed and cannot be had, so the window is not proved until they are: here the next look finds them.
+    assert_eq!(run.account.read, 90, "{:?}", run.account);
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn an_order_that_stays_listed_and_cannot_be_had_keeps_the_window_open() {
+    let source = SourceFaults { detail_gone: 1.0, ..SourceFaults::default() };
+    let mut world = with_details(30, source).await;
+    let run = world.sync().await;
+    let (_, reason) = run.ended.failed.expect("no proof");
+    assert!(reason.contains("30 orders were listed and gone"), "{reason}");
     world.sandbox.set_faults(Faults::default());
-    world.config.schedule.overlap = days(9_000);
     world.let_settle().await;
+    assert!(world.sync().await.ended.complete);
+    world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn a_fetcher_without_the_deleted_schedule_does_not_take_orders_for_deletions() {
+    let mut world = World::new(120, Faults::default()).await;
     world.sync().await;
+    world.sandbox.edit(20);
+    world.sandbox.remove(5);
+    world.let_settle().await;
+    // One fetcher knows how deletions are asked for, and opens the window; the other one takes jobs as well.
+    let without = {
+        let (config, journal) = (world.config.clone(), world.nats.journal().await);
+        let stop = tokio_util::sync::CancellationToken::new();
+        let running = stop.clone();
+        let fetching = tokio::spawn(async move {
+            fetcher::run(&config, journal, fetcher::Mode::Forever, fetcher::Live::default(), running)
+                .await
+                .unwrap()
+        });
+        (stop, fetching)
+    };
+    world.config.schedule.deleted = Some(deletions());
+    let run = world.sync().await;
+    without.0.cancel();
+    without.1.await.unwrap();
+    assert!(run.ended.complete, "{:?}", run.ended);
+    let log = world.journal.read(&world.names(), Stream::Mapped, None, From::Start, false).await.unwrap();
+    let deleted = log
+        .filter(|entry| {
+            let event = MappedEvent::decode(&entry.as_ref().unwrap().payload).unwrap();
+            std::future::ready(matches!(event, MappedEvent::Deleted(_)))
+        })
+        .count()
+        .await;
+    assert_eq!(deleted, 5);
+    world.assert_source_arrived_once();
+}
+
+#[tokio::test]
+async fn a_sweep_goes_on_under_another_rhythm() {
+    let mut world = World::new(60, Faults::default()).await;
+    world.config.schedule.overlap = Span::from(Duration::ZERO);
+    for every in [1, 3_600, 2] {
+        world.config.schedule.sweeps =
+            vec![Sweep { every: Span::from(Duration::from_secs(every)), ..sweep(false) }];
+        world.sandbox.insert_late(4);
+        world.let_settle().await;
+        world.sync().await;
+    }
+    // The hourly slot may have been swept already, by the one of a second: then the last one finds what it left.
     world.assert_all_arrived_once();
 }
 

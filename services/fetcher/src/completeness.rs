@@ -24,8 +24,10 @@ pub(crate) type Id = u128;
 pub(crate) struct PageFacts {
     /// The total the source reported with it.
     pub(crate) total: u64,
-    /// The orders on it.
+    /// The orders on it, without those that were gone when their detail was asked for.
     pub(crate) ids: Vec<Id>,
+    /// How many were gone: listed, but not had. They prove nothing until they are not listed any more.
+    pub(crate) gone: u64,
 }
 
 /// A pass that counted: its orders wait to be found again.
@@ -192,7 +194,9 @@ impl Reading {
                     )),
                     None => self.again(),
                 }
-                self.counted = Some(Counted { pass, pages, missing: ids.clone(), ids });
+                if self.state == State::Reading {
+                    self.counted = Some(Counted { pass, pages, missing: ids.clone(), ids });
+                }
             }
             // What counted before may still be found again in the next pass.
             Shown::Nothing(reason) => self.nothing(reason),
@@ -209,7 +213,7 @@ impl Reading {
         if on_first == total {
             return Shown::OnePage;
         }
-        if rows < u64::from(self.page_size).min(total) {
+        if rows + first.gone < u64::from(self.page_size).min(total) {
             let hint = match rows {
                 0 => "",
                 _ => ": if it never gives more rows a page, lower source.request.count to that",
@@ -226,6 +230,12 @@ impl Reading {
             let other = other.total;
             return Shown::Nothing(format!(
                 "the total changed from {total} to {other} at page {page} while the pages were read"
+            ));
+        }
+        let gone: u64 = self.pages.values().map(|facts| facts.gone).sum();
+        if gone > 0 {
+            return Shown::Nothing(format!(
+                "{gone} orders were listed and gone when their detail was asked for"
             ));
         }
         match self.distinct().len() as u64 {
@@ -275,6 +285,9 @@ impl Reading {
     }
 
     fn end(&mut self, state: State) {
+        if !matches!(state, State::Proved(_)) {
+            (self.pages, self.counted) = (BTreeMap::new(), None);
+        }
         self.state = state;
         self.wanted.clear();
         self.unasked.clear();

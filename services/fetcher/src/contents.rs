@@ -23,10 +23,15 @@ impl Contents {
     pub(crate) fn note(&mut self, listing: Listing, page: &PageFetched) {
         for (at, (id, row)) in page.ids.iter().zip(&page.contents).enumerate() {
             let key = key(listing, id);
-            let detail = match page.details.get(at) {
-                None | Some(0) => self.0.get(&key).map_or(0, |known| known.detail),
-                Some(detail) => *detail,
+            let before = self.0.get(&key).filter(|known| known.row == *row).copied();
+            let detail = match (page.details.get(at), before) {
+                (None | Some(0), before) => before.map_or(0, |known| known.detail),
+                (Some(detail), _) => *detail,
             };
+            if before.is_none() {
+                // An order that was deleted and comes back as it was is news again, and so is a second deletion.
+                self.0.remove(&(key ^ 1));
+            }
             self.0.insert(key, Known { row: *row, detail });
         }
     }
@@ -66,6 +71,7 @@ mod tests {
             details,
             gone: Vec::new(),
             source_now: None,
+            read_at: None,
         }
     }
 
@@ -73,9 +79,17 @@ mod tests {
     fn the_last_reading_counts_and_a_detail_outlives_a_reading_without_one() {
         let mut contents = Contents::default();
         contents.note(Listing::Orders, &page(vec![5, 6], vec![7, 0]));
+        contents.note(Listing::Orders, &page(vec![5, 6], vec![]));
+        assert_eq!(contents.get(Listing::Orders, "1"), Some(Known { row: 5, detail: 7 }));
         contents.note(Listing::Orders, &page(vec![8, 6], vec![]));
-        assert_eq!(contents.get(Listing::Orders, "1"), Some(Known { row: 8, detail: 7 }));
+        assert_eq!(
+            contents.get(Listing::Orders, "1"),
+            Some(Known { row: 8, detail: 0 }),
+            "another row, another order"
+        );
         assert_eq!(contents.get(Listing::Orders, "2"), Some(Known { row: 6, detail: 0 }));
         assert_eq!(contents.get(Listing::Deleted, "1"), None, "a deletion is another thing");
+        contents.note(Listing::Deleted, &page(vec![9, 9], vec![]));
+        assert_eq!(contents.get(Listing::Orders, "1"), None, "should it come back as it was, that is news");
     }
 }

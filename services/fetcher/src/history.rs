@@ -71,6 +71,8 @@ pub(crate) struct History {
     contents: Contents,
     /// How far the source's clock is ahead of ours, as the newest page showed it.
     pub(crate) clock: Option<Micros>,
+    /// The last page in RAW that SYNC knows of.
+    pub(crate) raw_seq: u64,
 }
 
 /// What an entry of SYNC told.
@@ -92,6 +94,7 @@ impl History {
             backfills: BTreeMap::new(),
             contents: Contents::default(),
             clock: None,
+            raw_seq: 0,
         }
     }
 
@@ -123,7 +126,7 @@ impl History {
             return Ok(Told::Nothing);
         }
         if let WindowEvent::Page(page) = &event {
-            self.page(entry, page)?;
+            self.page(page);
         }
         let known = self.lanes.values_mut().find(|lane| {
             lane.window
@@ -176,12 +179,17 @@ impl History {
         Ok(Told::Backfill(ended))
     }
 
-    fn page(&mut self, entry: &Entry, page: &PageFetched) -> Result<(), JournalError> {
+    fn page(&mut self, page: &PageFetched) {
         self.contents.note(listing_of(&page.window), page);
-        if let Some(source) = page.source_now {
-            self.clock = Some(source - entry.event::<PageFetched>()?.at);
+        if let (Some(source), Some(ours)) = (page.source_now, page.read_at) {
+            self.clock = Some(source - ours);
         }
-        Ok(())
+        self.raw_seq = self.raw_seq.max(page.raw_seq);
+    }
+
+    /// Forgets what lies in RAW: everything that is read again goes on.
+    pub(crate) fn forget(&mut self) {
+        self.contents = Contents::default();
     }
 
     /// The window of a job while the job is still wanted; `Err(true)` when the log is known to have moved past it, and

@@ -3,6 +3,7 @@
 use events::{DELETED, LIVE, Listing, Micros, News, WindowId, WindowOpened};
 
 use crate::Mode;
+use crate::granularity::SECOND;
 use crate::history::{Backfill, History, Lane, SWEEP};
 use crate::settings::{Settings, Sweep};
 use crate::step::BACKFILL_FAILURES;
@@ -59,9 +60,10 @@ pub(crate) fn due(
         let name = format!("{SWEEP}{number}");
         let lane = lane(&name);
         // A run sweeps once, however long it takes.
-        let slot = if mode == Mode::Once { goal } else { now }.div_euclid(sweep.every);
-        let opened =
-            swept(settings, &name, slot, *sweep, end).filter(|_| (lane.newest as i64) < slot && !first);
+        let at = if mode == Mode::Once { goal } else { now };
+        // By its time and not by its count, so that another `every` goes on behind what there is.
+        let slot = u64::try_from((at - at.rem_euclid(sweep.every)) / SECOND).unwrap_or(0);
+        let opened = swept(settings, &name, slot, *sweep, end).filter(|_| lane.newest < slot && !first);
         consider(opened, !lane.is_idle());
     }
     let mut give_up = Vec::new();
@@ -87,8 +89,8 @@ fn window(
 }
 
 /// The window of a slot of time: its number is the same for every fetcher, so that one of them opens it.
-fn swept(settings: &Settings, name: &str, slot: i64, sweep: Sweep, end: Micros) -> Option<WindowOpened> {
-    let id = WindowId::new(name, u64::try_from(slot).ok()?);
+fn swept(settings: &Settings, name: &str, slot: u64, sweep: Sweep, end: Micros) -> Option<WindowOpened> {
+    let id = WindowId::new(name, slot);
     let since = (end - sweep.reach).max(settings.since.as_microsecond());
     let news = if sweep.details { News::Details } else { News::Changed };
     window(settings, id, since, end, Listing::Orders, news)
@@ -98,7 +100,7 @@ fn swept(settings: &Settings, name: &str, slot: i64, sweep: Sweep, end: Micros) 
 fn filled(settings: &Settings, backfill: &Backfill, lane: &Lane, end: Micros) -> Option<WindowOpened> {
     let range = backfill.requested.range;
     let since = lane.watermark.map_or(range.since, |(to, _)| to);
-    let until = since.saturating_add(backfill.requested.step).min(range.until).min(end);
+    let until = since.saturating_add(backfill.requested.step).min(range.until);
     let id = WindowId::new(&backfill.requested.id, lane.newest + 1);
-    window(settings, id, since, until, Listing::Orders, News::All)
+    window(settings, id, since, until, Listing::Orders, News::All).filter(|_| until <= end)
 }

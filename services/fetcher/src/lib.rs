@@ -112,10 +112,17 @@ pub async fn run(
         live: live.clone(),
         attempts: Mutex::default(),
     });
+    let ready = CancellationToken::new();
     let consuming = [false, true].map(|background| {
         let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());
+        let ready = ready.clone();
         let pages = Arc::clone(&pages);
         tokio::spawn(async move {
+            // Which pages are wanted is told by the history.
+            tokio::select! {
+                () = ready.cancelled() => {}
+                () = stop.cancelled() => return Ok(()),
+            }
             let consumption = settings.consumption(background);
             journal
                 .consume(&settings.topology, &consumption, &stop, move |job| Arc::clone(&pages).handle(job))
@@ -128,7 +135,7 @@ pub async fn run(
         tokio::time::sleep(LAST_STEP).await;
     };
     let planned = tokio::select! {
-        planned = planner::run(&settings, &journal, &history, mode, &live, &stop) => planned,
+        planned = planner::run(&settings, &journal, &history, mode, &live, &ready, &stop) => planned,
         () = told_to_stop => Ok(Ended::default()),
     };
     stop.cancel();

@@ -1,11 +1,11 @@
 //! What is new on a page: the rows that differ from what was read before, with their details; and its record.
 
-use events::{ContentHash, Listing, News, PageFetched, Payload, RawDetail, RawPage, now};
+use events::{ContentHash, Listing, Micros, News, PageFetched, Payload, RawDetail, RawPage};
 use futures::{StreamExt, TryStreamExt};
 use journal::{JournalError, Label, Record};
 use okki::{Detail, DetailCall, OkkiError, Page};
 
-use crate::contents::hash;
+use crate::contents::{Known, hash};
 use crate::page::{Pages, Task};
 
 /// What the RAW message holds beside the page's bytes stays well below this.
@@ -55,7 +55,7 @@ impl Pages {
             bodies: Vec::new(),
             gone: Vec::new(),
         };
-        let todo = self.todo(task, &fresh);
+        let todo = self.todo(task, page, &fresh);
         let call = self.settings.source.detail.as_ref().filter(|_| task.window.listing == Listing::Orders);
         let mut asked = Vec::new();
         if let Some(call) = call {
@@ -116,20 +116,21 @@ impl Pages {
         self.source.detail(call, id, background).await.map(|detail| (at, detail))
     }
 
-    fn todo(&self, task: &Task<'_>, fresh: &Fresh) -> Vec<Todo> {
+    fn todo(&self, task: &Task<'_>, page: &Page, fresh: &Fresh) -> Vec<Todo> {
         let history = self.history.lock();
-        let rows = fresh.ids.iter().zip(&fresh.contents);
-        rows.map(|(id, row)| {
+        let details = self.settings.source.detail.is_some() && task.window.listing == Listing::Orders;
+        let rows = fresh.ids.iter().zip(&fresh.contents).zip(&page.ids);
+        rows.map(|((id, row), named)| {
+            // Read when details were not fetched yet, or by a fetcher that does not fetch them.
+            let lacks_detail = |known: Known| details && named.is_some() && known.detail == 0;
             let (before, within) = history.known(task.window, id);
             let same = before.filter(|known| known.row == *row);
             match (task.window.news, same) {
                 _ if within.is_some_and(|known| known.row == *row) => Todo::Nothing,
-                (News::Changed, Some(_)) => Todo::Nothing,
-                (News::Details, Some(known)) if self.settings.source.detail.is_some() => {
-                    Todo::Compare(known.detail)
-                }
-                (News::Details, Some(_)) => Todo::Nothing,
-                _ => Todo::GoesOn,
+                (News::All, _) | (_, None) => Todo::GoesOn,
+                (_, Some(known)) if lacks_detail(known) => Todo::GoesOn,
+                (News::Details, Some(known)) if details => Todo::Compare(known.detail),
+                (_, Some(_)) => Todo::Nothing,
             }
         })
         .collect()
@@ -137,7 +138,13 @@ impl Pages {
 
     /// Stores what is new and then the fact that the page was fetched, in this order: a fact without its rows would be a
     /// gap.
-    pub(crate) async fn record(&self, task: &Task<'_>, page: Page, fresh: Fresh) -> Result<(), JournalError> {
+    pub(crate) async fn record(
+        &self,
+        task: &Task<'_>,
+        page: Page,
+        read_at: Micros,
+        fresh: Fresh,
+    ) -> Result<(), JournalError> {
         let (job, names) = (task.job, &self.settings.topology);
         let whole = task.slice.since == task.window.since && task.slice.until == task.window.until;
         let place = match whole {
@@ -150,7 +157,7 @@ impl Pages {
         let source_now = page.now.map(|now| now.as_microsecond());
         let raw_seq = match fresh.rows.is_empty() {
             true => 0,
-            false => self.store(task, &place, page, &fresh).await?,
+            false => self.store(task, &place, page, read_at, &fresh).await?,
         };
         let fetched = PageFetched {
             window: job.window.clone(),
@@ -164,6 +171,7 @@ impl Pages {
             details: fresh.details,
             gone: fresh.gone,
             source_now,
+            read_at: Some(read_at),
         };
         let record = Record::new(names.window(&job.window), format!("page:{place}"), &fetched)?;
         self.journal.publish(&record.traced(Some(task.trace))).await?;
@@ -176,6 +184,7 @@ impl Pages {
         task: &Task<'_>,
         place: &str,
         page: Page,
+        read_at: Micros,
         fresh: &Fresh,
     ) -> Result<u64, JournalError> {
         let (job, names) = (task.job, &self.settings.topology);
@@ -184,7 +193,10 @@ impl Pages {
             true => None,
             false => Some(RawPage::pack_details(&fresh.bodies)?),
         };
-        let hash = ContentHash::of(&page.body);
+        // What is stored, not only what was listed: another reading of the same page may have other news, or details.
+        let rows: Vec<u8> = fresh.rows.iter().flat_map(|row| row.to_le_bytes()).collect();
+        let bodies = details.as_ref().map_or(&[][..], |details| &details.bytes);
+        let hash = ContentHash::of(&[&page.body[..], &rows, bodies].concat());
         let raw = RawPage {
             window: job.window.clone(),
             pass: job.pass,
@@ -193,7 +205,7 @@ impl Pages {
             parts: 1,
             request: page.request,
             status: page.status,
-            fetched_at: now(),
+            fetched_at: read_at,
             rows: u32::try_from(fresh.ids.len()).unwrap_or(u32::MAX),
             body: Payload::pack(&page.body),
             listing: task.window.listing,
@@ -202,7 +214,7 @@ impl Pages {
         };
         // The id holds the content: a page that is fetched again and differs must not be taken for the first one.
         let id = format!("raw:{place}:{hash}");
-        let limit = self.journal.max_payload().saturating_sub(HEADROOM);
+        let limit = self.journal.max_payload().saturating_sub(HEADROOM + 5 * fresh.rows.len());
         let mut records = Vec::new();
         for part in raw.into_parts(limit) {
             let record =

@@ -58,9 +58,12 @@ impl Pages {
         let found = self.history.lock().wanted(&wanted);
         let (window, slice) = match found {
             Ok(found) => found,
-            Err(past) if past || job.delivered > LOOKS => return Settlement::Done,
+            Err(past) if past || job.delivered > LOOKS => {
+                self.with_attempts(job.seq, |attempts| attempts.clear());
+                return Settlement::Done;
+            }
             // We follow the log a moment behind the one who wrote the job.
-            Err(_) => return Settlement::Retry(Duration::from_millis(50)),
+            Err(_) => return Settlement::Retry(Duration::from_millis(50 * job.delivered.min(40))),
         };
         let span = tracing::info_span!("fetch page", window = %wanted.window, pass = wanted.pass, page = wanted.page);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
@@ -70,7 +73,11 @@ impl Pages {
     }
 
     async fn fetch(&self, job: &Delivery, task: &Task<'_>) -> Settlement {
-        let template = self.settings.template(task.window.listing);
+        let Some(template) = self.settings.template(task.window.listing) else {
+            // Asked as orders, they would be taken for deletions. A fetcher that has `schedule.deleted` can do it.
+            tracing::warn!(window = %task.window.window, "deletions are not for this fetcher: it has no [schedule.deleted]");
+            return Settlement::Retry(Duration::from_secs(5));
+        };
         let parameters = match template.page(task.slice, task.job.page) {
             Ok(parameters) => parameters,
             Err(message) => {
@@ -83,19 +90,27 @@ impl Pages {
             Ok(page) => page,
             Err(error) => return self.failed(job, task, error).await,
         };
+        let read_at = now();
         let news = match self.news(task, &page).await {
             Ok(news) => news,
             Err(error) => return self.failed(job, task, error).await,
         };
-        match self.record(task, page, news).await {
+        match self.record(task, page, read_at, news).await {
             Ok(()) => {
                 self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
                 self.with_attempts(job.seq, |attempts| attempts.clear());
                 Settlement::Done
             }
-            Err(error) => {
+            Err(error) if error.is_retryable() => {
                 tracing::warn!(error = %service::chain(&error), "a page could not be stored; it is fetched again");
                 Settlement::Retry(Duration::from_secs(1))
+            }
+            Err(error) => {
+                let reason = format!("page {} cannot be stored: {}", task.job.page, service::chain(&error));
+                match self.fail(task, &reason).await {
+                    Ok(()) => Settlement::Done,
+                    Err(again) => again,
+                }
             }
         }
     }
@@ -144,23 +159,8 @@ impl Pages {
     ) -> Settlement {
         let (window, page) = (&task.window.window, task.job.page);
         let reason = format!("page {page} cannot be fetched: {message}");
-        let open = {
-            let mut history = self.history.lock();
-            let open = history.lane(window.lane()).open().filter(|open| open.opened.window == *window);
-            open.map(|open| (open.last_seq, open.account()))
-        };
-        if let Some((expected, (passes, total, distinct))) = open {
-            let failed =
-                WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
-            let subject = self.settings.topology.window(window);
-            match Record::new(subject, format!("failed:{window}:{expected}"), &failed) {
-                Ok(record) => match self.journal.publish(&record.expecting(expected)).await {
-                    Ok(_) => tracing::error!(%window, reason, "window failed; the watermark stays"),
-                    // Another page was recorded meanwhile: come back and decide again.
-                    Err(_) => return Settlement::Retry(Duration::from_millis(200)),
-                },
-                Err(error) => tracing::error!(%error, "a failed window could not be recorded"),
-            }
+        if let Err(again) = self.fail(task, &reason).await {
+            return again;
         }
         let attempts = self.with_attempts(job.seq, std::mem::take);
         let kind = error.kind().to_string();
@@ -195,6 +195,31 @@ impl Pages {
             mapping: None,
             trace_id: Some(task.trace.trace_id()),
         }))
+    }
+
+    /// Fails the window, while the page is still wanted: a page of a slice that was split meanwhile, or that lies beyond an
+    /// end that has moved, says nothing about it. `Err`: to be decided again.
+    async fn fail(&self, task: &Task<'_>, reason: &str) -> Result<(), Settlement> {
+        let (window, page) = (&task.window.window, (task.slice, task.job.pass, task.job.page));
+        let open = {
+            let mut history = self.history.lock();
+            let open = history.lane(window.lane()).open();
+            open.filter(|open| open.opened.window == *window && open.wants(page))
+                .map(|open| (open.last_seq, open.account()))
+        };
+        let Some((expected, (passes, total, distinct))) = open else { return Ok(()) };
+        let failed =
+            WindowFailed { window: window.clone(), reason: reason.to_string(), passes, total, distinct };
+        let subject = self.settings.topology.window(window);
+        match Record::new(subject, format!("failed:{window}:{expected}"), &failed) {
+            Ok(record) => match self.journal.publish(&record.expecting(expected)).await {
+                Ok(_) => tracing::error!(%window, reason, "window failed; the watermark stays"),
+                // Another page was recorded meanwhile: come back and decide again.
+                Err(_) => return Err(Settlement::Retry(Duration::from_millis(200))),
+            },
+            Err(error) => tracing::error!(%error, "a failed window could not be recorded"),
+        }
+        Ok(())
     }
 
     fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Vec<Attempt>) -> T) -> T {

@@ -45,23 +45,31 @@ pub(crate) struct Planner<'a> {
     live: &'a Live,
     /// The last event of each open window, and when it came.
     heard: HashMap<WindowId, (u64, Instant)>,
+    mode: Mode,
     ended: Ended,
 }
 
+/// Runs the plan; cancels `ready` as soon as it knows enough of the history for pages to be fetched.
 pub(crate) async fn run(
     settings: &Settings,
     journal: &Journal,
     history: &Shared,
     mode: Mode,
     live: &Live,
+    ready: &CancellationToken,
     stop: &CancellationToken,
 ) -> Result<Ended, JournalError> {
     let names = &settings.topology;
     let (heard, ended) = (HashMap::new(), Ended::default());
-    let mut planner = Planner { settings, journal, history, live, heard, ended };
-    let from = From::Seq(planner.begin().await?);
-    let mut log = journal.follow(names, Stream::Sync, None, from).await?;
-    let (_, mut behind, _) = journal.size(names, Stream::Sync).await?;
+    let mut planner = Planner { settings, journal, history, live, heard, mode, ended };
+    let mut next = planner.begin().await?;
+    let mut log = journal.follow(names, Stream::Sync, None, From::Seq(next)).await?;
+    let (messages, last, _) = journal.size(names, Stream::Sync).await?;
+    // What was purged is not waited for.
+    let mut behind = if messages == 0 || last < next { 0 } else { last };
+    if behind == 0 {
+        planner.caught_up().await?;
+    }
     let goal = planner.end_of_a_window();
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -69,25 +77,29 @@ pub(crate) async fn run(
             () = stop.cancelled() => break,
             entry = log.next() => match entry {
                 Some(Ok(entry)) => {
+                    next = entry.seq + 1;
                     planner.apply(&entry).await?;
                     if behind > 0 && entry.seq >= behind {
-                        // What ended before this run began is history, not a result of it.
-                        (behind, planner.ended) = (0, Ended::default());
-                        planner.forgive();
+                        behind = 0;
+                        planner.caught_up().await?;
                     }
                 }
                 Some(Err(error)) => tracing::debug!(%error, "reading SYNC was interrupted"),
-                None => log = journal.follow(names, Stream::Sync, None, from).await?,
+                None => match journal.follow(names, Stream::Sync, None, From::Seq(next)).await {
+                    Ok(again) => log = again,
+                    Err(error) => {
+                        tracing::warn!(error = %service::chain(&error), "SYNC cannot be followed; trying again");
+                        tick.tick().await;
+                    }
+                },
             },
             _ = tick.tick() => {}
         }
         if behind > 0 {
             continue; // decide nothing on half of the history
         }
-        if let Err(error) = planner.act().await {
-            tracing::warn!(error = %service::chain(&error), "the plan waits for NATS");
-            continue;
-        }
+        ready.cancel();
+        planner.act().await;
         let end = planner.end_of_a_window();
         let Due { open, give_up, rest } = due(&planner.history.lock(), settings, mode, now(), goal, end);
         for opened in open {
@@ -161,12 +173,26 @@ impl Planner<'_> {
         Ok(from)
     }
 
-    /// What failed before this run began does not keep this run from trying.
-    fn forgive(&self) {
+    /// The history is read. What ended before this run began is history, not a result of it, and what failed then does not
+    /// keep this run from trying.
+    async fn caught_up(&mut self) -> Result<(), JournalError> {
+        self.ended = Ended::default();
+        let (_, last, _) = self.journal.size(&self.settings.topology, Stream::Raw).await?;
         let mut history = self.history.lock();
         for lane in [LIVE, DELETED] {
             history.lane(lane).failed = 0;
         }
+        if history.raw_seq > last {
+            let (known, stream) = (history.raw_seq, self.settings.topology.stream(Stream::Raw));
+            tracing::error!(
+                known,
+                last,
+                "{stream} has lost pages that SYNC knows of (a disk that was not told to flush?). What \
+                is read again goes on again; read the days before with `orderflow backfill`"
+            );
+            history.forget();
+        }
+        Ok(())
     }
 
     /// Where a window that is opened now ends: short of now, and of the source's clock when that is behind ours.
@@ -196,7 +222,8 @@ impl Planner<'_> {
         match told {
             Told::Ended(id, End::Closed(proof)) => {
                 self.ended.failed.take_if(|(failed, _)| failed.lane() == id.lane());
-                if !self.ended.closed.iter().any(|(known, _)| *known == id) {
+                // Who runs for ever would gather them for ever.
+                if self.mode == Mode::Once && !self.ended.closed.iter().any(|(known, _)| *known == id) {
                     self.ended.closed.push((id, proof));
                 }
             }
@@ -224,7 +251,7 @@ impl Planner<'_> {
     }
 
     /// Does what the open windows need next.
-    async fn act(&mut self) -> Result<(), JournalError> {
+    async fn act(&mut self) {
         let mut steps = Vec::new();
         {
             let mut history = self.history.lock();
@@ -244,15 +271,18 @@ impl Planner<'_> {
                 steps.push(Step::of(window, watermark, backfill, self.settings));
             }
         }
-        self.heard.retain(|id, _| steps.iter().any(|step| step.is_of(id)));
+        self.heard.retain(|id, _| steps.iter().any(|step| step.window() == id));
         for step in steps {
+            let window = step.window().clone();
             match self.take(step).await {
                 // Another fetcher was faster; what it wrote is on its way to us.
-                Err(JournalError::Conflict { .. } | JournalError::DuplicateInBatch) => {}
-                other => other?,
+                Ok(()) | Err(JournalError::Conflict { .. } | JournalError::DuplicateInBatch) => {}
+                // One lane does not hold the others up.
+                Err(error) => {
+                    tracing::warn!(error = %service::chain(&error), %window, "a window waits");
+                }
             }
         }
-        Ok(())
     }
 
     /// Asks for pages. Every fetcher does; the ids make it one job a page.

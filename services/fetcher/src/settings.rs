@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) source: okki::Settings,
     /// The request of a page, and that of a page of deletions.
     orders: Template,
-    deletions: Template,
+    deletions: Option<Template>,
     pub(crate) page_size: u32,
     pub(crate) max_passes: u32,
     pub(crate) granularity: Granularity,
@@ -60,10 +60,11 @@ impl Settings {
             None => Cadence::Every(config.schedule.every.map_or(Duration::from_secs(60), Span::get)),
         };
         let orders = Template::new(&source.request, zone.clone()).map_err(wrong)?;
-        let mut deletions = source.request.clone();
-        if let Some(deleted) = &config.schedule.deleted {
-            deletions.extend(deleted.request.clone());
-        }
+        let deletions = config.schedule.deleted.as_ref().map(|deleted| {
+            let mut request = source.request.clone();
+            request.extend(deleted.request.clone());
+            Template::new(&request, zone.clone()).map_err(wrong)
+        });
         let by_day = source.granularity == Cut::Day || orders.counts_days();
         Ok(Self {
             topology: Topology::new(&config.flow, config.writer.partitions),
@@ -83,7 +84,7 @@ impl Settings {
                 }),
             },
             orders,
-            deletions: Template::new(&deletions, zone.clone()).map_err(wrong)?,
+            deletions: deletions.transpose()?,
             page_size: u32::try_from(page_size).unwrap_or(100),
             max_passes: source.max_passes,
             granularity: if by_day { Granularity::Day(zone) } else { Granularity::Second(zone) },
@@ -115,11 +116,11 @@ impl Settings {
         })
     }
 
-    /// The request of a page of such a window.
-    pub(crate) fn template(&self, listing: Listing) -> &Template {
+    /// The request of a page of such a window; `None` when our configuration does not say how deletions are asked for.
+    pub(crate) fn template(&self, listing: Listing) -> Option<&Template> {
         match listing {
-            Listing::Orders => &self.orders,
-            Listing::Deleted => &self.deletions,
+            Listing::Orders => Some(&self.orders),
+            Listing::Deleted => self.deletions.as_ref(),
         }
     }
 

@@ -17,6 +17,9 @@ use crate::token::{SharedToken, is_refusal};
 /// be spent as well.
 const RENEWALS: u32 = 3;
 
+/// A detail is asked for so often while the source throttles or is away.
+const ROUNDS: u32 = 5;
+
 /// Who is refused with a new token asks again after this long.
 const NOT_WELCOME: Duration = Duration::from_secs(60);
 
@@ -81,14 +84,17 @@ impl Source {
         background: bool,
     ) -> Result<Detail, OkkiError> {
         let mut failed = 0;
-        loop {
+        for round in 1.. {
             let error = match self.detail_once(call, id, background).await {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
             let class = error.class();
             failed += u32::from(class.counts());
-            if class == Class::Permanent || class == Class::Credentials || failed >= self.max_attempts {
+            // A source that stays away is waited for with the page and not here: what it lists may be another by then.
+            let away = !class.counts() && round >= ROUNDS;
+            if away || class == Class::Permanent || class == Class::Credentials || failed >= self.max_attempts
+            {
                 return Err(error);
             }
             tracing::debug!(error = %service::chain(&error), id, "a detail is asked for again");
@@ -96,6 +102,7 @@ impl Source {
                 tokio::time::sleep(self.retry.delay(failed as usize)).await;
             }
         }
+        unreachable!("the rounds are counted without end")
     }
 
     async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {
@@ -153,7 +160,9 @@ impl Source {
             return; // calls that were under way when the pause began say nothing new
         }
         let before = self.unwelcome.fetch_add(1, Ordering::Relaxed);
-        let wait = after.unwrap_or_else(|| self.retry.delay(before.min(20) as usize + 1));
+        let growing = self.retry.delay(before.min(20) as usize + 1);
+        // "At once" is no answer to a call that came too often.
+        let wait = after.filter(|after| !after.is_zero()).unwrap_or(growing);
         tracing::warn!(?wait, why, "all fetchers pause");
         self.budget.pause(wait).await;
     }

@@ -14,6 +14,7 @@ use crate::window::{End, Next, Wanted, Window};
 pub(crate) const BACKFILL_FAILURES: u32 = 3;
 
 /// What one open window needs, taken out of the shared history.
+#[derive(Clone)]
 pub(crate) struct Step {
     opened: WindowOpened,
     last_seq: u64,
@@ -43,8 +44,8 @@ impl Step {
 }
 
 impl Step {
-    pub(crate) fn is_of(&self, window: &WindowId) -> bool {
-        self.opened.window == *window
+    pub(crate) fn window(&self) -> &WindowId {
+        &self.opened.window
     }
 }
 
@@ -83,7 +84,7 @@ impl Planner<'_> {
 
     /// Closes the window and moves the watermark of its lane, both or neither.
     async fn close(&self, step: Step, proof: Proof, until: Micros) -> Result<(), JournalError> {
-        let names = &self.settings.topology;
+        let (names, again) = (&self.settings.topology, step.clone());
         let WindowOpened { window, since, until: asked, .. } = step.opened;
         let closed = WindowClosed { window: window.clone(), since, until, proof: proof.clone() };
         let record = Record::new(names.window(&window), format!("closed:{window}"), &closed)?;
@@ -96,7 +97,13 @@ impl Planner<'_> {
             let result = "the whole range is read and proved".to_string();
             records.push(self.backfill_ended(&backfill, true, result)?);
         }
-        self.journal.commit(&records).await?;
+        match self.journal.commit(&records).await {
+            // Thousands of slices: the sums have to do.
+            Err(JournalError::TooLarge { .. }) if !proof.slices.is_empty() => {
+                return Box::pin(self.close(again, Proof { slices: Vec::new(), ..proof }, until)).await;
+            }
+            other => other.map(|_| ())?,
+        }
         if until < asked {
             let shown = |at| self.settings.granularity.shown(at);
             tracing::warn!(%window, asked = shown(asked), proved = shown(until), "the source's clock is behind ours: \

@@ -146,7 +146,9 @@ impl Window {
         else {
             return;
         };
-        let facts = PageFacts { total: page.total, ids: page.ids.iter().map(|id| order(id)).collect() };
+        let had = (0_u32..).zip(&page.ids).filter(|(row, _)| page.gone.binary_search(row).is_err());
+        let ids = had.map(|(_, id)| order(id)).collect();
+        let facts = PageFacts { total: page.total, ids, gone: page.gone.len() as u64 };
         reading.page(page.pass, page.page, facts);
         match reading.state.clone() {
             State::Reading => self.asking.push(slice),

@@ -31,7 +31,7 @@ pub struct RawPage {
     /// Which orders were listed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub listing: Listing,
-    /// The rows (from 0) that are news; absent when all are. The others lie in RAW already, byte for byte.
+    /// The rows (from 0) that are news; absent when all are. The others lie in RAW already, byte for byte, or are gone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub news: Option<Vec<u32>>,
     /// The details that were fetched, as [`RawDetail`]s ([`RawPage::pack_details`]). For a part: as for `body`.
@@ -100,7 +100,19 @@ impl RawPage {
         let parts = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
         (0..parts)
             .zip(chunks)
-            .map(|(part, (body, details))| RawPage { part, parts, body, details, ..self.clone() })
+            .map(|(part, (body, details))| {
+                let news = self.news.clone().filter(|_| part == 0);
+                RawPage {
+                    part,
+                    parts,
+                    body,
+                    details,
+                    news,
+                    window: self.window.clone(),
+                    request: self.request.clone(),
+                    ..self
+                }
+            })
             .collect()
     }
 

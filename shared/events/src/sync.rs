@@ -71,7 +71,8 @@ pub struct PageFetched {
     pub pass: u32,
     /// The page number, from 1.
     pub page: u32,
-    /// The sequence of its (first) message in RAW; 0 when every row of it lies in RAW already, byte for byte.
+    /// The sequence of its (first) message in RAW; 0 when nothing on it is news: its rows lie in RAW already, byte for byte, or
+    /// their orders are gone.
     pub raw_seq: u64,
     /// The total the source reported with this page.
     pub total: u64,
@@ -92,6 +93,9 @@ pub struct PageFetched {
     /// The source's own clock in the answer, when it shows one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub source_now: Option<Micros>,
+    /// Our clock when that answer had arrived.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub read_at: Option<Micros>,
 }
 
 /// Why one slice of a window is known to be complete: a page that holds it whole, or a whole pass under one unchanged
@@ -119,9 +123,9 @@ pub struct Proof {
     pub pass: u32,
     /// Pages in the passes that count.
     pub pages: u32,
-    /// The sum of the totals.
+    /// The sum of the totals, less the orders that two slices share.
     pub total: u64,
-    /// The sum of the distinct ids; equal to `total`.
+    /// Distinct ids over all slices; equal to `total`.
     pub distinct: u64,
     /// The proof of each slice, in order of time.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -151,11 +155,11 @@ pub struct WindowFailed {
     pub window: WindowId,
     /// What went wrong, for a person.
     pub reason: String,
-    /// Passes begun.
+    /// The most passes begun over any slice.
     pub passes: u32,
     /// The total the source last reported, when it reported one.
     pub total: Option<u64>,
-    /// Distinct ids seen in the last pass.
+    /// Distinct ids seen in the last pass over each slice, added up.
     pub distinct: u64,
 }
 

@@ -43,6 +43,7 @@ fn page() -> PageFetched {
         details: Vec::new(),
         gone: Vec::new(),
         source_now: None,
+        read_at: None,
     }
 }
 
@@ -165,6 +166,7 @@ mod full {
             details: vec![0, 2],
             gone: vec![0],
             source_now: Some(AT),
+            read_at: Some(AT + 1),
             ..super::page()
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::Request;
+use futures::StreamExt;
 
 use crate::connect::ACK_TIMEOUT;
 use crate::record::Record;
@@ -10,6 +11,9 @@ use crate::{Journal, JournalError, Stored};
 
 /// The server's limit (error 10199 above it).
 pub(crate) const MAX_MESSAGES: usize = 1_000;
+
+/// Messages of a refused batch that are published singly, at the same time.
+const SINGLY: usize = 64;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -66,8 +70,13 @@ impl Journal {
             match self.commit(chunk).await {
                 Ok(batch) => stored.extend(batch),
                 Err(JournalError::DuplicateInBatch) => {
+                    let mut publishing = Vec::with_capacity(chunk.len());
                     for record in chunk {
-                        stored.push(self.publish(record).await?);
+                        publishing.push(self.publish(record));
+                    }
+                    let mut singly = futures::stream::iter(publishing).buffered(SINGLY);
+                    while let Some(one) = singly.next().await {
+                        stored.push(one?);
                     }
                 }
                 Err(error) => return Err(error),

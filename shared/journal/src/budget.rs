@@ -136,7 +136,10 @@ impl Budget {
                 self.learn(state, seq);
                 (state, seq)
             }
-            Err(_) => known,
+            Err(_) => {
+                tokio::time::sleep(RETRY).await;
+                known
+            }
         }
     }
 

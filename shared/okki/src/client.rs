@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Answer, Class, Client, Method, Request, Token};
+use http::{Answer, Class, Client, HttpError, Method, Request, Token};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -74,7 +74,8 @@ impl Okki {
     pub async fn list(&self, token: &str, parameters: Vec<(String, String)>) -> Result<Page, OkkiError> {
         let shown: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = format!("{}?{}", self.settings.api, shown.join("&"));
-        let answer = self.ask(token, &self.settings.api, self.settings.method, &request, parameters).await?;
+        let answer = self.send(token, &self.settings.api, self.settings.method, parameters).await?;
+        check_status(&answer, &request)?;
         let mut page = self.reader(&request, answer.status).page(&answer.body)?;
         // Not every answer shows the time; every web server does.
         page.now = page.now.or(answer.date);
@@ -88,22 +89,26 @@ impl Okki {
     pub async fn detail(&self, token: &str, call: &DetailCall, id: &str) -> Result<Detail, OkkiError> {
         let request = format!("{}?{}={id}", call.api, call.parameter);
         let parameters = vec![(call.parameter.clone(), id.to_string())];
-        let answer = self.ask(token, &call.api, Method::Get, &request, parameters).await?;
-        self.reader(&request, answer.status).detail(&answer.body)
+        let answer = self.send(token, &call.api, Method::Get, parameters).await?;
+        let detail = self.reader(&request, answer.status).detail(&answer.body);
+        match (answer.status, detail) {
+            // Not there, in the application's own words, whatever the status; a bare 404 is a wrong address.
+            (404, Ok(Detail::Gone)) => Ok(Detail::Gone),
+            (_, detail) => check_status(&answer, &request).and(detail),
+        }
     }
 
     fn reader<'a>(&'a self, request: &'a str, status: u16) -> Reader<'a> {
         Reader { request, status, id: &self.settings.id, zone: &self.settings.zone }
     }
 
-    async fn ask(
+    async fn send(
         &self,
         token: &str,
         api: &str,
         method: Method,
-        request: &str,
         parameters: Vec<(String, String)>,
-    ) -> Result<Answer, OkkiError> {
+    ) -> Result<Answer, HttpError> {
         let (query, body) = match method {
             Method::Get => (parameters, None),
             _ => {
@@ -112,8 +117,7 @@ impl Okki {
                 (Vec::new(), Some(Bytes::from(serde_json::Value::Object(fields).to_string())))
             }
         };
-        let answer = self
-            .client
+        self.client
             .send(&Request {
                 method,
                 url: format!("{}{api}", self.settings.base_url.trim_end_matches('/')),
@@ -122,9 +126,7 @@ impl Okki {
                 body,
                 timeout: self.settings.timeout,
             })
-            .await?;
-        check_status(&answer, request)?;
-        Ok(answer)
+            .await
     }
 
     /// Asks for a token.

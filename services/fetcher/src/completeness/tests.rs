@@ -5,7 +5,7 @@ use super::*;
 const SLICE: Slice = Slice { since: 0, until: 60_000_000 };
 
 fn facts(total: u64, ids: impl IntoIterator<Item = u128>) -> PageFacts {
-    PageFacts { total, ids: ids.into_iter().collect() }
+    PageFacts { total, ids: ids.into_iter().collect(), gone: 0 }
 }
 
 fn reading(splittable: bool) -> Reading {
@@ -115,6 +115,20 @@ fn a_total_that_is_nonsense_costs_no_memory() {
         assert!(matches!(slice.state, State::Split(_) | State::Failed(_)), "{:?}", slice.state);
         assert_eq!(slice.take_unasked(), [0_u32; 0]);
     }
+}
+
+#[test]
+fn an_order_that_was_listed_and_could_not_be_had_proves_nothing() {
+    let mut slice = reading(true);
+    slice.page(1, 1, PageFacts { gone: 1, ..facts(2, [1]) });
+    assert_eq!((&slice.state, slice.pass), (&State::Reading, 2));
+    slice.page(2, 1, PageFacts { gone: 1, ..facts(2, [1]) });
+    let State::Failed(why) = &slice.state else { panic!("{:?}", slice.state) };
+    assert_eq!(why, "1 orders were listed and gone when their detail was asked for");
+    let mut deleted = reading(true);
+    deleted.page(1, 1, PageFacts { gone: 1, ..facts(2, [1]) });
+    read(&mut deleted, &[(1, &[1])]);
+    assert_eq!(proof(&deleted), (2, None, 1, 1), "it was deleted: not listed any more");
 }
 
 #[test]

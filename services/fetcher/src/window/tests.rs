@@ -175,6 +175,7 @@ fn run(mut model: Model, drift: &Drift, by_day: bool) -> Outcome {
                 details: Vec::new(),
                 gone: Vec::new(),
                 source_now: None,
+                read_at: None,
             });
         } else {
             let at = model.roll(read.len() as u64) as usize;
@@ -270,6 +271,7 @@ fn fetched(pass: u32, page: u32, total: u64, ids: &[&str], source_now: Option<Mi
         details: Vec::new(),
         gone: Vec::new(),
         source_now,
+        read_at: None,
     })
 }
 
