@@ -9,12 +9,6 @@ use journal::{Cell, JournalError};
 use okki::{Okki, OkkiError};
 use tokio::sync::Mutex;
 
-/// A token is renewed this long before it expires, or at half of its life when that is shorter.
-const AHEAD: Duration = Duration::from_secs(60);
-
-/// A token whose life the source does not tell is renewed after this long; a refusal renews it earlier.
-const UNKNOWN_LIFE: Duration = Duration::from_secs(30 * 60);
-
 /// Credentials that were refused are tried again after this long: somebody may have put them right at the source.
 const REFUSED: Duration = Duration::from_secs(60);
 
@@ -93,7 +87,7 @@ impl SharedToken {
         let asked = okki.token().await;
         let (state, answer) = match asked {
             Ok(token) => {
-                let renew_at = now() + micros(renewed_after(token.life));
+                let renew_at = now() + micros(token.good_for());
                 let sealed = seal(&token.value, &self.secret);
                 let state = TokenState { sealed, renew_at, asking_until: 0, refused: None };
                 (state, Ok((token.value, renew_at)))
@@ -125,12 +119,6 @@ impl SharedToken {
     }
 }
 
-/// How long a token is used that lives so long.
-fn renewed_after(life: Option<Duration>) -> Duration {
-    // A life of 0 must not make us ask for ever.
-    life.map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2).max(Duration::from_secs(1)))
-}
-
 fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
@@ -138,16 +126,4 @@ fn micros(duration: Duration) -> Micros {
 /// Whether an error means that the token was not accepted.
 pub(crate) fn is_refusal(error: &OkkiError) -> bool {
     error.class() == Class::Credentials
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_renewed_ahead_of_its_end_also_when_that_is_not_known() {
-        let after = |seconds| renewed_after(Some(Duration::from_secs(seconds))).as_secs();
-        assert_eq!([after(28_800), after(120), after(60), after(0)], [28_740, 60, 30, 1]);
-        assert_eq!(renewed_after(None), UNKNOWN_LIFE);
-    }
 }

@@ -76,6 +76,11 @@ struct Envelope<'a, T> {
     body: T,
 }
 
+/// A field that was added later is written only when it says something, so that what was written before stays as it is.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Encodes an event that happened `at`.
 ///
 /// # Errors

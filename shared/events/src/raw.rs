@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::is_default;
 use crate::{CodecError, Event, Listing, Micros, Payload, PayloadError, WindowId};
 
 /// One page of orders as the source answered it. A page too large for one message is cut into `parts` messages that
@@ -37,10 +38,6 @@ pub struct RawPage {
     /// The details that were fetched, as [`RawDetail`]s ([`RawPage::pack_details`]). For a part: as for `body`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub details: Option<Payload>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// The detail of one row: the whole answer of the source, as received.

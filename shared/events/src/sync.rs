@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::is_default;
 use crate::{CodecError, Event, Micros, WindowId, decode, kind_of};
 
 /// A range of source time; both ends belong to it, as the source's API has them.
@@ -35,10 +36,6 @@ pub enum News {
     Details,
     /// All of them: somebody asked for the range to be read again.
     All,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// A range of source time is going to be fetched. Both ends are inclusive, as the source's API has them.

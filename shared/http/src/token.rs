@@ -20,6 +20,14 @@ pub struct Token {
     pub life: Option<Duration>,
 }
 
+impl Token {
+    /// How long it is used before it is renewed: until ahead of its end. A life of 0 must not make us ask for ever.
+    pub fn good_for(&self) -> Duration {
+        let ahead = |life: Duration| life.saturating_sub(AHEAD).max(life / 2).max(Duration::from_secs(1));
+        self.life.map_or(UNKNOWN_LIFE, ahead)
+    }
+}
+
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Token").field("value", &"***").field("life", &self.life).finish()
@@ -44,7 +52,7 @@ impl TokenCache {
             Some((token, until)) if Instant::now() < *until => Ok(token.value.clone()),
             _ => {
                 let token = fetch().await?;
-                let life = token.life.map_or(UNKNOWN_LIFE, |life| life.saturating_sub(AHEAD).max(life / 2));
+                let life = token.good_for();
                 let value = token.value.clone();
                 *current = Some((token, Instant::now() + life));
                 Ok(value)
@@ -99,6 +107,14 @@ mod tests {
         assert_eq!(cache.get(async || numbered(&count, None).await).await.as_deref(), Ok("t2"));
         cache.refused("t1").await; // a slower task, refused with the old one
         assert_eq!(cache.get(async || numbered(&count, None).await).await.as_deref(), Ok("t2"));
+    }
+
+    #[test]
+    fn a_token_is_renewed_ahead_of_its_end_also_when_that_is_not_known() {
+        let token = |life| Token { value: String::new(), life };
+        let after = |seconds| token(Some(Duration::from_secs(seconds))).good_for().as_secs();
+        assert_eq!([after(28_800), after(120), after(60), after(0)], [28_740, 60, 30, 1]);
+        assert_eq!(token(None).good_for(), UNKNOWN_LIFE);
     }
 
     #[test]
