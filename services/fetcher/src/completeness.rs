@@ -285,7 +285,7 @@ impl Reading {
     }
 
     fn end(&mut self, state: State) {
-        if !matches!(state, State::Proved(_)) {
+        if matches!(state, State::Split(_)) {
             (self.pages, self.counted) = (BTreeMap::new(), None);
         }
         self.state = state;

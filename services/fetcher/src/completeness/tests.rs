@@ -85,6 +85,7 @@ fn what_moves_is_split_at_once_and_otherwise_read_to_its_end() {
     read(&mut whole, &[(5, &[2, 3]), (5, &[3, 4]), (5, &[5])]);
     let State::Failed(why) = &whole.state else { panic!("{:?}", whole.state) };
     assert_eq!(why, "4 distinct orders were read where the source counts 5: rows moved");
+    assert_eq!(whole.distinct_so_far(), 4, "WindowFailed says so");
 }
 
 #[test]
