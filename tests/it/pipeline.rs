@@ -24,7 +24,7 @@ async fn every_order_arrives_once_and_the_account_adds_up() {
     assert_eq!((account.pages, account.read, account.mapped, account.dead), (13, 1_234, 1_234, 0));
     assert_eq!(account.targets[0].of(Outcome::Written), 1_234);
     let (_, proof) = &run.ended.closed[0];
-    assert_eq!((proof.pass, proof.pages, proof.total, proof.distinct), (1, 13, 1_234, 1_234));
+    assert_eq!((proof.pass, proof.pages, proof.total, proof.distinct), (2, 13, 1_234, 1_234));
 }
 
 #[tokio::test]

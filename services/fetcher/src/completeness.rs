@@ -3,16 +3,17 @@
 //! The source pages by number over a set that changes while it is read: a row that is edited leaves the window and all
 //! rows behind it move up, so that one row is skipped although every page was full. Counting finds that, as long as
 //! nothing enters meanwhile: when one row leaves and another one becomes visible, the total stays the same and as many
-//! distinct ids are read, and yet a row may have been skipped. So counting is half of the proof:
+//! distinct ids are read, and yet a row may have been skipped.
 //!
-//! - **One page** that holds as many distinct ids as the total it reports is one moment of the source: complete.
-//! - **Several pages** under one unchanged total with as many distinct ids name a set of orders; when every one of them
-//!   is found again by reading on, they were all there at the moment of the last counting page (an order that has left a
-//!   range of the past does not come back to it), and the source counted no more than them: complete.
+//! So what is proved is a moment: that at which page 1 of a pass was read and the source counted T orders. It is
+//! complete when T different orders are known to have been there: those on that page, and those met both before it and
+//! after it (an order that has left a range of the past does not come back to it). One page that holds everything is
+//! its own proof; several pages take a second pass. Page 1 of a pass is asked for alone, when all of the pass before has
+//! been read, so that before and after are certain whoever reads.
 //!
 //! What does not settle is split by time (`window.rs`), down to slices that one page holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use events::{Slice, SliceProof};
 
@@ -30,23 +31,21 @@ pub(crate) struct PageFacts {
     pub(crate) gone: u64,
 }
 
-/// A pass that counted: its orders wait to be found again.
+/// The moment at which page 1 of a pass was read.
 #[derive(Debug, Clone)]
-struct Counted {
+struct Moment {
     pass: u32,
-    pages: u32,
-    ids: HashSet<Id>,
-    /// Those that the current pass has not found yet.
-    missing: HashSet<Id>,
+    /// How many orders the source counted.
+    total: u64,
+    /// Those of them that are known to have been there.
+    here: HashSet<Id>,
 }
 
 /// What a pass shows.
 enum Shown {
     /// Pages of it are still to be read.
     Unread,
-    /// One page holds everything.
-    OnePage,
-    /// One unchanged total and as many distinct ids, over several pages.
+    /// As many distinct ids as one unchanged total: worth another look.
     Counted,
     /// It proves nothing, for this reason.
     Nothing(String),
@@ -87,7 +86,9 @@ pub(crate) struct Reading {
     last: u32,
     /// Those of the wanted pages that were not handed out by [`Reading::take_unasked`].
     unasked: Vec<u32>,
-    counted: Option<Counted>,
+    moments: Vec<Moment>,
+    /// The first pass in which each order was met; of a proved slice, the orders it holds.
+    met: HashMap<Id, u32>,
     unproved: u32,
     pub(crate) state: State,
 }
@@ -104,7 +105,8 @@ impl Reading {
             wanted: BTreeSet::new(),
             last: 0,
             unasked: Vec::new(),
-            counted: None,
+            moments: Vec::new(),
+            met: HashMap::new(),
             unproved: 0,
             state: State::Reading,
         };
@@ -117,10 +119,16 @@ impl Reading {
         if !self.wants(pass, page) {
             return;
         }
-        if let Some(counted) = &mut self.counted {
-            facts.ids.iter().for_each(|id| {
-                counted.missing.remove(id);
-            });
+        if page == 1 {
+            self.moments.push(Moment { pass, total: facts.total, here: HashSet::new() });
+        }
+        for id in &facts.ids {
+            let first = *self.met.entry(*id).or_insert(pass);
+            for moment in &mut self.moments {
+                if first < moment.pass || (page == 1 && pass == moment.pass) {
+                    moment.here.insert(*id);
+                }
+            }
         }
         let last = facts.total.div_ceil(u64::from(self.page_size)).clamp(1, MOST_PAGES);
         self.want(u32::try_from(last).unwrap_or(u32::MAX));
@@ -159,12 +167,12 @@ impl Reading {
     }
 
     fn assess(&mut self) {
-        if let Some(counted) = self.counted.take_if(|counted| counted.missing.is_empty()) {
-            let (confirmed_by, distinct) = (Some(self.pass), counted.ids.len() as u64);
-            let Counted { pass, pages, ids, .. } = counted;
-            let slice = self.slice;
-            let proof = SliceProof { slice, pass, confirmed_by, pages, total: distinct, distinct };
-            return self.prove(proof, ids);
+        let complete = |moment: &&Moment| moment.here.len() as u64 == moment.total;
+        let one_page = self.moments.last().filter(|moment| moment.pass == self.pass && self.pages.len() == 1);
+        // Looked at when a pass is over: a total that is too low would be met on the way.
+        let whole = self.moments.iter().filter(|_| self.wanted.is_empty());
+        if let Some(moment) = one_page.into_iter().chain(whole).find(complete) {
+            return self.prove(moment.clone());
         }
         match self.shown() {
             Shown::Unread => {
@@ -176,29 +184,16 @@ impl Reading {
                     self.end(State::Split(reason));
                 }
             }
-            Shown::OnePage => {
-                let ids = self.distinct();
-                let (slice, pass, distinct) = (self.slice, self.pass, ids.len() as u64);
-                let proof =
-                    SliceProof { slice, pass, confirmed_by: None, pages: 1, total: distinct, distinct };
-                self.prove(proof, ids);
-            }
-            Shown::Counted => {
-                let (pass, ids) = (self.pass, self.distinct());
-                let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
-                match self.counted.take() {
-                    Some(before) => self.nothing(format!(
-                        "{} of {} orders left while the pages were read",
-                        before.missing.len(),
-                        before.ids.len()
-                    )),
-                    None => self.again(),
+            Shown::Counted => match self.moments.last() {
+                Some(moment) if moment.pass > 1 => {
+                    let (total, here) = (moment.total, moment.here.len());
+                    self.nothing(format!(
+                        "of {total} orders only {here} were met before and after: rows moved while the pages were read"
+                    ));
                 }
-                if self.state == State::Reading {
-                    self.counted = Some(Counted { pass, pages, missing: ids.clone(), ids });
-                }
-            }
-            // What counted before may still be found again in the next pass.
+                _ => self.again(),
+            },
+            // Another pass may complete this moment, or one of its own.
             Shown::Nothing(reason) => self.nothing(reason),
         }
     }
@@ -209,10 +204,6 @@ impl Reading {
             return Shown::Unread;
         };
         let (rows, total) = (first.ids.len() as u64, first.total);
-        let on_first = first.ids.iter().collect::<HashSet<_>>().len() as u64;
-        if on_first == total {
-            return Shown::OnePage;
-        }
         if rows + first.gone < u64::from(self.page_size).min(total) {
             let hint = match rows {
                 0 => "",
@@ -246,18 +237,16 @@ impl Reading {
         }
     }
 
-    /// Why this pass cannot prove anything any more, whatever its other pages hold.
+    /// Why this pass will hardly prove anything, whatever its other pages hold.
     fn hopeless(&self) -> Option<String> {
         let totals = || self.pages.values().map(|facts| facts.total);
         let (least, most) = (totals().min()?, totals().max()?);
-        match &self.counted {
+        let moment = self.moments.last()?;
+        match moment.pass {
+            1 if least != most => Some(format!("the total was {least} and {most} while the pages were read")),
             // Orders that enter while the counted ones are looked for do no harm.
-            Some(counted) if least < counted.ids.len() as u64 => Some(format!(
-                "the total fell from {} to {least} while the pages were read",
-                counted.ids.len()
-            )),
-            None if least != most => {
-                Some(format!("the total was {least} and {most} while the pages were read"))
+            2.. if least < moment.total => {
+                Some(format!("the total fell from {} to {least} while the pages were read", moment.total))
             }
             _ => None,
         }
@@ -286,16 +275,26 @@ impl Reading {
 
     fn end(&mut self, state: State) {
         if matches!(state, State::Split(_)) {
-            (self.pages, self.counted) = (BTreeMap::new(), None);
+            (self.pages, self.moments, self.met) = (BTreeMap::new(), Vec::new(), HashMap::new());
         }
         self.state = state;
         self.wanted.clear();
         self.unasked.clear();
     }
 
-    fn prove(&mut self, proof: SliceProof, ids: HashSet<Id>) {
-        self.pages.clear();
-        self.counted = Some(Counted { pass: proof.pass, pages: proof.pages, ids, missing: HashSet::new() });
+    fn prove(&mut self, Moment { pass, total, here }: Moment) {
+        let pages = total.div_ceil(u64::from(self.page_size)).max(1);
+        let alone = self.pages.len() == 1 && pass == self.pass;
+        let proof = SliceProof {
+            slice: self.slice,
+            pass,
+            confirmed_by: (!alone).then_some(self.pass),
+            pages: if alone { 1 } else { u32::try_from(pages).unwrap_or(u32::MAX) },
+            total,
+            distinct: here.len() as u64,
+        };
+        self.met = here.into_iter().map(|id| (id, pass)).collect();
+        (self.pages, self.moments) = (BTreeMap::new(), Vec::new());
         self.end(State::Proved(proof));
     }
 
@@ -305,8 +304,8 @@ impl Reading {
 
     /// The orders of a slice that is proved.
     pub(crate) fn orders(&self) -> impl Iterator<Item = Id> {
-        let proved = self.counted.as_ref().filter(|_| matches!(self.state, State::Proved(_)));
-        proved.into_iter().flat_map(|counted| counted.ids.iter().copied())
+        let proved = matches!(self.state, State::Proved(_));
+        self.met.keys().copied().filter(move |_| proved)
     }
 
     /// Orders the current pass has read; of a proved slice, those it holds.

@@ -95,21 +95,21 @@ pub struct PageFetched {
     pub read_at: Option<Micros>,
 }
 
-/// Why one slice of a window is known to be complete: a page that holds it whole, or a whole pass under one unchanged
-/// total with as many distinct ids, each of them found again afterwards.
+/// Why one slice of a window is known to be complete: at the moment page 1 of a pass was read the source counted `total`
+/// orders, and as many were on that page, or were met both before and after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SliceProof {
     /// The slice.
     pub slice: Slice,
-    /// The pass that counted it.
+    /// The pass whose first page is that moment.
     pub pass: u32,
-    /// The pass that found all of its orders again; `None` when one page held them all.
+    /// The pass that met the last of them again; `None` when the page held them all.
     pub confirmed_by: Option<u32>,
-    /// Pages in the counting pass.
+    /// Pages that many orders fill.
     pub pages: u32,
-    /// The total reported by every page of it.
+    /// The total reported at that moment.
     pub total: u64,
-    /// Distinct ids in it; equal to `total`.
+    /// Distinct ids known to have been there; equal to `total`.
     pub distinct: u64,
 }
 
@@ -118,7 +118,7 @@ pub struct SliceProof {
 pub struct Proof {
     /// The most passes any slice took.
     pub pass: u32,
-    /// Pages in the passes that count.
+    /// Pages that the orders of all slices fill.
     pub pages: u32,
     /// The sum of the totals, less the orders that two slices share.
     pub total: u64,
