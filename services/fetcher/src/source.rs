@@ -83,8 +83,9 @@ impl Source {
         id: &str,
         background: bool,
     ) -> Result<Detail, OkkiError> {
-        let mut failed = 0;
-        for round in 1.. {
+        let (mut failed, mut round) = (0, 0);
+        loop {
+            round += 1;
             let error = match self.detail_once(call, id, background).await {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
@@ -102,7 +103,6 @@ impl Source {
                 tokio::time::sleep(self.retry.delay(failed as usize)).await;
             }
         }
-        unreachable!("the rounds are counted without end")
     }
 
     async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {

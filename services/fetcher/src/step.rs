@@ -41,9 +41,7 @@ impl Step {
         let (opened, last_seq) = (window.opened.clone(), window.last_seq);
         Self { opened, last_seq, watermark, backfill, next, pages, account }
     }
-}
 
-impl Step {
     pub(crate) fn window(&self) -> &WindowId {
         &self.opened.window
     }

@@ -82,13 +82,10 @@ impl Budget {
                 }
             };
             sleep_until(moment).await;
-            let until = self.seen.borrow().0.paused_until;
-            if until <= now() {
-                return;
-            }
+            let Some(until) = self.paused_until() else { return };
             // What was taken before the pause began is lost: after it, all of them at once would be a new breach.
             self.taken.lock().await.clear();
-            sleep_until(until.min(now() + micros(LONGEST_PAUSE))).await;
+            sleep_until(until).await;
         }
     }
 
@@ -111,7 +108,7 @@ impl Budget {
     pub async fn pause(&self, wait: Duration) {
         let until = now() + micros(wait.min(LONGEST_PAUSE));
         let mut known = *self.seen.borrow();
-        while known.0.paused_until < until {
+        while paused(known.0, now()).is_none_or(|known| known < until) {
             let state = BudgetState { paused_until: until, ..known.0 };
             match self.cell.set(&state, known.1).await {
                 Ok(seq) => return self.learn(state, seq),
@@ -122,7 +119,7 @@ impl Budget {
 
     /// When the pause that is on ends; `None` when there is none.
     pub fn paused_until(&self) -> Option<Micros> {
-        Some(self.seen.borrow().0.paused_until).filter(|until| *until > now())
+        paused(self.seen.borrow().0, now())
     }
 
     /// The newest value after an attempt to set it failed.
@@ -183,6 +180,13 @@ async fn follow(cell: Cell, seen: watch::Sender<(BudgetState, u64)>, stop: Cance
     }
 }
 
+/// When the pause ends that is on at `now`. One that is much longer than any we make was written by a clock that was wrong,
+/// and must not stop everybody until that clock's time has come.
+fn paused(state: BudgetState, now: Micros) -> Option<Micros> {
+    let until = state.paused_until;
+    (now < until && until <= now + 2 * micros(LONGEST_PAUSE)).then_some(until)
+}
+
 /// Takes `calls` moments from a budget.
 fn taken(
     state: BudgetState,
@@ -196,7 +200,7 @@ fn taken(
     let mut next = if state.next > now + longest { now } else { state.next };
     let mut moments = VecDeque::new();
     for _ in 0..calls {
-        let moment = now.max(next - ahead).max(state.paused_until.min(now + micros(LONGEST_PAUSE)));
+        let moment = now.max(next - ahead).max(paused(state, now).unwrap_or(now));
         next = next.max(moment) + interval;
         moments.push_back(moment);
     }
@@ -236,7 +240,7 @@ mod tests {
         let paused = BudgetState { next: 0, paused_until: AT + 9_000_000 };
         let (_, moments) = taken(paused, AT, 2, 100_000, 1);
         assert_eq!(moments, [AT + 9_000_000, AT + 9_100_000]);
-        let tomorrow = BudgetState { next: AT + 86_400_000_000, paused_until: 0 };
+        let tomorrow = BudgetState { next: AT + 86_400_000_000, paused_until: AT + 86_400_000_000 };
         let (state, moments) = taken(tomorrow, AT, 1, 100_000, 1);
         assert_eq!((moments[0], state.next), (AT, AT + 100_000));
     }
