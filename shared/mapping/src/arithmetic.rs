@@ -115,6 +115,14 @@ pub(crate) fn divide(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError>
     fit(quotient, u32::try_from(scale).map_err(|_| TooPrecise)?)
 }
 
+/// What is left of `a` when `b` is taken away as often as it fits, with the sign of `a`.
+pub(crate) fn remainder(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
+    if b.is_zero() {
+        return Err(DivisionByZero);
+    }
+    a.checked_rem(b).ok_or(Overflow)
+}
+
 /// The decimal of a mantissa and a scale, trailing zeros taken off as far as
 /// the limits of 96 bits and 28 decimals ask for it.
 fn fit(mut mantissa: i128, mut scale: u32) -> Result<Decimal, ArithmeticError> {

@@ -1,69 +1,19 @@
 //! Pure mapping rules: a table compiled once into a plan, and the plan applied to
 //! a record. No I/O.
 //!
-//! A mapping is a TOML text:
+//! A mapping is a TOML text; [`REFERENCE`] has every key with its meaning. In
+//! short: the top of the file names the business key, the number and the version
+//! of an order, `[[when]]` skips orders, each `[[field]]` is a field of the
+//! record, `[[validate]]` checks the order as a whole, and `[[case]]` tests it all.
 //!
-//! ```toml
-//! key = "order_id"           # required: the business key, a number or a text
-//! number = "order_no"        # optional: the number people know the order by
-//! version = "update_time"    # optional: when the source last changed the order
-//!
-//! [[field]]                  # one for each field of the record, in its order
-//! to = "orderNumber"         # required: its name in the record
-//! from = "order_no"          # its path in the row, e.g. "company.name"
-//! type = "string"            # string, integer, decimal, date, datetime, boolean
-//! required = true            # a row without it fails; default false
-//! default = ""               # written when the row has no value
-//! on_error = "dead"          # a value of another type: dead (the row fails, the
-//!                            # default), drop_field, or default
-//!
-//! [[field]]
-//! to = "totalAmount"
-//! sum = "items"              # in place of `from`: the path of an array ...
-//! of = "quantity * price"    # ... and what to add up over its elements
-//! type = "decimal"
-//!
-//! [[field]]
-//! to = "channel"
-//! value = "web"              # in place of `from`: the same for every row
-//! ```
-//!
-//! An order that the source deleted has three more keys. The first two stand with
-//! the others at the top:
-//!
-//! ```toml
-//! on_delete = "record"       # ignore (nothing is sent, the default), or record
-//! deleted_at = "delete_time" # optional: when the order was deleted
-//!
-//! [[deleted_field]]          # with "record": one for each field of the record that
-//! to = "orderNumber"         # is sent, with all that a [[field]] can have
-//! from = "order_no"
-//!
-//! [[deleted_field]]
-//! to = "deleted"
-//! value = true
-//! type = "boolean"
-//! ```
-//!
-//! The version of a deletion is the later of the times at `version` and `deleted_at`.
-//!
-//! **Missing** is a value that is absent, null, `[]` where no array belongs, and,
-//! for every type but string, a blank string; for dates also the zero date
-//! `0000-00-00`. A missing value becomes the default, else fails a required
-//! field, else leaves the field out.
-//!
-//! **Numbers are exact.** They are read from their text, never through a float.
-//! Integers may have any number of digits, decimals 28; an amount that would have
-//! to be rounded, in a value or in a computation, is an error. An expression has
-//! the members of one element, numbers, `+ - * /` and parentheses. The sum over
-//! an empty array is 0. A sum is a decimal unless its type says integer or string.
-//!
-//! **Times** without an offset are of the plan's zone, and are written in it.
-//! `date` is written as `2010-12-01`, `datetime` as `2010-12-01T08:26:00+08:00`.
+//! How a row is read: once. The paths of the mapping are compiled into a shape
+//! (`shape.rs`), a cursor (`cursor.rs`) walks over the JSON and notes the text of
+//! each value that is wanted, and what nobody asked for is stepped over. Values
+//! become what a field asks for (`value.rs`) when they are written (`record.rs`).
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use orderflow_mapping::Plan;
+//! use orderflow_mapping::{Outcome, Plan};
 //!
 //! let text = r#"
 //!     key = "id"
@@ -74,31 +24,55 @@
 //! "#;
 //! let plan = Plan::compile("mapping.toml", text, &jiff::tz::TimeZone::UTC)?;
 //! let row = r#"{"id":7,"items":[{"quantity":6,"price":2.55},{"quantity":"6","price":3.39}]}"#;
-//! let mapped = plan.map(serde_json::from_str(row)?)?;
-//! assert_eq!(mapped.identity.key.as_deref(), Some("7"));
-//! assert_eq!(mapped.record, br#"{"total":35.64}"#);
+//! let Outcome::Records(records) = plan.map(serde_json::from_str(row)?)? else { panic!("no filter") };
+//! assert_eq!(records[0].identity.key.as_deref(), Some("7"));
+//! assert_eq!(records[0].record, br#"{"total":35.64}"#);
 //! # Ok(())
 //! # }
 //! ```
 
 mod arithmetic;
+mod case;
+mod check;
+mod compile;
+mod convert;
+mod cursor;
 mod deletion;
+mod dynamic;
+mod explain;
 mod expression;
+mod field;
+mod formula;
+mod identity;
 mod mapping_error;
+mod members;
+mod names;
 mod number;
+mod path;
 mod plan;
-mod row;
+mod record;
+mod reference;
 mod row_error;
+mod script;
 mod section;
+mod shape;
 mod sum;
 mod table;
 mod time;
 mod value;
+mod version;
+mod words;
 
+pub use case::{Case, Expected, Text, cases};
+pub use explain::Provenance;
 pub use expression::ExpressionError;
-pub use mapping_error::{MappingError, Place};
-pub use plan::{Identity, Mapped, MappedDeletion, Plan};
+pub use identity::Identity;
+pub use mapping_error::{MappingError, MappingErrors, Place};
+pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, RowError};
+
+/// Every key of a mapping with its meaning, itself a small working mapping.
+pub const REFERENCE: &str = include_str!("reference.toml");
 
 #[cfg(test)]
 mod tests;

@@ -30,11 +30,13 @@ pub enum MappingError {
         /// What could stand there, with a suggestion when one is close.
         expected: String,
     },
-    /// The expression of a sum cannot be used.
-    #[error("{place}: key `of`: cannot use `{text}`: {source}")]
+    /// An expression cannot be used.
+    #[error("{place}: key `{key}`: cannot use `{text}`: {source}")]
     Expression {
         /// Where in the file.
         place: Box<Place>,
+        /// The key it stands at.
+        key: &'static str,
         /// The expression as written.
         text: String,
         /// What is wrong with it.
@@ -42,13 +44,66 @@ pub enum MappingError {
     },
 }
 
+impl MappingError {
+    fn place(&self) -> &Place {
+        match self {
+            MappingError::Syntax { place, .. }
+            | MappingError::Key { place, .. }
+            | MappingError::Expression { place, .. } => place,
+        }
+    }
+}
+
+/// Everything that keeps a mapping from being compiled, in the order of its lines; at least one. The display has a line
+/// for each.
+#[derive(Debug)]
+pub struct MappingErrors(Vec<MappingError>);
+
+impl MappingErrors {
+    /// Of at least one error.
+    pub(crate) fn new(mut errors: Vec<MappingError>) -> MappingErrors {
+        errors.sort_by_key(|error| error.place().line);
+        MappingErrors(errors)
+    }
+
+    /// The errors, one or more.
+    pub fn iter(&self) -> impl Iterator<Item = &MappingError> {
+        self.0.iter()
+    }
+}
+
+impl From<MappingError> for MappingErrors {
+    fn from(error: MappingError) -> MappingErrors {
+        MappingErrors(vec![error])
+    }
+}
+
+impl fmt::Display for MappingErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MappingErrors {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0[..] {
+            [only] => only.source(),
+            _ => None,
+        }
+    }
+}
+
 /// A place in a mapping file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub(crate) source_name: Box<str>,
     pub(crate) line: Option<usize>,
-    /// `field` or `deleted_field`, its number from 1, and its name, so far as it has one.
-    pub(crate) field: Option<(&'static str, usize, Option<Box<str>>)>,
+    /// Which table, e.g. ``field 3 (`lines`): field 1 (`sku`)``; empty for the top of the file.
+    pub(crate) title: Box<str>,
 }
 
 impl Place {
@@ -64,11 +119,7 @@ impl fmt::Display for Place {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        match &self.field {
-            None => Ok(()),
-            Some((array, number, None)) => write!(f, ": {array} {number}"),
-            Some((array, number, Some(to))) => write!(f, ": {array} {number} (`{to}`)"),
-        }
+        if self.title.is_empty() { Ok(()) } else { write!(f, ": {}", self.title) }
     }
 }
 
@@ -82,7 +133,7 @@ pub(crate) fn one_of(known: &[&str], found: &str) -> String {
 }
 
 /// The known word nearest to `found`, if it is near enough to be a slip.
-fn suggestion<'k>(known: &[&'k str], found: &str) -> Option<&'k str> {
+pub(crate) fn suggestion<'k>(known: &[&'k str], found: &str) -> Option<&'k str> {
     // Beyond this it is no slip, and the distance takes time to compute.
     let found: String = found.chars().take(32).collect::<String>().to_lowercase();
     known

@@ -1,6 +1,6 @@
 //! Numbers read from their text, digit for digit.
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::fmt::Write as _;
 
 use crate::row_error::Kind;
@@ -151,6 +151,55 @@ pub(crate) fn integral(value: Decimal) -> Result<Decimal, Kind> {
     }
 }
 
+/// How many decimals an amount has, and how it gets there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rounding {
+    /// Exactly so many, 0 to 28.
+    pub(crate) scale: u32,
+    /// `None`: what would have to be rounded is an error.
+    pub(crate) strategy: Option<RoundingStrategy>,
+}
+
+impl Rounding {
+    pub(crate) const NAMES: [&'static str; 7] =
+        ["half_up", "half_even", "half_down", "up", "down", "ceiling", "floor"];
+
+    /// The strategy of a name: halves away from zero, to the even neighbour or towards zero; always away from zero or
+    /// towards it; always to the larger or to the smaller number.
+    pub(crate) fn strategy(name: &str) -> Option<RoundingStrategy> {
+        Some(match name {
+            "half_up" => RoundingStrategy::MidpointAwayFromZero,
+            "half_even" => RoundingStrategy::MidpointNearestEven,
+            "half_down" => RoundingStrategy::MidpointTowardZero,
+            "up" => RoundingStrategy::AwayFromZero,
+            "down" => RoundingStrategy::ToZero,
+            "ceiling" => RoundingStrategy::ToPositiveInfinity,
+            "floor" => RoundingStrategy::ToNegativeInfinity,
+            _ => return None,
+        })
+    }
+
+    /// The value with exactly so many decimals.
+    ///
+    /// # Errors
+    /// `TooPrecise` when it has more and no strategy is named, `Overflow` when 96 bits do not hold it at that scale.
+    pub(crate) fn of(self, value: Decimal) -> Result<Decimal, Kind> {
+        let mut value = match self.strategy {
+            _ if value.scale() <= self.scale => value,
+            Some(strategy) => value.round_dp_with_strategy(self.scale, strategy),
+            None if value.normalize().scale() > self.scale => return Err(Kind::TooPrecise),
+            None => value.normalize(),
+        };
+        value.rescale(self.scale);
+        if value.scale() == self.scale { Ok(value) } else { Err(Kind::Overflow) }
+    }
+
+    /// What an error says was expected.
+    pub(crate) fn expected(self) -> String {
+        format!("a number of at most {} decimals; name a `rounding` to have it rounded", self.scale)
+    }
+}
+
 /// Writes a decimal in plain notation at its own scale; zero has no sign.
 pub(crate) fn write_decimal(value: Decimal, out: &mut Vec<u8>) {
     struct Bytes<'a>(&'a mut Vec<u8>);
@@ -235,6 +284,31 @@ mod tests {
         assert_eq!(integer("1e-1"), Err(Kind::NotAnInteger));
         assert_eq!(integer("1e40"), Err(Kind::Overflow));
         assert_eq!(integer("12a"), Err(Kind::NotANumber));
+    }
+
+    #[test]
+    fn a_scale_is_kept_exactly_and_rounding_has_a_name() {
+        let rounded = |value: &str, scale, name: Option<&str>| {
+            let rounding = Rounding { scale, strategy: name.map(|name| Rounding::strategy(name).unwrap()) };
+            rounding.of(decimal(value).unwrap()).map(|value| value.to_string())
+        };
+        for (name, positive, negative) in [
+            ("half_up", "2.35", "-2.35"),
+            ("half_even", "2.34", "-2.34"),
+            ("half_down", "2.34", "-2.34"),
+            ("up", "2.35", "-2.35"),
+            ("down", "2.34", "-2.34"),
+            ("ceiling", "2.35", "-2.34"),
+            ("floor", "2.34", "-2.35"),
+        ] {
+            assert_eq!(rounded("2.345", 2, Some(name)).as_deref(), Ok(positive), "{name}");
+            assert_eq!(rounded("-2.345", 2, Some(name)).as_deref(), Ok(negative), "{name}");
+        }
+        assert_eq!(rounded("2", 2, None).as_deref(), Ok("2.00"));
+        assert_eq!(rounded("2.3400", 2, None).as_deref(), Ok("2.34"));
+        assert_eq!(rounded("2.345", 2, None), Err(Kind::TooPrecise));
+        assert_eq!(rounded("79228162514264337593543950335", 2, None), Err(Kind::Overflow));
+        assert_eq!(rounded("79228162514264337593543950335", 2, Some("up")), Err(Kind::Overflow));
     }
 
     #[test]

@@ -1,35 +1,57 @@
 //! The plan: a compiled table, and what it makes of a row.
 
+use std::collections::HashSet;
+
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use crate::mapping_error::MappingError;
-use crate::number;
-use crate::row::{self, Path};
+use crate::identity::{Identity, canonical};
+use crate::mapping_error::MappingErrors;
+use crate::members::Member;
+use crate::record::{Unwatched, Watch, Writer};
+use crate::reference::{Order, Ref, Scope};
 use crate::row_error::{Fault, FieldProblem, Kind, RowError};
-use crate::sum;
-use crate::table::{Field, OnError, Origin, Table};
+use crate::table::Table;
 use crate::time;
-use crate::value::{self, Scalar, Type};
 
 /// A mapping compiled once and applied to every row. Immutable: share it between
 /// threads freely.
 #[derive(Debug)]
 pub struct Plan {
-    table: Table,
+    pub(crate) table: Table,
     zone: TimeZone,
-    version: String,
 }
 
-/// A row mapped.
+/// What became of a row.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its records: one, or where the mapping has an `each` one for each element
+    /// of a list. Never none.
+    Records(Vec<Mapped>),
+    /// It is not to be sent.
+    Skipped(Skipped),
+}
+
+/// A record.
 #[derive(Debug)]
 pub struct Mapped {
-    /// What the row is; the key is always there.
+    /// What it is; the key is always there.
     pub identity: Identity,
     /// The record: one JSON object, its fields in the order of the table.
     pub record: Vec<u8>,
     /// Fields left out or defaulted because their value could not be converted.
     pub dropped: Vec<FieldProblem>,
+    /// The names of the checks that its order failed and whose `on_fail` is `mark`.
+    pub marks: Vec<String>,
+}
+
+/// A row that is not to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// What the row is, as far as it says so.
+    pub identity: Identity,
+    /// Why: the reason of the filter, or that it has no elements.
+    pub reason: String,
 }
 
 /// A row of a deleted order, mapped.
@@ -45,71 +67,120 @@ pub struct MappedDeletion {
     pub dropped: Vec<FieldProblem>,
 }
 
-/// What a row says it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The business key in canonical text: `12`, `"12"` and `12.0` are one key.
-    pub key: Option<String>,
-    /// The number people know the order by.
-    pub number: Option<String>,
-    /// The source's update time in microseconds since the Unix epoch.
-    pub version: Option<i64>,
-}
-
 impl Plan {
     /// Compiles a mapping. `source_name` names the text in errors, and local
     /// times of the rows are of `zone`.
     ///
     /// # Errors
-    /// The first thing in `text` that is not as the crate's documentation asks.
-    pub fn compile(source_name: &str, text: &str, zone: &TimeZone) -> Result<Plan, MappingError> {
-        let hash = blake3::hash(text.as_bytes()).to_hex();
-        Ok(Plan {
-            table: Table::read(source_name, text, zone)?,
-            zone: zone.clone(),
-            version: hash[..16].to_owned(),
-        })
+    /// Everything in `text` that is not as the crate's documentation asks.
+    pub fn compile(source_name: &str, text: &str, zone: &TimeZone) -> Result<Plan, MappingErrors> {
+        Ok(Plan { table: Table::read(source_name, text, zone)?, zone: zone.clone() })
     }
 
-    /// Names what mapped an order: the first 16 hexadecimal digits of the BLAKE3
-    /// hash of the mapping's text.
+    /// Names what mapped an order: 16 hexadecimal digits of a hash of what the
+    /// mapping says and of the zone. Comments and cases do not count.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.table.hash
+    }
+
+    /// What compiles and is probably not meant, one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.table.warnings
+    }
+
+    /// Whether a row becomes a record for each element of a list, which are not known when the order is deleted.
+    pub fn is_by_element(&self) -> bool {
+        self.table.each.is_some()
     }
 
     /// Maps one row.
     ///
     /// # Errors
-    /// The row has no key, lacks a required field, or has a value that cannot be
-    /// converted in a field whose `on_error` is `dead`.
-    pub fn map(&self, row: &RawValue) -> Result<Mapped, RowError> {
-        let (slots, identity) = self.keyed(row)?;
-        let (record, dropped) = self.record(&self.table.fields, &slots)?;
-        Ok(Mapped { identity, record, dropped })
+    /// The row has no key, lacks a required field, has a value that cannot be
+    /// converted in a field whose `on_error` is `dead`, or fails a check. Of a row
+    /// that becomes several records, all of them become records or none.
+    pub fn map(&self, row: &RawValue) -> Result<Outcome, RowError> {
+        self.watched(row, &mut Unwatched)
+    }
+
+    /// As [`Plan::map`], telling `watch` of every field.
+    pub(crate) fn watched(&self, row: &RawValue, watch: &mut impl Watch) -> Result<Outcome, RowError> {
+        let order = self.read(row)?;
+        let scope = Scope::of(&self.table.shapes, &order);
+        let Some(list) = &self.table.each else {
+            let identity = self.keyed(&scope)?;
+            for filter in &self.table.filters {
+                if !filter.passes(&scope)? {
+                    return Ok(Outcome::Skipped(Skipped { identity, reason: filter.reason.clone() }));
+                }
+            }
+            let records = vec![self.mapped(&scope, identity, watch)?];
+            return Ok(Outcome::Records(self.checked(&scope, records)?));
+        };
+        let skipped = |reason: &str| {
+            let identity = self.identify_in(&scope);
+            Ok(Outcome::Skipped(Skipped { identity, reason: reason.to_owned() }))
+        };
+        for filter in &self.table.filters {
+            if !filter.passes(&scope)? {
+                return skipped(&filter.reason);
+            }
+        }
+        let elements = list.elements(&scope).map_err(|fault| fault.of_field("each", &list.text))?;
+        let Some(elements) = elements.filter(|elements| !elements.texts.is_empty()) else {
+            return skipped(&format!("no {}", list.text));
+        };
+        let (mut records, mut keys) = (Vec::with_capacity(elements.texts.len()), HashSet::new());
+        for (index, text) in elements.texts.iter().enumerate() {
+            let within = |error: RowError| error.within("", &list.text, index);
+            if !text.starts_with('{') {
+                let mut fault = Fault::new(Kind::BadElement, Some(text), "an object");
+                fault.below = format!("[{index}]");
+                return Err(fault.of_field("each", &list.text));
+            }
+            let element = scope.element(&elements, index);
+            let identity = self.keyed(&element).map_err(within)?;
+            if !keys.insert(identity.key.clone()) {
+                let found = identity.key.as_deref();
+                let fault = Fault::new(Kind::DuplicateKey, found, "a key that no other element has");
+                return Err(within(fault.of_field("key", &self.table.key.text)));
+            }
+            watch.enter("", &list.text, index);
+            let mapped = self.mapped(&element, identity, watch);
+            watch.leave();
+            records.push(mapped.map_err(within)?);
+        }
+        Ok(Outcome::Records(self.checked(&scope, records)?))
     }
 
     /// Maps one row of an order that the source deleted.
     ///
     /// # Errors
-    /// The row has no key; or `on_delete` is `record` and the row lacks a required
+    /// The row has no key, as always where keys are those of elements; or `on_delete` is `record` and the row lacks a required
     /// `[[deleted_field]]`, or has a value that cannot be converted in one whose
     /// `on_error` is `dead`.
     pub fn map_deleted(&self, row: &RawValue) -> Result<MappedDeletion, RowError> {
-        let (slots, mut identity) = self.keyed(row)?;
+        let order = self.read(row)?;
+        let scope = Scope::of(&self.table.shapes, &order);
+        if self.is_by_element() {
+            let fault = Fault::new(Kind::MissingKey, None, "an element of a list, which a deleted order does not show");
+            return Err(fault.of_field("key", &self.table.key.text));
+        }
+        let mut identity = self.keyed(&scope)?;
         // A deletion need not count as a change at the source, and yet comes after every change.
-        identity.version = identity.version.max(self.time(self.table.deletion.at.as_ref(), &slots));
-        let (record, dropped) = match &self.table.deletion.fields {
-            Some(fields) => self.record(fields, &slots).map(|(record, dropped)| (Some(record), dropped))?,
-            None => (None, Vec::new()),
+        identity.version = identity.version.max(self.time(self.table.deletion.at.as_ref(), &scope));
+        let Some(members) = &self.table.deletion.members else {
+            return Ok(MappedDeletion { identity, record: None, dropped: Vec::new() });
         };
-        Ok(MappedDeletion { identity, record, dropped })
+        let (record, dropped) = record(members, &scope, &mut Unwatched)?;
+        Ok(MappedDeletion { identity, record: Some(record), dropped })
     }
 
     /// As much of the identity of a row as can be read, for a row that cannot be
     /// mapped. Never fails; what cannot be read is `None`.
     pub fn identify(&self, row: &RawValue) -> Identity {
-        match row::members(&self.table.names, row.get()) {
-            Some(slots) => self.identity(&slots),
+        match Order::read(&self.table.shapes, row.get()) {
+            Some(order) => self.identify_in(&Scope::of(&self.table.shapes, &order)),
             None => Identity::default(),
         }
     }
@@ -117,166 +188,102 @@ impl Plan {
     /// The top-level names of a row that the plan reads of an order. Those it reads
     /// of a deleted one only are left out, for an order need not have them.
     pub fn source_fields(&self) -> impl Iterator<Item = &str> {
-        self.table.names.iter().take(self.table.order_names)
+        self.table.shapes.order_names().iter().take(self.table.order_names)
     }
 
-    /// The members of a row that has a key, and what it says it is.
-    fn keyed<'row>(&self, row: &'row RawValue) -> Result<(Vec<Option<&'row str>>, Identity), RowError> {
+    fn read<'r>(&self, row: &'r RawValue) -> Result<Order<'r>, RowError> {
         let row = row.get();
-        let slots = row::members(&self.table.names, row)
-            .ok_or_else(|| Fault::new(Kind::NotAnObject, Some(row), "an object").of_field("", ""))?;
-        let identity = self.identity(&slots);
-        if identity.key.is_none() {
-            return Err(self.missing_key(&slots));
-        }
-        Ok((slots, identity))
+        Order::read(&self.table.shapes, row)
+            .ok_or_else(|| Fault::new(Kind::NotAnObject, Some(row), "an object").of_field("", ""))
     }
 
-    /// The record of these fields, and the fields that could not be converted.
-    fn record(
-        &self,
-        fields: &[Field],
-        slots: &[Option<&str>],
-    ) -> Result<(Vec<u8>, Vec<FieldProblem>), RowError> {
-        let mut record = Vec::with_capacity(32 * (fields.len() + 1));
-        let mut dropped = Vec::new();
-        record.push(b'{');
-        for field in fields {
-            let start = record.len();
-            if start > 1 {
-                record.push(b',');
-            }
-            record.extend_from_slice(&field.opening);
-            let opened = record.len();
-            let present = match self.write(field, slots, &mut record) {
-                Ok(present) => present,
-                Err(fault) => {
-                    let error = fault.of_field(&field.to, field.from());
-                    if field.on_error == OnError::Dead {
-                        return Err(error);
-                    }
-                    let defaulted = field.on_error == OnError::Default;
-                    dropped.push(FieldProblem { error, defaulted });
-                    record.truncate(opened);
-                    if !defaulted {
-                        record.truncate(start);
-                        continue;
-                    }
-                    false
-                }
-            };
-            match &field.default {
-                _ if present => {}
-                Some(default) => record.extend_from_slice(default),
-                None if field.required => return Err(missing_field(field, slots)),
-                None => record.truncate(start),
-            }
+    /// What an order or an element says it is; it has a key.
+    fn keyed(&self, scope: &Scope<'_, '_>) -> Result<Identity, RowError> {
+        let identity = self.identity(scope);
+        if identity.key.is_some() {
+            return Ok(identity);
         }
-        record.push(b'}');
-        Ok((record, dropped))
+        let path = &self.table.key;
+        let found = path.value(scope).map_or_else(|fault| Some(fault.found), |json| json.map(str::to_owned));
+        Err(Fault::new(Kind::MissingKey, found.as_deref(), "a number or a text that is not empty")
+            .of_field("key", &path.text))
     }
 
-    fn identity(&self, slots: &[Option<&str>]) -> Identity {
+    /// What an order says it is, also where keys are those of its elements: then it has none of its own, and the rest is
+    /// what its first element says.
+    fn identify_in(&self, scope: &Scope<'_, '_>) -> Identity {
+        let Some(list) = &self.table.each else { return self.identity(scope) };
+        match list.elements(scope) {
+            Ok(Some(elements)) if !elements.texts.is_empty() => {
+                Identity { key: None, ..self.identity(&scope.element(&elements, 0)) }
+            }
+            _ => Identity::default(),
+        }
+    }
+
+    fn identity(&self, scope: &Scope<'_, '_>) -> Identity {
         Identity {
-            key: text(Some(&self.table.key), slots),
-            number: text(self.table.number.as_ref(), slots),
-            version: self.time(self.table.version.as_ref(), slots),
+            key: text(Some(&self.table.key), scope),
+            number: text(self.table.number.as_ref(), scope),
+            version: self.time(self.table.version.as_ref(), scope),
         }
     }
 
     /// The time at the end of a path, in microseconds since the Unix epoch.
-    fn time(&self, path: Option<&Path>, slots: &[Option<&str>]) -> Option<i64> {
-        time::version(&text(path, slots)?, &self.zone)
+    fn time(&self, path: Option<&Ref>, scope: &Scope<'_, '_>) -> Option<i64> {
+        time::version(&text(path, scope)?, &self.zone)
     }
 
-    fn missing_key(&self, slots: &[Option<&str>]) -> RowError {
-        let path = &self.table.key;
-        let found = path.find(slots).unwrap_or_else(Some);
-        Fault::new(Kind::MissingKey, found, "a number or a text that is not empty")
-            .of_field("key", &path.text)
-    }
-
-    /// Appends the value of a field; `Ok(false)` when it is missing.
-    fn write(&self, field: &Field, slots: &[Option<&str>], out: &mut Vec<u8>) -> Result<bool, Fault> {
-        match &field.origin {
-            Origin::Constant(json) => {
-                out.extend_from_slice(json);
-                Ok(true)
-            }
-            Origin::From(path) => value::write(field.kind, find(path, slots)?, &self.zone, out),
-            Origin::Sum(path, expression) => {
-                let Some(json) = find(path, slots)?.filter(|json| !is_nothing(json)) else {
-                    return Ok(false);
-                };
-                let total = sum::sum(expression, json)?;
-                match field.kind {
-                    Type::Integer => {
-                        let whole = number::integral(total).map_err(|kind| {
-                            Fault::computed(kind, &total.to_string(), "a sum without decimals")
-                        })?;
-                        number::write_decimal(whole, out);
-                    }
-                    Type::String => {
-                        out.push(b'"');
-                        number::write_decimal(total, out);
-                        out.push(b'"');
-                    }
-                    _ => number::write_decimal(total, out),
-                }
-                Ok(true)
+    /// Runs the checks of an order and marks its records with those that failed and only mark.
+    fn checked(&self, scope: &Scope<'_, '_>, mut records: Vec<Mapped>) -> Result<Vec<Mapped>, RowError> {
+        let (mut marks, mut stack) = (Vec::new(), Vec::new());
+        for check in &self.table.checks {
+            match check.run(scope, &mut stack) {
+                Ok(()) => {}
+                Err(_) if check.marks => marks.push(check.name.clone()),
+                Err(error) => return Err(error),
             }
         }
+        if marks.is_empty() {
+            return Ok(records);
+        }
+        for Mapped { record, marks: own, .. } in &mut records {
+            own.clone_from(&marks);
+            let Some(opening) = &self.table.marks else { continue };
+            record.pop();
+            if record.len() > 1 {
+                record.push(b',');
+            }
+            record.extend_from_slice(opening);
+            serde_json::to_writer(&mut *record, &marks).expect("texts are JSON");
+            record.push(b'}');
+        }
+        Ok(records)
+    }
+
+    fn mapped(
+        &self,
+        scope: &Scope<'_, '_>,
+        identity: Identity,
+        watch: &mut impl Watch,
+    ) -> Result<Mapped, RowError> {
+        let (record, dropped) = record(&self.table.members, scope, watch)?;
+        Ok(Mapped { identity, record, dropped, marks: Vec::new() })
     }
 }
 
-impl Field {
-    /// The source path, for errors.
-    fn from(&self) -> &str {
-        match &self.origin {
-            Origin::From(path) | Origin::Sum(path, _) => &path.text,
-            Origin::Constant(_) => "a constant",
-        }
-    }
+fn record(
+    members: &[Member],
+    scope: &Scope<'_, '_>,
+    watch: &mut impl Watch,
+) -> Result<(Vec<u8>, Vec<FieldProblem>), RowError> {
+    let mut record = Vec::with_capacity(64 * (members.len() + 1));
+    let mut writer = Writer { watch, dropped: Vec::new(), stack: Vec::new() };
+    writer.object(members, scope, &mut record)?;
+    Ok((record, writer.dropped))
 }
 
 /// The canonical text at the end of a path.
-fn text(path: Option<&Path>, slots: &[Option<&str>]) -> Option<String> {
-    canonical(path?.find(slots).ok()??)
-}
-
-fn find<'row>(path: &Path, slots: &[Option<&'row str>]) -> Result<Option<&'row str>, Fault> {
-    path.find(slots).map_err(|found| Fault::new(Kind::WrongType, Some(found), "an object on the way there"))
-}
-
-/// What stands for a missing array.
-fn is_nothing(json: &str) -> bool {
-    json == "null" || (json.starts_with('"') && json.trim_matches('"').trim().is_empty())
-}
-
-fn missing_field(field: &Field, slots: &[Option<&str>]) -> RowError {
-    let (found, expected) = match &field.origin {
-        Origin::From(path) => (path.find(slots).ok().flatten(), field.kind.expected()),
-        Origin::Sum(path, _) => (path.find(slots).ok().flatten(), "an array"),
-        Origin::Constant(_) => (None, field.kind.expected()),
-    };
-    Fault::new(Kind::MissingField, found, expected).of_field(&field.to, field.from())
-}
-
-/// The text of a number or a string that is not blank. An integer is its plain
-/// digits however it was written, so that a key is one key.
-fn canonical(json: &str) -> Option<String> {
-    match Scalar::read(Some(json), "").ok()? {
-        Scalar::Missing | Scalar::Boolean(_) => None,
-        Scalar::Text(text) => match text.trim() {
-            "" => None,
-            text => Some(text.to_owned()),
-        },
-        Scalar::Number(text) => {
-            let mut digits = Vec::new();
-            match number::write_integer(text, &mut digits) {
-                Ok(()) => String::from_utf8(digits).ok(),
-                Err(_) => Some(text.to_owned()),
-            }
-        }
-    }
+fn text(path: Option<&Ref>, scope: &Scope<'_, '_>) -> Option<String> {
+    canonical(path?.value(scope).ok()??)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a row, named so that it can be counted and repaired.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -25,6 +26,10 @@ pub(crate) enum Kind {
     TooPrecise,
     Overflow,
     DivisionByZero,
+    NotInMap,
+    BadExpression,
+    CheckFailed,
+    DuplicateKey,
 }
 
 impl Kind {
@@ -44,6 +49,10 @@ impl Kind {
             Kind::TooPrecise => "too_precise",
             Kind::Overflow => "overflow",
             Kind::DivisionByZero => "division_by_zero",
+            Kind::NotInMap => "not_in_map",
+            Kind::BadExpression => "bad_expression",
+            Kind::CheckFailed => "check_failed",
+            Kind::DuplicateKey => "duplicate_key",
         }
     }
 }
@@ -53,7 +62,7 @@ impl Kind {
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
     pub(crate) found: String,
-    pub(crate) expected: &'static str,
+    pub(crate) expected: Cow<'static, str>,
     /// Where below the field's source path, e.g. `[3].price`; mostly empty.
     pub(crate) below: String,
     pub(crate) cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -68,12 +77,17 @@ impl Fault {
             Kind::Overflow => "a number within 96 bits",
             _ => expected,
         };
-        Fault { kind, found: excerpt(found), expected, below: String::new(), cause: None }
+        Fault { kind, found: excerpt(found), expected: expected.into(), below: String::new(), cause: None }
+    }
+
+    /// A fault whose expectation depends on the mapping.
+    pub(crate) fn expecting(kind: Kind, found: Option<&str>, expected: String) -> Fault {
+        Fault { expected: expected.into(), ..Fault::new(kind, found, "") }
     }
 
     /// A fault of a computation rather than of one value.
     pub(crate) fn computed(kind: Kind, found: &str, expected: &'static str) -> Fault {
-        Fault { expected, ..Fault::new(kind, Some(found), expected) }
+        Fault { expected: expected.into(), ..Fault::new(kind, Some(found), expected) }
     }
 
     pub(crate) fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Fault {
@@ -115,7 +129,7 @@ pub struct RowError {
     field: String,
     from: String,
     found: String,
-    expected: &'static str,
+    expected: Cow<'static, str>,
     #[source]
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -125,13 +139,15 @@ impl RowError {
     /// `missing_field`, `wrong_type`, `bad_text`, `not_a_number`,
     /// `not_an_integer`, `not_a_boolean`, `not_a_date`, `not_an_array`,
     /// `not_an_object`, `bad_element`, `too_precise`, `overflow`,
-    /// `division_by_zero`): fit for a metric label.
+    /// `division_by_zero`, `not_in_map`, `bad_expression`, `check_failed`,
+    /// `duplicate_key`): fit for a metric label.
     pub fn kind(&self) -> &'static str {
         self.kind.name()
     }
 
-    /// The field of the record (its `to`); `key` for the business key, empty
-    /// when the row as a whole is at fault.
+    /// The field of the record (its `to`, e.g. `lines[3].sku`); `key` for the
+    /// business key, the name of a check that failed, empty when the row as a
+    /// whole is at fault.
     pub fn field(&self) -> &str {
         &self.field
     }
@@ -149,7 +165,16 @@ impl RowError {
 
     /// What would have been acceptable, in words.
     pub fn expected(&self) -> &str {
-        self.expected
+        &self.expected
+    }
+
+    /// The same error, of a field within an element of a list.
+    pub(crate) fn within(mut self, field: &str, from: &str, index: usize) -> RowError {
+        self.field = format!("{field}[{index}].{}", self.field);
+        if !self.from.starts_with("$.") {
+            self.from = format!("{from}[{index}].{}", self.from);
+        }
+        self
     }
 }
 
@@ -157,7 +182,8 @@ impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.field.as_str(), self.kind) {
             ("", _) => write!(f, "row")?,
-            (_, Kind::MissingKey) => write!(f, "key (from {})", self.from)?,
+            (_, Kind::MissingKey | Kind::DuplicateKey) => write!(f, "key (from {})", self.from)?,
+            (check, Kind::CheckFailed) => write!(f, "check `{check}`")?,
             (field, _) => write!(f, "field `{field}` (from {})", self.from)?,
         }
         write!(f, ": found {}, expected {}", self.found, self.expected)

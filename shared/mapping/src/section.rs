@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::mapping_error::{MappingError, Place, one_of};
 
@@ -15,11 +15,53 @@ pub(crate) struct Section<'t> {
     pub(crate) table: &'t DeTable<'t>,
     /// Where the table itself stands.
     pub(crate) span: Range<usize>,
-    /// The array it is of and its number there from 1, `None` for the top of the file.
-    pub(crate) number: Option<(&'static str, usize)>,
+    /// Which table it is, e.g. ``field 3 (`lines`): field 1 (`sku`)``; empty for the top of the file.
+    pub(crate) title: String,
 }
 
 impl<'t> Section<'t> {
+    /// The top of a file.
+    pub(crate) fn top(source_name: &'t str, text: &'t str, table: &'t DeTable<'t>) -> Section<'t> {
+        Section { source_name, text, table, span: 0..0, title: String::new() }
+    }
+
+    /// The tables of an array of tables below this one, none when it is absent.
+    pub(crate) fn tables(&self, array: &str) -> Result<Vec<Section<'t>>, MappingError> {
+        let refused = |found| self.refuse(array, found, format!("at least one [[{array}]]"));
+        let rows = match self.get(array).map(Spanned::get_ref) {
+            None => return Ok(Vec::new()),
+            Some(DeValue::Array(rows)) if !rows.is_empty() => rows,
+            Some(DeValue::Array(_)) => return Err(refused("an empty array".to_owned())),
+            Some(other) => return Err(refused(described(other))),
+        };
+        let mut sections = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let DeValue::Table(table) = row.get_ref() else {
+                return Err(refused(described(row.get_ref())));
+            };
+            let name = ["to", "name", "reason"].iter().find_map(|key| table.get(*key)?.get_ref().as_str());
+            let name = name.map_or_else(String::new, |name| format!(" (`{name}`)"));
+            let above = if self.title.is_empty() { String::new() } else { format!("{}: ", self.title) };
+            let title = format!("{above}{array} {}{name}", index + 1);
+            sections.push(Section { table, span: row.span(), title, ..*self });
+        }
+        Ok(sections)
+    }
+
+    /// The texts of a key that holds one or several.
+    pub(crate) fn strings(&self, key: &str) -> Result<Vec<&'t str>, MappingError> {
+        let several = match self.get(key).map(Spanned::get_ref) {
+            None => return Ok(Vec::new()),
+            Some(DeValue::Array(several)) => several,
+            Some(_) => return Ok(self.string(key)?.into_iter().collect()),
+        };
+        let texts = several.iter().map(|one| one.get_ref().as_str());
+        match texts.collect::<Option<Vec<_>>>() {
+            Some(texts) if !texts.is_empty() => Ok(texts),
+            _ => Err(self.refuse(key, described_array(several), "a string or several strings")),
+        }
+    }
+
     /// Refuses the first key that is not known.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), MappingError> {
         let unknown = self
@@ -101,11 +143,10 @@ impl<'t> Section<'t> {
     }
 
     pub(crate) fn place(&self, span: Range<usize>) -> Place {
-        let to = self.get("to").and_then(|to| to.get_ref().as_str());
         Place {
             source_name: self.source_name.into(),
             line: Some(line(self.text, span.start)),
-            field: self.number.map(|(array, number)| (array, number, to.map(Into::into))),
+            title: self.title.as_str().into(),
         }
     }
 }
@@ -133,4 +174,9 @@ pub(crate) fn described(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "an array".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
+}
+
+fn described_array(values: &DeArray<'_>) -> String {
+    let other = values.iter().map(Spanned::get_ref).find(|value| value.as_str().is_none());
+    other.map_or_else(|| "an empty array".to_owned(), |other| format!("{} in the array", described(other)))
 }

@@ -1,282 +1,172 @@
 //! The mapping table: its contract, checked once and completely.
 
-use std::collections::HashMap;
-
 use jiff::tz::TimeZone;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
+use crate::check::{Check, Filter};
+use crate::compile::Compiling;
 use crate::deletion::Deletion;
-use crate::expression::Expression;
-use crate::mapping_error::{MappingError, Place, one_of};
-use crate::row::{Names, Path};
-use crate::section::{Section, described, line};
-use crate::value::{self, Type};
+use crate::field::OnError;
+use crate::mapping_error::{MappingError, MappingErrors, Place};
+use crate::members::{self, Content, Member};
+use crate::reference::{ListRef, Ref};
+use crate::section::{Section, line};
+use crate::shape::{ORDER, Shapes};
+use crate::version;
 
 /// A checked table.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// The top-level names of a row that the paths start from.
-    pub(crate) names: Names,
-    /// How many of the names an order needs: the first ones; the others only its deletion.
+    /// What is read of a row.
+    pub(crate) shapes: Shapes,
+    /// How many of the top-level names an order needs: the first ones; the others only its deletion.
     pub(crate) order_names: usize,
-    pub(crate) key: Path,
-    pub(crate) number: Option<Path>,
-    pub(crate) version: Option<Path>,
-    pub(crate) fields: Vec<Field>,
+    /// The list whose elements have a record each, in place of the order.
+    pub(crate) each: Option<ListRef>,
+    pub(crate) key: Ref,
+    pub(crate) number: Option<Ref>,
+    pub(crate) version: Option<Ref>,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) checks: Vec<Check>,
+    /// `"name":` of the field that lists failed checks.
+    pub(crate) marks: Option<Vec<u8>>,
+    pub(crate) members: Vec<Member>,
     pub(crate) deletion: Deletion,
+    /// What compiles and is probably not meant, one sentence each.
+    pub(crate) warnings: Vec<String>,
+    /// The hash of what it says.
+    pub(crate) hash: String,
 }
 
-/// A field of the record.
-#[derive(Debug)]
-pub(crate) struct Field {
-    pub(crate) to: String,
-    /// `"to":` as it stands in the record.
-    pub(crate) opening: Vec<u8>,
-    pub(crate) kind: Type,
-    pub(crate) origin: Origin,
-    pub(crate) required: bool,
-    /// As JSON, already converted.
-    pub(crate) default: Option<Vec<u8>>,
-    pub(crate) on_error: OnError,
-}
+const TOP: [&str; 12] = [
+    "key", "number", "version", "each", "deleted_at", "on_delete", "marks", "when", "field", "deleted_field",
+    "validate", "case",
+];
 
-/// Where a field's value comes from.
-#[derive(Debug)]
-pub(crate) enum Origin {
-    From(Path),
-    Sum(Path, Box<Expression>),
-    /// As JSON.
-    Constant(Vec<u8>),
-}
-
-/// What happens to a row when a value cannot be converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnError {
-    Dead,
-    DropField,
-    Default,
-}
-
-const TOP: [&str; 7] = ["key", "number", "version", "deleted_at", "on_delete", "field", "deleted_field"];
-const FIELD: [&str; 9] = ["to", "from", "sum", "of", "value", "type", "required", "default", "on_error"];
-const ON_ERROR: [&str; 3] = ["dead", "drop_field", "default"];
-const PATH: &str = "a name, or names joined by dots such as company.name";
-const ORIGIN: &str = "exactly one of `from`, `sum` with `of`, or `value`";
-
-impl Table {
-    pub(crate) fn read(source_name: &str, text: &str, zone: &TimeZone) -> Result<Table, MappingError> {
-        let document = DeTable::parse(text).map_err(|error| MappingError::Syntax {
-            place: Box::new(Place {
-                source_name: source_name.into(),
-                line: error.span().map(|span| line(text, span.start)),
-                field: None,
-            }),
-            source: Box::new(error),
-        })?;
-        let top = Section { source_name, text, table: document.get_ref(), span: 0..0, number: None };
-        top.only(&TOP)?;
-        let mut names = Names::default();
-        top.required("key", PATH)?;
-        let key = path(&top, "key", &mut names)?.ok_or_else(|| top.refuse("key", "nothing", PATH))?;
-        let number = path(&top, "number", &mut names)?;
-        let version = path(&top, "version", &mut names)?;
-        let fields = fields(&top, "field", zone, &mut names)?;
-        let order_names = names.len();
-        let deletion = Deletion::read(&top, zone, &mut names)?;
-        Ok(Table { names, order_names, key, number, version, fields, deletion })
-    }
-}
-
-/// The path that stands at a key.
-pub(crate) fn path(
-    section: &Section<'_>,
-    key: &str,
-    names: &mut Names,
-) -> Result<Option<Path>, MappingError> {
-    let Some(text) = section.string(key)? else {
-        return Ok(None);
-    };
-    match Path::new(text, names) {
-        Some(path) => Ok(Some(path)),
-        None => Err(section.refuse(key, format!("{text:?}"), PATH)),
-    }
-}
-
-/// The fields of an array of tables, `field` or `deleted_field`.
-pub(crate) fn fields(
-    top: &Section<'_>,
-    array: &'static str,
-    zone: &TimeZone,
-    names: &mut Names,
-) -> Result<Vec<Field>, MappingError> {
-    let refused = |found: String| top.refuse(array, found, format!("at least one [[{array}]]"));
-    let rows = match top.get(array).map(Spanned::get_ref) {
-        None => return Err(refused("nothing".to_owned())),
-        Some(DeValue::Array(rows)) if !rows.is_empty() => rows,
-        Some(DeValue::Array(_)) => return Err(refused("an empty array".to_owned())),
-        Some(other) => return Err(refused(described(other))),
-    };
-    let mut fields = Vec::with_capacity(rows.len());
-    let mut lines = HashMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        let DeValue::Table(table) = row.get_ref() else {
-            return Err(refused(described(row.get_ref())));
-        };
-        let section = Section { table, span: row.span(), number: Some((array, index + 1)), ..*top };
-        let field = field(&section, zone, names)?;
-        let here = line(top.text, section.span_of("to").start);
-        if let Some(earlier) = lines.insert(field.to.clone(), here) {
-            let found = format!("{:?}, already written on line {earlier}", field.to);
-            return Err(section.refuse("to", found, "a name used by no other field"));
-        }
-        fields.push(field);
-    }
-    Ok(fields)
-}
-
-fn field(section: &Section<'_>, zone: &TimeZone, names: &mut Names) -> Result<Field, MappingError> {
-    section.only(&FIELD)?;
-    let to = section.required("to", "the field's name in the record")?;
-    let mut opening = Vec::new();
-    value::write_string(to, &mut opening);
-    opening.push(b':');
-    let kind = kind(section)?;
-    let default = constant(section, "default", kind, zone)?;
-    let required = section.flag("required")?;
-    let on_error = on_error(section)?;
-    if on_error == OnError::Default && default.is_none() {
-        let found = "\"default\" and no default";
-        return Err(section.refuse("on_error", found, "a `default` to use"));
-    }
-    if on_error == OnError::DropField && required {
-        let found = "\"drop_field\" on a required field";
-        return Err(section.refuse("on_error", found, "\"dead\", or required = false"));
-    }
-    Ok(Field {
-        to: to.to_owned(),
-        opening,
-        kind,
-        origin: origin(section, kind, zone, names)?,
-        required,
-        default,
-        on_error,
-    })
-}
-
-fn origin(
-    section: &Section<'_>,
-    kind: Type,
-    zone: &TimeZone,
-    names: &mut Names,
-) -> Result<Origin, MappingError> {
-    let sources = ["from", "sum", "value"];
-    let mut given = sources.into_iter().filter(|key| section.get(key).is_some());
-    let Some(first) = given.next() else {
-        let alone = section.get("of").map(|_| "`of` without `sum`");
-        return Err(section.refuse(
-            if alone.is_some() { "of" } else { "from" },
-            alone.unwrap_or("no source"),
-            ORIGIN,
-        ));
-    };
-    if let Some(second) = given.next() {
-        return Err(section.refuse(second, format!("it beside `{first}`"), ORIGIN));
-    }
-    if first != "sum" && section.get("of").is_some() {
-        return Err(section.refuse("of", format!("it beside `{first}`"), ORIGIN));
-    }
-    if first == "value" {
-        for key in ["default", "on_error", "required"] {
-            if section.get(key).is_some() {
-                let expected = "no such key: a constant is never missing and never fails";
-                return Err(section.refuse(key, "it beside `value`", expected));
-            }
-        }
-        let constant = constant(section, "value", kind, zone)?;
-        return Ok(Origin::Constant(constant.unwrap_or_default()));
-    }
-    let path = path(section, first, names)?;
-    let path = path.ok_or_else(|| section.refuse(first, "nothing", PATH))?;
-    if first == "from" {
-        return Ok(Origin::From(path));
-    }
-    let text = section.required("of", "an expression over one element of the array")?;
-    let expression = Expression::compile(text).map_err(|error| MappingError::Expression {
-        place: Box::new(section.place(section.span_of("of"))),
-        text: text.to_owned(),
+/// Parses the text of a mapping.
+pub(crate) fn parse<'t>(source_name: &str, text: &'t str) -> Result<DeTable<'t>, MappingError> {
+    let document = DeTable::parse(text).map_err(|error| MappingError::Syntax {
+        place: Box::new(Place {
+            source_name: source_name.into(),
+            line: error.span().map(|span| line(text, span.start)),
+            title: "".into(),
+        }),
         source: Box::new(error),
     })?;
-    Ok(Origin::Sum(path, Box::new(expression)))
+    Ok(document.into_inner())
 }
 
-fn kind(section: &Section<'_>) -> Result<Type, MappingError> {
-    let is_sum = section.get("sum").is_some();
-    let Some(name) = section.string("type")? else {
-        // An amount is a number unless somebody asks for its text.
-        return Ok(if is_sum { Type::Decimal } else { Type::String });
-    };
-    let kind = Type::named(name).ok_or_else(|| {
-        let expected = one_of(&Type::NAMES, name);
-        section.refuse("type", format!("{name:?}"), expected)
-    })?;
-    let summable = matches!(kind, Type::Decimal | Type::Integer | Type::String);
-    if is_sum && !summable {
-        let expected = "decimal, integer or string for a sum";
-        return Err(section.refuse("type", format!("{name:?}"), expected));
-    }
-    Ok(kind)
-}
-
-fn on_error(section: &Section<'_>) -> Result<OnError, MappingError> {
-    match section.string("on_error")? {
-        None | Some("dead") => Ok(OnError::Dead),
-        Some("drop_field") => Ok(OnError::DropField),
-        Some("default") => Ok(OnError::Default),
-        Some(other) => {
-            let expected = one_of(&ON_ERROR, other);
-            Err(section.refuse("on_error", format!("{other:?}"), expected))
+impl Table {
+    pub(crate) fn read(source_name: &str, text: &str, zone: &TimeZone) -> Result<Table, MappingErrors> {
+        let document = parse(source_name, text)?;
+        let top = Section::top(source_name, text, &document);
+        let mut compiling = Compiling::new(zone);
+        let known = top.only(&TOP);
+        compiling.keep(known);
+        let parts = parts(&top, &mut compiling);
+        let cases = crate::case::read(&top);
+        compiling.keep(cases);
+        match compiling.keep(parts).flatten() {
+            Some(parts) if !compiling.has_errors() => Ok(Table {
+                warnings: warnings(&parts),
+                shapes: compiling.shapes,
+                hash: version::hash(&document, zone),
+                ..parts
+            }),
+            _ => Err(MappingErrors::new(compiling.into_errors())),
         }
     }
 }
 
-/// The JSON of a scalar given in the table, converted as a row's value would be.
-fn constant(
-    section: &Section<'_>,
-    key: &str,
-    kind: Type,
-    zone: &TimeZone,
-) -> Result<Option<Vec<u8>>, MappingError> {
-    let Some(given) = section.get(key).map(Spanned::get_ref) else {
-        return Ok(None);
-    };
-    let refused = || {
-        let name = Type::NAMES[kind as usize];
-        let expected = format!("{}, for the field's type is {name}", kind.expected());
-        section.refuse(key, described(given), expected)
-    };
-    let json = match given {
-        DeValue::String(text) => {
-            let mut json = Vec::new();
-            value::write_string(text, &mut json);
-            String::from_utf8(json).map_err(|_| refused())?
+/// The parts of a table; `None` when errors were kept that leave no whole one.
+fn parts(top: &Section<'_>, compiling: &mut Compiling<'_>) -> Result<Option<Table>, MappingError> {
+    let each = match compiling.list(top, "each", ORDER)? {
+        None => None,
+        Some((list, None)) => Some(list),
+        Some(_) => {
+            let found = format!("{:?}", top.string("each")?.unwrap_or_default());
+            return Err(top.refuse("each", found, "the path of a list, such as product_list"));
         }
-        // A number is no text: the quotes are missing, or the type is.
-        _ if kind == Type::String => {
-            return Err(section.refuse(key, described(given), "a string, or another `type`"));
-        }
-        DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-        DeValue::Integer(number) => {
-            i128::from_str_radix(number.as_str(), number.radix()).map_err(|_| refused())?.to_string()
-        }
-        DeValue::Float(number) => number.as_str().to_owned(),
-        DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::Datetime(time) => format!("\"{time}\""),
-        DeValue::Array(_) | DeValue::Table(_) => return Err(refused()),
     };
-    let mut out = Vec::new();
-    match value::write(kind, Some(&json), zone, &mut out) {
-        Ok(true) => Ok(Some(out)),
-        _ => Err(refused()),
+    let shape = each.as_ref().map_or(ORDER, ListRef::shape);
+    let key = compiling.value(top, "key", shape).and_then(|key| {
+        key.ok_or_else(|| top.refuse("key", "nothing", "the path of the business key, such as order_id"))
+    });
+    let key = compiling.keep(key);
+    let number = compiling.value(top, "number", shape);
+    let version = compiling.value(top, "version", shape);
+    let (number, version) = (compiling.keep(number).flatten(), compiling.keep(version).flatten());
+    let (mut filters, mut checks) = (Vec::new(), Vec::new());
+    for section in top.tables("when")? {
+        let filter = Filter::read(&section, compiling);
+        filters.extend(compiling.keep(filter));
+    }
+    for section in top.tables("validate")? {
+        let check = Check::read(&section, compiling);
+        checks.extend(compiling.keep(check));
+    }
+    let members = members::read(top, "field", shape, compiling);
+    let members = compiling.keep(members).unwrap_or_default();
+    let marks = top.string("marks");
+    let marks = compiling.keep(marks).flatten().map(members::opening);
+    if let Some(member) = members.iter().find(|member| Some(&member.opening) == marks.as_ref()) {
+        let found = String::from_utf8_lossy(&member.opening[..member.opening.len() - 1]).into_owned();
+        let refused = top.refuse("marks", found, "a name used by no [[field]]");
+        compiling.keep::<()>(Err(refused));
+    }
+    let order_names = compiling.shapes.order_names().len();
+    let deletion = Deletion::read(top, compiling);
+    let deletion = compiling.keep(deletion).unwrap_or_default();
+    Ok(key.map(|key| Table {
+        shapes: Shapes::new(),
+        order_names,
+        each,
+        key,
+        number,
+        version,
+        filters,
+        checks,
+        marks,
+        members,
+        deletion,
+        warnings: Vec::new(),
+        hash: String::new(),
+    }))
+}
+
+fn warnings(table: &Table) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if table.version.is_none() {
+        warnings.push(
+            "there is no `version`: of two states of an order, the one that was read later counts as newer".into(),
+        );
+    }
+    if table.marks.is_some() && !table.checks.iter().any(|check| check.marks) {
+        warnings.push("`marks` names a field, but no [[validate]] has on_fail = \"mark\"".into());
+    }
+    field_warnings(&table.members, &mut warnings);
+    warnings
+}
+
+fn field_warnings(members: &[Member], warnings: &mut Vec<String>) {
+    for member in members {
+        match &member.content {
+            Content::Object(below) => field_warnings(below, warnings),
+            Content::Field(field) => {
+                let to = &field.to;
+                if field.required && field.default.is_some() {
+                    warnings.push(format!("field `{to}`: `required` has no effect beside a `default`"));
+                }
+                if field.default.is_some() && field.on_error == OnError::DropField {
+                    warnings.push(format!(
+                        "field `{to}`: a missing value becomes the default, a wrong one is left out; \
+                         on_error = \"default\" would use it for both"
+                    ));
+                }
+                if let crate::field::Origin::Each(_, below) = &field.origin {
+                    field_warnings(below, warnings);
+                }
+            }
+        }
     }
 }

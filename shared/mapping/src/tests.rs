@@ -2,14 +2,16 @@
 
 mod deletions;
 mod examples;
+mod expressions;
 mod mapping_errors;
 mod properties;
 mod rows;
+mod table;
 
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use crate::{Mapped, Plan, RowError};
+use crate::{Mapped, Outcome, Plan, RowError};
 
 fn shanghai() -> TimeZone {
     TimeZone::get("Asia/Shanghai").expect("the zone database has it")
@@ -27,8 +29,16 @@ fn plan(fields: &[&str]) -> Plan {
 }
 
 fn map(plan: &Plan, row: &str) -> Result<Mapped, RowError> {
+    Ok(all(plan, row)?.pop().expect("there is a record"))
+}
+
+/// All records of a row.
+fn all(plan: &Plan, row: &str) -> Result<Vec<Mapped>, RowError> {
     let row: &RawValue = serde_json::from_str(row).expect("the row is JSON");
-    plan.map(row)
+    match plan.map(row)? {
+        Outcome::Records(records) => Ok(records),
+        Outcome::Skipped(skipped) => panic!("skipped: {}", skipped.reason),
+    }
 }
 
 /// The record, or the error in words.

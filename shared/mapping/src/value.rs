@@ -1,14 +1,14 @@
-//! One JSON value of a row converted to the type its field asks for.
+//! One value of a row converted to what its field asks for.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
-use crate::number;
-use crate::row::is_empty_array;
+use crate::number::{self, Rounding};
 use crate::row_error::{Fault, Kind};
-use crate::time::{self, Written};
+use crate::shape::is_empty_array;
+use crate::time::Times;
 
 /// The types a field can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,12 @@ pub(crate) enum Type {
     Date,
     Datetime,
     Boolean,
+    Json,
 }
 
 impl Type {
-    pub(crate) const NAMES: [&'static str; 6] =
-        ["string", "integer", "decimal", "date", "datetime", "boolean"];
+    pub(crate) const NAMES: [&'static str; 7] =
+        ["string", "integer", "decimal", "date", "datetime", "boolean", "json"];
 
     pub(crate) fn named(name: &str) -> Option<Type> {
         Some(match name {
@@ -33,6 +34,7 @@ impl Type {
             "date" => Type::Date,
             "datetime" => Type::Datetime,
             "boolean" => Type::Boolean,
+            "json" => Type::Json,
             _ => return None,
         })
     }
@@ -47,12 +49,13 @@ impl Type {
                 "a date such as 2010-12-01 or 2010-12-01 08:26:00, or a time with an offset"
             }
             Type::Boolean => "true or false, 1 or 0, yes or no",
+            Type::Json => "a value",
         }
     }
 
     fn mismatch(self) -> Kind {
         match self {
-            Type::String => Kind::WrongType,
+            Type::String | Type::Json => Kind::WrongType,
             Type::Integer | Type::Decimal => Kind::NotANumber,
             Type::Date | Type::Datetime => Kind::NotADate,
             Type::Boolean => Kind::NotABoolean,
@@ -60,13 +63,36 @@ impl Type {
     }
 }
 
-/// A JSON value that is no container; `Missing` stands for what sources send
+/// How the values of a field become what the target wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Convert {
+    pub(crate) kind: Type,
+    /// Of decimals.
+    pub(crate) rounding: Option<Rounding>,
+    /// Of dates and times.
+    pub(crate) times: Option<Box<Times>>,
+    /// The JSON that each text stands for.
+    pub(crate) map: Option<Box<Map>>,
+}
+
+/// The values that a field can have, by the text the source has for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Map {
+    pub(crate) values: HashMap<String, Vec<u8>>,
+    /// For an error.
+    pub(crate) expected: String,
+}
+
+/// A value that is no container; `Missing` stands for what sources send
 /// in place of nothing: no member at all, null, or PHP's empty array.
+#[derive(Debug, Clone)]
 pub(crate) enum Scalar<'row> {
     Missing,
     Boolean(bool),
     /// The number as written.
     Number(&'row str),
+    /// A number that was computed.
+    Computed(Decimal),
     /// The decoded string; borrowed when it has no escapes.
     Text(Cow<'row, str>),
 }
@@ -84,6 +110,27 @@ impl<'row> Scalar<'row> {
             Some(b'[') if is_empty_array(json) => Ok(Scalar::Missing),
             Some(b'[' | b'{') => Err(Fault::new(Kind::WrongType, Some(json), expected)),
             Some(_) => Ok(Scalar::Number(json)),
+        }
+    }
+
+    /// Its text, `None` when it is missing.
+    pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Scalar::Missing => return None,
+            Scalar::Boolean(true) => Cow::Borrowed("true"),
+            Scalar::Boolean(false) => Cow::Borrowed("false"),
+            Scalar::Number(text) => Cow::Borrowed(text),
+            Scalar::Text(text) => Cow::Borrowed(text),
+            Scalar::Computed(number) => Cow::Owned(number.to_string()),
+        })
+    }
+
+    /// Whether there is nothing to see: missing, or a blank text.
+    pub(crate) fn is_blank(&self) -> bool {
+        match self {
+            Scalar::Missing => true,
+            Scalar::Text(text) => text.trim().is_empty(),
+            _ => false,
         }
     }
 }
@@ -104,6 +151,7 @@ pub(crate) fn decimal(json: Option<&str>) -> Result<Option<Decimal>, Fault> {
     let kind = match Scalar::read(json, expected)? {
         Scalar::Missing => return Ok(None),
         Scalar::Number(text) => number::decimal(text),
+        Scalar::Computed(number) => return Ok(Some(number)),
         Scalar::Boolean(_) => Err(Kind::NotANumber),
         Scalar::Text(text) => match text.trim() {
             "" => return Ok(None),
@@ -113,63 +161,143 @@ pub(crate) fn decimal(json: Option<&str>) -> Result<Option<Decimal>, Fault> {
     kind.map(Some).map_err(|kind| Fault::new(kind, json, expected))
 }
 
-/// Appends the JSON of `json` converted to `to`. `Ok(false)` when the value is
-/// missing and nothing was written; after an error `out` may end in a part of it.
-pub(crate) fn write(to: Type, json: Option<&str>, zone: &TimeZone, out: &mut Vec<u8>) -> Result<bool, Fault> {
-    let fault = |kind| Fault::new(kind, json, to.expected());
-    let scalar = Scalar::read(json, to.expected())?;
-    if to == Type::String {
-        // Before blanks are looked at: to a text they are a value.
-        return Ok(write_text(&scalar, out));
+impl Convert {
+    /// A conversion without options.
+    pub(crate) fn plain(kind: Type) -> Convert {
+        Convert { kind, rounding: None, times: None, map: None }
     }
-    let text = match &scalar {
-        Scalar::Missing => return Ok(false),
-        Scalar::Boolean(value) if to == Type::Boolean => {
-            write_boolean(*value, out);
+
+    /// Appends the JSON of a value of the source. `Ok(false)` when it is missing
+    /// and nothing was written; after an error `out` may end in a part of it.
+    pub(crate) fn json(&self, json: Option<&str>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+        if self.kind == Type::Json && self.map.is_none() {
+            let value = json.filter(|json| *json != "null");
+            out.extend_from_slice(value.unwrap_or_default().as_bytes());
+            return Ok(value.is_some());
+        }
+        // The usual case: a plain text or number that stays as it is.
+        if let (Some(json), None) = (json, &self.map)
+            && self.is_copied(json)
+        {
+            out.extend_from_slice(json.as_bytes());
             return Ok(true);
         }
-        Scalar::Boolean(_) => return Err(fault(to.mismatch())),
-        Scalar::Number(text) => text,
-        Scalar::Text(text) => text.trim(),
-    };
-    if text.is_empty() {
-        return Ok(false);
+        let scalar = Scalar::read(json, self.kind.expected())?;
+        self.scalar(&scalar, json, out)
     }
-    match to {
-        Type::String => return Ok(write_text(&scalar, out)),
-        Type::Integer => number::write_integer(text, out).map_err(fault)?,
-        Type::Decimal => number::write_decimal(number::decimal(text).map_err(fault)?, out),
-        Type::Boolean => match boolean(text) {
-            Some(value) => write_boolean(value, out),
-            None => return Err(fault(Kind::NotABoolean)),
-        },
-        Type::Date | Type::Datetime => {
-            // MySQL's zero date, by which exporters mean "none".
-            if text.starts_with("0000-00-00") {
-                return Ok(false);
+
+    /// Whether a value is already what it is to become.
+    fn is_copied(&self, json: &str) -> bool {
+        let bytes = json.as_bytes();
+        match self.kind {
+            Type::String => bytes.first() == Some(&b'"') && memchr::memchr(b'\\', bytes).is_none(),
+            Type::Decimal => {
+                self.rounding.is_none()
+                    && bytes.len() <= 28
+                    && bytes[0].is_ascii_digit()
+                    && bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
             }
-            write_time(to, text, zone, out).ok_or_else(|| fault(Kind::NotADate))?;
+            _ => false,
         }
     }
-    Ok(true)
+
+    /// Appends the JSON of a scalar; `found` is what an error shows.
+    pub(crate) fn scalar(
+        &self,
+        scalar: &Scalar<'_>,
+        found: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        if let Some(map) = &self.map {
+            return map.write(scalar, found, out);
+        }
+        let to = self.kind;
+        let fault = |kind| Fault::new(kind, found, to.expected());
+        let text = match scalar {
+            Scalar::Missing => return Ok(false),
+            // Before blanks are looked at: to a text they are a value.
+            _ if to == Type::String || to == Type::Json => return Ok(write_text(scalar, out)),
+            Scalar::Boolean(value) if to == Type::Boolean => {
+                write_boolean(*value, out);
+                return Ok(true);
+            }
+            Scalar::Boolean(_) => return Err(fault(to.mismatch())),
+            Scalar::Computed(number) => match to {
+                Type::Decimal | Type::Integer => return self.number(*number, found, out).map(|()| true),
+                _ => Cow::Owned(number.to_string()),
+            },
+            Scalar::Number(text) => Cow::Borrowed(*text),
+            Scalar::Text(text) => Cow::Borrowed(text.trim()),
+        };
+        if text.is_empty() {
+            return Ok(false);
+        }
+        match to {
+            Type::String | Type::Json => return Ok(write_text(scalar, out)),
+            Type::Integer => number::write_integer(&text, out).map_err(fault)?,
+            Type::Decimal => self.number(number::decimal(&text).map_err(fault)?, found, out)?,
+            Type::Boolean => match boolean(&text) {
+                Some(value) => write_boolean(value, out),
+                None => return Err(fault(Kind::NotABoolean)),
+            },
+            Type::Date | Type::Datetime => {
+                // MySQL's zero date, by which exporters mean "none".
+                if text.starts_with("0000-00-00") {
+                    return Ok(false);
+                }
+                let times = self.times.as_deref();
+                let written = times.and_then(|times| times.write(to == Type::Date, &text, out));
+                written.ok_or_else(|| match times.and_then(Times::expected) {
+                    Some(formats) => Fault::expecting(Kind::NotADate, found, formats),
+                    None => fault(Kind::NotADate),
+                })?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn number(&self, value: Decimal, found: Option<&str>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let written = match (self.kind, self.rounding) {
+            (Type::Integer, _) => number::integral(value),
+            (_, Some(rounding)) => rounding.of(value),
+            (_, None) => Ok(value),
+        };
+        let value = written.map_err(|kind| match (kind, self.rounding) {
+            (Kind::TooPrecise, Some(rounding)) => Fault::expecting(kind, found, rounding.expected()),
+            _ => Fault::new(kind, found, self.kind.expected()),
+        })?;
+        number::write_decimal(value, out);
+        Ok(())
+    }
+}
+
+impl Map {
+    fn write(&self, scalar: &Scalar<'_>, found: Option<&str>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+        let Some(text) = scalar.text() else {
+            return Ok(false);
+        };
+        match self.values.get(text.as_ref()).or_else(|| self.values.get(text.trim())) {
+            Some(json) => {
+                out.extend_from_slice(json);
+                Ok(true)
+            }
+            None if text.trim().is_empty() => Ok(false),
+            None => Err(Fault::expecting(Kind::NotInMap, found, self.expected.clone())),
+        }
+    }
 }
 
 fn write_text(scalar: &Scalar<'_>, out: &mut Vec<u8>) -> bool {
-    let plain = match scalar {
-        Scalar::Missing => return false,
-        Scalar::Boolean(true) => "true",
-        Scalar::Boolean(false) => "false",
-        Scalar::Number(text) => text,
+    match scalar {
         // A string without escapes is its own JSON.
-        Scalar::Text(Cow::Borrowed(text)) => text,
-        Scalar::Text(Cow::Owned(text)) => {
-            write_string(text, out);
-            return true;
+        Scalar::Text(Cow::Owned(text)) => write_string(text, out),
+        other => {
+            let Some(plain) = other.text() else { return false };
+            out.push(b'"');
+            out.extend_from_slice(plain.as_bytes());
+            out.push(b'"');
         }
-    };
-    out.push(b'"');
-    out.extend_from_slice(plain.as_bytes());
-    out.push(b'"');
+    }
     true
 }
 
@@ -180,18 +308,6 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
 
 fn write_boolean(value: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
-}
-
-fn write_time(to: Type, text: &str, zone: &TimeZone, out: &mut Vec<u8>) -> Option<()> {
-    let written = Written::read(text)?;
-    out.push(b'"');
-    if to == Type::Date {
-        time::write_date(written.date(zone)?, out);
-    } else {
-        time::write_datetime(written.instant(zone)?, zone, out)?;
-    }
-    out.push(b'"');
-    Some(())
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -209,12 +325,14 @@ fn boolean(text: &str) -> Option<bool> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
 
     /// The JSON written, `missing`, or the kind of error.
     fn converted(to: Type, json: &str) -> String {
-        let mut out = Vec::new();
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        match write(to, Some(json), &zone, &mut out) {
+        let convert = Convert { times: Some(Box::new(Times::plain(&zone))), ..Convert::plain(to) };
+        let mut out = Vec::new();
+        match convert.json(Some(json), &mut out) {
             Ok(true) => String::from_utf8(out).unwrap(),
             Ok(false) => "missing".to_owned(),
             Err(fault) => format!("{:?}", fault.kind),
@@ -241,6 +359,8 @@ mod tests {
             (Decimal, r#""1.10""#, "1.10"),
             (Decimal, r#""\u0031.10""#, "1.10"),
             (Decimal, "-0.0", "0.0"),
+            (Decimal, "1e2", "100"),
+            (Decimal, "0.12345678901234567890123456789", "TooPrecise"),
             (Decimal, r#""abc""#, "NotANumber"),
             (Decimal, "[]", "missing"),
             (Decimal, "{}", "WrongType"),
@@ -255,8 +375,34 @@ mod tests {
             (Boolean, r#""FALSE""#, "false"),
             (Boolean, "2", "NotABoolean"),
             (Boolean, "null", "missing"),
+            (Json, r#"{"a" : [1.0]}"#, r#"{"a" : [1.0]}"#),
+            (Json, "[]", "[]"),
+            (Json, "null", "missing"),
         ] {
             assert_eq!(converted(to, json), expected, "{to:?} of {json}");
         }
+    }
+
+    #[test]
+    fn a_map_takes_its_own_texts_only() {
+        let values = [("1", "\"open\""), ("true", "2"), ("x y", "null")];
+        let values = values.into_iter().map(|(text, json)| (text.to_owned(), json.as_bytes().to_vec()));
+        let map = Map { values: values.collect(), expected: "one of 1, true, x y".to_owned() };
+        let convert = Convert { map: Some(Box::new(map)), ..Convert::plain(Type::String) };
+        let mapped = |json: &str| {
+            let mut out = Vec::new();
+            match convert.json(Some(json), &mut out) {
+                Ok(present) => format!("{present} {}", String::from_utf8(out).unwrap()),
+                Err(fault) => format!("{:?}, expected {}", fault.kind, fault.expected),
+            }
+        };
+        for json in ["1", "\"1\"", "\" 1 \""] {
+            assert_eq!(mapped(json), "true \"open\"");
+        }
+        assert_eq!(mapped("true"), "true 2");
+        assert_eq!(mapped("\"x y\""), "true null");
+        assert_eq!(mapped("\" \""), "false ");
+        assert_eq!(mapped("null"), "false ");
+        assert_eq!(mapped("3"), "NotInMap, expected one of 1, true, x y");
     }
 }

@@ -75,7 +75,7 @@ fn an_order_is_mapped_as_if_nothing_were_said_of_deletions() {
     let row: &RawValue =
         serde_json::from_str(r#"{"id":7,"at":1291163160,"gone":1291163161,"a":1}"#).expect("JSON");
     let mapped = |plan: &Plan| {
-        let mapped = plan.map(row).expect("it is sound");
+        let mapped = super::map(plan, row.get()).expect("it is sound");
         (mapped.identity, mapped.record)
     };
     assert_eq!(mapped(&silent), mapped(&told));
@@ -133,12 +133,15 @@ fn the_author_is_told_what_is_wrong() {
     assert_snapshot!(error("on_delete = 'records'\n", DELETED), @r#"mapping.toml:4: key `on_delete`: found "records", expected one of ignore, record; did you mean `record`?"#);
     assert_snapshot!(error("on_delete = 'delete'\n", ""), @r#"mapping.toml:4: key `on_delete`: found "delete", expected one of ignore, record"#);
     assert_snapshot!(error("on_delete = true\n", ""), @"mapping.toml:4: key `on_delete`: found true, expected a string");
-    assert_snapshot!(error("deleted_at = 'a.'\n", ""), @r#"mapping.toml:4: key `deleted_at`: found "a.", expected a name, or names joined by dots such as company.name"#);
+    assert_snapshot!(error("deleted_at = 'a.'\n", ""), @r#"mapping.toml:4: key `deleted_at`: found "a.", expected a path to one value, such as order_no, company.name or product_list[0].count"#);
     assert_snapshot!(error("", DELETED), @r#"mapping.toml:8: key `deleted_field`: found it without `on_delete`, expected `on_delete = "record"` with it"#);
     assert_snapshot!(error("on_delete = 'ignore'\n", DELETED), @r#"mapping.toml:9: key `deleted_field`: found it beside `on_delete = "ignore"`, expected `on_delete = "record"` with it"#);
     assert_snapshot!(error(record, "[[deleted_field]]\nfrom = 'a'"), @"mapping.toml:9: deleted_field 1: key `to`: found nothing, expected the field's name in the record");
-    assert_snapshot!(error(record, "[[deleted_field]]\nto = 'b'\nform = 'a'"), @"mapping.toml:11: deleted_field 1 (`b`): key `form`: found an unknown key, expected one of to, from, sum, of, value, type, required, default, on_error; did you mean `from`?");
+    assert_snapshot!(error(record, "[[deleted_field]]\nto = 'b'\nform = 'a'"), @"mapping.toml:11: deleted_field 1 (`b`): key `form`: found an unknown key, expected one of to, from, sum, of, concat, separator, expr, value, each, field, type, scale, rounding, formats, zone, to_zone, to_format, map, required, default, on_error; did you mean `from`?");
     assert_snapshot!(error(record, &format!("{DELETED}{DELETED}")), @r#"mapping.toml:14: deleted_field 2 (`deleted`): key `to`: found "deleted", already written on line 10, expected a name used by no other field"#);
     assert_snapshot!(error(record, "[[deleted_field]]\nto = 'deleted'\nvalue = true"), @"mapping.toml:11: deleted_field 1 (`deleted`): key `value`: found true, expected a string, or another `type`");
-    assert_snapshot!(error(record, "[[deleted_fields]]\nto = 'b'"), @"mapping.toml:9: key `deleted_fields`: found an unknown key, expected one of key, number, version, deleted_at, on_delete, field, deleted_field; did you mean `deleted_field`?");
+    assert_snapshot!(error(record, "[[deleted_fields]]\nto = 'b'"), @r#"
+    mapping.toml:4: key `on_delete`: found "record" and no [[deleted_field]], expected at least one [[deleted_field]], for example one with `to = "deleted"`, `value = true` and `type = "boolean"`
+    mapping.toml:9: key `deleted_fields`: found an unknown key, expected one of key, number, version, each, deleted_at, on_delete, marks, when, field, deleted_field, validate, case; did you mean `deleted_field`?
+    "#);
 }

@@ -41,9 +41,18 @@ fn okki_maps() {
 }
 
 #[test]
-fn a_plan_is_named_by_its_text() {
-    let version = compiled(CASE).version().to_owned();
-    assert_eq!(version.len(), 16);
-    assert_eq!(version, blake3::hash(CASE.as_bytes()).to_hex()[..16]);
-    assert_ne!(version, compiled(OKKI).version());
+fn a_plan_is_named_by_what_it_says() {
+    let version = |text: &str| compiled(text).version().to_owned();
+    let own = version(CASE);
+    assert_eq!(own.len(), 16);
+    let reordered = CASE.replace("key = \"order_id\"", "").replacen("\n[[field]]", "\nkey = \"order_id\"\n[[field]]", 1);
+    let case = format!("{CASE}\n[[case]]\nname = \"x\"\ninput = \"{{}}\"\nexpect_error = \"missing_key\"\n");
+    for same in [format!("# a comment\n\n{CASE}"), case, reordered] {
+        assert_eq!(version(&same), own);
+    }
+    for other in [CASE.replace("\"items\"", "\"lines\""), CASE.replace("required = true", ""), OKKI.to_owned()] {
+        assert_ne!(version(&other), own);
+    }
+    let utc = Plan::compile("example", CASE, &jiff::tz::TimeZone::UTC).expect("sound").version().to_owned();
+    assert_ne!(utc, own, "local times mean other moments there");
 }

@@ -204,7 +204,7 @@ proptest! {
             let Ok(raw) = serde_json::from_str::<&RawValue>(&row) else { continue };
             lenient.identify(raw);
             for plan in [&lenient, &strict] {
-                match plan.map(raw) {
+                match super::map(plan, raw.get()) {
                     Err(error) => prop_assert!(error.found().chars().count() <= 80),
                     Ok(mapped) => {
                         let record = serde_json::from_slice::<&RawValue>(&mapped.record);
@@ -221,7 +221,7 @@ proptest! {
         for plan in [mirrored("drop_field"), mirrored("dead")] {
             for row in [format!(r#"{{"id":1,"a":{a},"at":{a},"b":{b}}}"#), whole.clone()] {
                 let Ok(raw) = serde_json::from_str::<&RawValue>(&row) else { continue };
-                match (plan.map(raw), plan.map_deleted(raw)) {
+                match (super::map(&plan, raw.get()), plan.map_deleted(raw)) {
                     (Ok(order), Ok(deletion)) => {
                         prop_assert_eq!(Some(order.record), deletion.record);
                         prop_assert_eq!(order.dropped.len(), deletion.dropped.len());
