@@ -13,6 +13,7 @@ mod deploy;
 mod faults;
 mod journal;
 mod lanes;
+mod pages;
 mod partitions;
 mod pipeline;
 mod replicas;

@@ -1,7 +1,6 @@
 //! The transformer: RAW to MAPPED, or to DEAD. Any number of them share one consumer.
 
 mod page;
-mod rows;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -16,8 +16,6 @@ use mapping::{Mapped, MappedDeletion, Plan, RowError};
 use serde_json::value::RawValue;
 use tracing::Instrument;
 
-use crate::rows;
-
 /// A row that could be mapped.
 enum Row {
     Order(Mapped),
@@ -56,7 +54,11 @@ impl Pages {
     }
 
     async fn page(&self, raw: &Delivery, trace: TraceParent) -> Result<Settlement, JournalError> {
-        let page = match self.whole(raw).await {
+        let whole = match raw.event() {
+            Ok(first) => self.journal.raw_page(&self.topology, first.body, raw.seq).await,
+            Err(error) => Err(error),
+        };
+        let page = match whole {
             Ok(Some(page)) => page,
             Ok(None) => return Ok(Settlement::Done), // a further part; its page is handled with the first one
             Err(error @ JournalError::Codec { .. }) => {
@@ -74,7 +76,7 @@ impl Pages {
             Ok(details) => details,
             Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
         };
-        let rows = match rows::of(&page, &body, &details) {
+        let rows = match okki::news(&page, &body, &details) {
             Ok(rows) => rows,
             Err(error) => return Ok(self.unreadable(raw, Some(&page), &body, &error.to_string(), trace)),
         };
@@ -129,29 +131,6 @@ impl Pages {
                 has,
                 "the mapping reads a field that no order of this page has; is it misspelt?"
             );
-        }
-    }
-
-    /// The whole page when this is its first part; `None` for the others.
-    async fn whole(&self, raw: &Delivery) -> Result<Option<RawPage>, JournalError> {
-        let first: RawPage = raw.event()?.body;
-        match (first.part, first.parts) {
-            (_, 0 | 1) => Ok(Some(first)),
-            (0, count) => {
-                // An atomic batch stores its messages one after another.
-                let mut parts = vec![first];
-                for seq in raw.seq + 1..raw.seq + u64::from(count) {
-                    parts.push(
-                        self.journal.get(&self.topology, Stream::Raw, seq).await?.event::<RawPage>()?.body,
-                    );
-                }
-                let incomplete = || std::io::Error::other("a part of the page is missing");
-                RawPage::join(parts).map(Some).ok_or_else(|| JournalError::Unavailable {
-                    what: format!("hold page {} together", raw.seq),
-                    source: Box::new(incomplete()),
-                })
-            }
-            _ => Ok(None),
         }
     }
 

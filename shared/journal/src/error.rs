@@ -102,6 +102,14 @@ pub enum JournalError {
         #[source]
         source: CodecError,
     },
+    /// Of a page that was cut into parts, one is missing.
+    #[error("page {seq} of {stream} is not whole: a part of it is missing")]
+    Incomplete {
+        /// The stream.
+        stream: String,
+        /// The sequence of its first part.
+        seq: u64,
+    },
     /// An event could not be encoded.
     #[error(transparent)]
     Encode(#[from] CodecError),

@@ -208,6 +208,23 @@ impl Journal {
     /// # Errors
     /// When it is not there, or the server does not answer.
     pub async fn get(&self, topology: &Topology, stream: Stream, seq: u64) -> Result<Entry, JournalError> {
+        self.find(topology, stream, seq).await?.ok_or_else(|| {
+            let what = format!("read message {seq} of {}", topology.stream(stream));
+            JournalError::unavailable(what, std::io::Error::from(std::io::ErrorKind::NotFound))
+        })
+    }
+
+    /// The message with this sequence, or `None`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn find(
+        &self,
+        topology: &Topology,
+        stream: Stream,
+        seq: u64,
+    ) -> Result<Option<Entry>, JournalError> {
+        use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let name = topology.stream(stream);
         let what = format!("read message {seq} of {name}");
         let handle = self
@@ -215,9 +232,17 @@ impl Journal {
             .get_stream_no_info(&name)
             .await
             .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
-        let found = handle.direct_get(seq).await.map_err(|error| JournalError::unavailable(what, error))?;
-        let headers = Some(found.headers);
-        Ok(Entry { stream: name, seq, subject: found.subject.to_string(), payload: found.payload, headers })
+        match handle.direct_get(seq).await {
+            Ok(found) => Ok(Some(Entry {
+                stream: name,
+                seq,
+                subject: found.subject.to_string(),
+                payload: found.payload,
+                headers: Some(found.headers),
+            })),
+            Err(error) if error.kind() == NotFound => Ok(None),
+            Err(error) => Err(JournalError::unavailable(what, error)),
+        }
     }
 
     /// What a durable consumer has still to do; `None` when it does not exist (its stage has never run).

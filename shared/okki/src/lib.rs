@@ -6,9 +6,11 @@
 mod client;
 mod error;
 mod page;
+mod stored;
 mod time;
 
 pub use client::{DetailCall, Okki, Settings};
 pub use error::OkkiError;
 pub use page::{Detail, Page, Reader, detail, rows};
+pub use stored::news;
 pub use time::{Moment, expand, uses_dates};

@@ -1,25 +1,27 @@
-//! The rows of a raw page that are to be mapped: those that are news, each as its detail where one was fetched.
+//! What a stored page holds that is to be mapped: the rows that are news, each as its detail where one was fetched.
 
 use std::collections::HashMap;
 
 use events::{RawDetail, RawPage};
 use serde_json::value::RawValue;
 
-/// The rows, each with its number on the page.
+/// The rows of a whole page that are news, each with its number on the page and as its detail where there is one.
+///
+/// `body` and `details` are what the page holds, unpacked ([`RawPage::unpack_details`]).
 ///
 /// # Errors
 /// When the bytes are no page, or a detail is no detail: they were when they were fetched.
-pub(crate) fn of<'a>(
+pub fn news<'a>(
     page: &RawPage,
     body: &'a [u8],
     details: &'a [RawDetail],
 ) -> Result<Vec<(u32, &'a RawValue)>, serde_json::Error> {
     let mut orders = HashMap::with_capacity(details.len());
     for detail in details {
-        orders.insert(detail.row, okki::detail(&detail.body)?);
+        orders.insert(detail.row, crate::detail(&detail.body)?);
     }
-    let rows = (0_u32..).zip(okki::rows(body)?);
-    let is_news = |row: u32| page.news.as_ref().is_none_or(|news| news.binary_search(&row).is_ok());
+    let rows = (0_u32..).zip(crate::rows(body)?);
+    let is_news = |row: u32| page.news.as_ref().is_none_or(|rows| rows.binary_search(&row).is_ok());
     Ok(rows
         .filter(|(at, _)| is_news(*at))
         .map(|(at, row)| (at, orders.get(&at).copied().unwrap_or(row)))
@@ -50,7 +52,7 @@ mod tests {
             details: None,
         };
         let texts = |page: &RawPage, details: &[RawDetail]| -> Vec<String> {
-            of(page, body, details)
+            news(page, body, details)
                 .expect("sound")
                 .iter()
                 .map(|(at, row)| format!("{at} {}", row.get()))
@@ -61,6 +63,6 @@ mod tests {
         let detail = RawDetail { row: 2, body: br#"{"code":0,"data":{"id":3,"lines":[]}}"#.to_vec() };
         assert_eq!(texts(&page, &[detail]), [r#"1 {"id":2}"#, r#"2 {"id":3,"lines":[]}"#]);
         let damaged = RawDetail { row: 2, body: b"{".to_vec() };
-        assert!(of(&page, body, &[damaged]).is_err());
+        assert!(news(&page, body, &[damaged]).is_err());
     }
 }
