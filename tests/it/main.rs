@@ -10,6 +10,7 @@ mod chaos;
 mod consume;
 mod crash;
 mod deploy;
+mod drift;
 mod faults;
 mod journal;
 mod lanes;

@@ -19,6 +19,7 @@ use crate::cli::{BackfillArgs, Output};
 use crate::exit::{Exit, print};
 use crate::stages::connect;
 use crate::status::with_server;
+pub use flags::moment;
 use flags::{Asked, asked, reason};
 use show::{View, capped, outcome, plan_text};
 

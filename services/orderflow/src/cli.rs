@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service::LogFormat;
 
+use crate::map::MapCommand;
+
 /// Carries sales orders from OKKI CRM to 轻易云 through NATS JetStream: none missed, none written twice.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -47,6 +49,12 @@ pub enum Command {
     /// Read a range of the past again, beside the live flow. Shows the plan, and does nothing without --execute. Exit
     /// status 4 when the range could not be read completely.
     Backfill(BackfillArgs),
+    /// What has to do with the mapping, and with the orders it reads.
+    Map {
+        /// What to do.
+        #[command(subcommand)]
+        command: MapCommand,
+    },
 }
 
 /// Flags of `up`.
@@ -167,7 +175,7 @@ impl Cli {
         match self.command {
             // The progress bars tell the rest.
             Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
-            Command::Check(_) | Command::Status(_) => "warn,async_nats=off",
+            Command::Check(_) | Command::Status(_) | Command::Map { .. } => "warn,async_nats=off",
             _ => "info,async_nats=error",
         }
     }

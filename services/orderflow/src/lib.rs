@@ -5,6 +5,7 @@ mod backfill;
 mod check;
 mod cli;
 mod exit;
+mod map;
 mod sandbox_command;
 mod stages;
 mod status;
@@ -43,5 +44,6 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, &cli.config),
         Command::Status(args) => status::run(args, &cli.config).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
+        Command::Map { command } => map::run(command, &cli.config).await,
     }
 }

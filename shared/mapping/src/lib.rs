@@ -53,6 +53,7 @@ mod plan;
 mod record;
 mod reference;
 mod row_error;
+mod schema;
 mod script;
 mod section;
 mod shape;
@@ -70,6 +71,7 @@ pub use identity::Identity;
 pub use mapping_error::{MappingError, MappingErrors, Place};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, RowError};
+pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.
 pub const REFERENCE: &str = include_str!("reference.toml");

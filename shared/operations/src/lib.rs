@@ -1,8 +1,9 @@
-//! Folds over the streams that operators look at: the account of a run, and the status of a flow. Both are made from the
-//! logs alone, so that they say the same whichever process asks.
+//! Folds over the streams that operators look at: the account of a run, the status of a flow, the drift of its source. All
+//! are made from the logs alone, so that they say the same whichever process asks.
 
 mod account;
 pub mod backfill;
+pub mod drift;
 mod run;
 mod status;
 

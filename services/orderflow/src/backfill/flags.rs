@@ -67,7 +67,11 @@ pub fn reason(args: &BackfillArgs) -> Result<&str, ConfigError> {
     }
 }
 
-fn moment(name: &str, text: &str, config: &Config) -> Result<Micros, ConfigError> {
+/// The moment that a flag names, in whole seconds.
+///
+/// # Errors
+/// When it names none.
+pub fn moment(name: &str, text: &str, config: &Config) -> Result<Micros, ConfigError> {
     // A time with an offset says exactly what it means; status prints them so.
     if let Ok(at) = text.trim().parse::<Timestamp>() {
         return Ok(whole_seconds(at.as_microsecond()));

@@ -1,0 +1,24 @@
+//! `orderflow map`: what has to do with the mapping, and with the orders it reads.
+
+mod drift;
+
+use std::path::Path;
+
+use clap::Subcommand;
+use drift::DriftArgs;
+
+use crate::exit::Exit;
+
+/// What to do about the mapping.
+#[derive(Debug, Subcommand)]
+pub enum MapCommand {
+    /// Compare the shape of the orders fetched lately with those before: new fields, gone ones, other types. Exit status 4
+    /// when the mapping reads fields that are gone or have another type.
+    Drift(DriftArgs),
+}
+
+pub async fn run(command: MapCommand, path: &Path) -> anyhow::Result<Exit> {
+    match command {
+        MapCommand::Drift(args) => drift::run(args, path).await,
+    }
+}
