@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use events::{Attempt, DeadLetter, LetterOrigin, PageJob, Payload, Stage, WindowId};
+use events::{Attempt, DeadLetter, LetterOrigin, Listing, PageJob, Payload, Stage, WindowId};
 use futures::StreamExt;
 use journal::{Consumption, Delivery, From, Journal, Record, Settlement, Stream, Topology};
 use orderflow_tests::Nats;
@@ -52,6 +52,7 @@ fn letter(job: &Delivery) -> DeadLetter {
             page: None,
             row: None,
             raw_seq: None,
+            listing: Listing::Orders,
         },
         target: None,
         key: None,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, PageJob, Payload, Slice, Stage, WindowFailed, WindowOpened,
-    now,
+    Answer, Attempt, DeadLetter, LetterOrigin, Listing, PageJob, Payload, Slice, Stage, WindowFailed,
+    WindowOpened, now,
 };
 use http::Class;
 use journal::{Delivery, Journal, Record, Settlement, TraceParent};
@@ -185,6 +185,7 @@ impl Pages {
                 page: Some(page),
                 row: None,
                 raw_seq: None,
+                listing: Listing::Orders,
             },
             target: None,
             key: None,

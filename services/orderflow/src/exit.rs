@@ -30,7 +30,7 @@ impl Exit {
         if error.is::<ServerError>() {
             return Self::Unreachable;
         }
-        if error.is::<ConfigError>() || error.is::<mapping::MappingError>() {
+        if error.is::<ConfigError>() || error.is::<mapping::MappingErrors>() {
             return Self::Usage;
         }
         let journal = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {

@@ -56,7 +56,7 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
         grouped(account.mapped),
         grouped(account.dead + account.dead_pages),
         grouped(account.in_flight),
-        String::new(),
+        transformed(account),
     ]);
     for target in &account.targets {
         let done: u64 = target.outcomes.values().sum();
@@ -67,7 +67,7 @@ pub fn summary(account: &Account, zone: &TimeZone, took: Duration) -> String {
             .collect();
         stages.add_row([
             format!("write {}", target.target),
-            grouped(account.mapped),
+            grouped(account.records),
             grouped(done),
             grouped(target.dead),
             grouped(target.in_flight),
@@ -92,6 +92,19 @@ fn fetched(account: &Account) -> String {
     }
     if account.gone > 0 {
         parts.push(format!("{} deleted meanwhile", grouped(account.gone)));
+    }
+    parts.join(", ")
+}
+
+/// What became of the rows that are neither mapped one by one nor dead.
+fn transformed(account: &Account) -> String {
+    let mut parts: Vec<String> = account
+        .skipped
+        .iter()
+        .map(|(reason, orders)| format!("{} skipped: {reason}", grouped(*orders)))
+        .collect();
+    if account.records > account.mapped {
+        parts.insert(0, format!("{} records", grouped(account.records)));
     }
     parts.join(", ")
 }

@@ -1,6 +1,10 @@
 //! The transformer: RAW to MAPPED, or to DEAD. Any number of them share one consumer.
 
+mod letter;
+mod mappings;
 mod page;
+mod retry;
+mod row;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +16,10 @@ use mapping::Plan;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
 
+use mappings::Mappings;
+use page::Pages;
+pub use retry::Retried;
+
 /// Why a transformer cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
@@ -20,7 +28,7 @@ pub enum TransformError {
     Config(#[from] ConfigError),
     /// The mapping is wrong.
     #[error(transparent)]
-    Mapping(#[from] mapping::MappingError),
+    Mapping(#[from] mapping::MappingErrors),
     /// The log.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -28,6 +36,9 @@ pub enum TransformError {
 
 /// Pages mapped at the same time by one transformer: enough to keep a core busy while others are being stored.
 const IN_FLIGHT: usize = 12;
+
+/// How long orders that failed under another mapping wait to be tried again when NATS was away.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Reads and compiles the mapping that the configuration names.
 ///
@@ -43,6 +54,16 @@ pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
     Ok(Plan::compile(&path.display().to_string(), &text, &config.zone())?)
 }
 
+/// Tries the orders again that failed under another mapping than the one that the configuration names, once, and says
+/// what became of them. A transformer that runs does so by itself; this is for who has to know when it is done.
+///
+/// # Errors
+/// When the mapping cannot be used, or the log does not answer.
+pub async fn retry_failed(config: &Config, journal: &Journal) -> Result<Retried, TransformError> {
+    let pages = pages(config, journal)?;
+    Ok(pages.retry(&pages.mappings.plan()).await?)
+}
+
 /// Runs a transformer until `shutdown`.
 ///
 /// # Errors
@@ -52,8 +73,8 @@ pub async fn run(
     journal: Journal,
     shutdown: CancellationToken,
 ) -> Result<(), TransformError> {
-    let plan = load_mapping(config)?;
-    let topology = Topology::new(&config.flow, config.writer.partitions);
+    let pages = Arc::new(pages(config, &journal)?);
+    let topology = pages.names.clone();
     journal.ensure(&topology).await?;
     let consumption = Consumption {
         stream: Stream::Raw,
@@ -65,15 +86,43 @@ pub async fn run(
         pinned: None,
         grace: Duration::from_secs(20),
     };
-    tracing::info!(mapping = plan.version(), "transformer started");
-    let committer = Committer::start(journal.clone(), Grouping::default());
-    let pages = Arc::new(page::Pages {
+    tracing::info!(mapping = pages.mappings.plan().version(), "transformer started");
+    let following = tokio::spawn(follow(Arc::clone(&pages), shutdown.clone()));
+    let handler = move |raw| Arc::clone(&pages).handle(raw);
+    let consumed = journal.consume(&topology, &consumption, &shutdown, handler).await;
+    following.abort();
+    Ok(consumed?)
+}
+
+fn pages(config: &Config, journal: &Journal) -> Result<Pages, TransformError> {
+    Ok(Pages {
         journal: journal.clone(),
-        topology: topology.clone(),
-        plan,
-        committer,
+        names: Topology::new(&config.flow, config.writer.partitions),
+        mappings: Arc::new(Mappings::load(config)?),
+        committer: Committer::start(journal.clone(), Grouping::default()),
         looked: AtomicBool::new(false),
-    });
-    journal.consume(&topology, &consumption, &shutdown, move |raw| Arc::clone(&pages).handle(raw)).await?;
-    Ok(())
+    })
+}
+
+/// Picks up changes of the mapping, and after each one, and at the beginning, what failed under the one before.
+async fn follow(pages: Arc<Pages>, shutdown: CancellationToken) {
+    let mut plan = pages.mappings.plan();
+    loop {
+        let changed = tokio::select! {
+            changed = pages.mappings.changed(&shutdown) => changed,
+            () = retried(&pages, &plan) => pages.mappings.changed(&shutdown).await,
+        };
+        match changed {
+            Some(changed) => plan = changed,
+            None => return,
+        }
+    }
+}
+
+/// Tries again what failed, until it has been tried.
+async fn retried(pages: &Pages, plan: &Plan) {
+    while let Err(error) = pages.retry(plan).await {
+        tracing::warn!(%error, "orders that failed under another mapping wait to be tried again");
+        tokio::time::sleep(AGAIN).await;
+    }
 }

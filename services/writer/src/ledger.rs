@@ -136,6 +136,7 @@ mod tests {
             mapping: "m".into(),
             content: ContentHash::of(content.as_bytes()),
             record: content.as_bytes().to_vec(),
+            marks: Vec::new(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, MappedEvent, MappedOrder, OrderDeleted, Outcome, Payload,
-    Receipt, Stage, Version, now,
+    Answer, Attempt, DeadLetter, LetterOrigin, Listing, MappedEvent, MappedOrder, OrderDeleted, Outcome,
+    Payload, Receipt, Stage, Version, now,
 };
 use http::Class;
 use journal::{Delivery, JournalError, Label, Record, Settlement, Stream, TraceParent};
@@ -262,6 +262,7 @@ impl Partition {
                 page: origin.map(|origin| origin.page),
                 row: origin.map(|origin| origin.row),
                 raw_seq: origin.map(|origin| origin.raw_seq),
+                listing: Listing::Orders,
             },
             target: Some(self.writer.target.clone()),
             key: order.map(|order| order.key.to_string()),

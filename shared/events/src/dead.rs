@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Micros, Payload, TargetName, WindowId};
+use crate::codec::is_default;
+use crate::{Event, Listing, Micros, Payload, TargetName, WindowId};
 
 /// A stage of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +51,9 @@ pub struct LetterOrigin {
     pub row: Option<u32>,
     /// The sequence of the page in RAW, as far as known.
     pub raw_seq: Option<u64>,
+    /// Which orders the page lists.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub listing: Listing,
 }
 
 /// What the other side answered.
@@ -110,7 +114,7 @@ impl Event for DeadLetter {
 pub struct DeadResolved {
     /// The letter's sequence in DEAD.
     pub letter: u64,
-    /// `retried`, `edited` or `discarded`.
+    /// `retried`, `edited`, `discarded`; or `mapped` and `failed again`, by another mapping.
     pub how: String,
     /// Who did it and why.
     pub reason: String,

@@ -18,7 +18,9 @@ mod sync;
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
 pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
-pub use mapped::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, Origin, Version};
+pub use mapped::{
+    ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrdersSkipped, Origin, SkippedOrder, Version,
+};
 pub use operation::{Actor, OperationFinished, OperationStarted};
 pub use payload::{Encoding, Payload, PayloadError};
 pub use raw::{RawDetail, RawPage};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::is_default;
 use crate::{CodecError, Event, Micros, OrderKey, WindowId, decode};
 
 /// Which of two states of one order is newer: the source's update time first, then the order of reading, then how often
@@ -73,6 +74,9 @@ pub struct MappedOrder {
     /// The record: one JSON object, exactly the bytes that are posted.
     #[serde(with = "serde_bytes")]
     pub record: Vec<u8>,
+    /// The checks of the mapping that the order fails and that let it pass all the same.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub marks: Vec<String>,
 }
 
 impl Event for MappedOrder {
@@ -89,7 +93,39 @@ impl Event for OrderDeleted {
     const KIND: &'static str = "OrderDeleted";
 }
 
-/// Any event of MAPPED.
+/// Orders of one page that the mapping's filters keep from being sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrdersSkipped {
+    /// The window.
+    pub window: WindowId,
+    /// The page number, from 1.
+    pub page: u32,
+    /// The sequence of the page in RAW.
+    pub raw_seq: u64,
+    /// The version of the mapping.
+    pub mapping: String,
+    /// The orders, by row.
+    pub orders: Vec<SkippedOrder>,
+}
+
+/// An order that is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedOrder {
+    /// The row of the page, from 0.
+    pub row: u32,
+    /// The business key, when it has one of its own.
+    pub key: Option<String>,
+    /// The order number people use.
+    pub number: Option<String>,
+    /// Why, as the mapping says.
+    pub reason: String,
+}
+
+impl Event for OrdersSkipped {
+    const KIND: &'static str = "OrdersSkipped";
+}
+
+/// Any event of MAPPED that is for writers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappedEvent {
     /// An order as it is.

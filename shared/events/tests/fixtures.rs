@@ -89,6 +89,7 @@ fn mapped() -> MappedOrder {
         mapping: "0123456789abcdef".into(),
         content: ContentHash::of(b"{}"),
         record: b"{}".to_vec(),
+        marks: Vec::new(),
     }
 }
 
@@ -124,6 +125,7 @@ fn dead() -> DeadLetter {
             page: Some(2),
             row: Some(0),
             raw_seq: Some(7),
+            listing: Listing::Orders,
         },
         target: Some(TargetName::new("qeasy")),
         key: Some("5203550000".into()),
@@ -145,6 +147,13 @@ fn started() -> OperationStarted {
         plan: "sync up to now".into(),
         from_sync: 3,
     }
+}
+
+fn skipped() -> OrdersSkipped {
+    let (key, number) = (Some("5203550000".to_string()), Some("SO-1".to_string()));
+    let orders = vec![SkippedOrder { row: 0, key, number, reason: "not approved".into() }];
+    let mapping = "0123456789abcdef".into();
+    OrdersSkipped { window: WindowId::live(1), page: 2, raw_seq: 7, mapping, orders }
 }
 
 /// The events whose later fields are all in use.
@@ -184,6 +193,16 @@ mod full {
         let slices = vec![proved(first, 1, None), proved(slice(), 2, Some(3))];
         let proof = Proof { pass: 2, pages: 2, total: 2, distinct: 2, slices, pages_read: 9 };
         WindowClosed { proof, ..super::closed() }
+    }
+
+    pub fn mapped() -> MappedOrder {
+        MappedOrder { marks: vec!["lines add up".into()], ..super::mapped() }
+    }
+
+    pub fn dead() -> DeadLetter {
+        let letter = super::dead();
+        let origin = LetterOrigin { listing: Listing::Deleted, ..letter.origin };
+        DeadLetter { origin, ..letter }
     }
 
     pub fn raw() -> RawPage {
@@ -234,6 +253,9 @@ macro_rules! each_event {
         $check(full::page(), "-full");
         $check(full::closed(), "-full");
         $check(full::raw(), "-full");
+        $check(full::mapped(), "-full");
+        $check(full::dead(), "-full");
+        $check(skipped(), "");
         $check(PageJob { window: WindowId::live(1), pass: 1, page: 2, slice: Some(full::slice()) }, "-full");
         $check(OrderDeleted(mapped()), "");
         $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");

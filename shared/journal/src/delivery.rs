@@ -9,7 +9,8 @@ use crate::{JournalError, TraceParent};
 /// A fact that is repeated in a header, so that a fold can read headers only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
-    /// `<raw sequence>/<row>`: where a mapped order or a dead letter came from.
+    /// `<raw sequence>/<row>`, or `<raw sequence>/<row>/<element>` where the mapping makes a record of each element of a
+    /// list: where a mapped order or a dead letter came from.
     Origin,
     /// What became of an order.
     Outcome,

@@ -4,7 +4,7 @@ use async_nats::Request;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
-use events::{DeadLetter, Payload, encode, now};
+use events::{DeadLetter, Payload, Stage, encode, now};
 
 use crate::connect::ACK_TIMEOUT;
 use crate::record::Record;
@@ -46,10 +46,14 @@ impl Journal {
         let origin = &letter.origin;
         let row = origin.row.map_or_else(|| "-".to_string(), |row| row.to_string());
         let target = letter.target.as_ref().map_or("-", |target| target.as_str());
-        let id = format!(
+        let mut id = format!(
             "dead:{}:{}:{}:{row}:{target}:{}",
             letter.stage, origin.stream, origin.sequence, letter.kind
         );
+        // The same failure under another mapping is another letter.
+        if let (Stage::Transform, Some(mapping)) = (letter.stage, &letter.mapping) {
+            id = format!("{id}:{mapping}");
+        }
         let mut record = Record::new(topology.dead(letter.stage, &letter.kind), id, letter)?.traced(trace);
         record = match (origin.raw_seq, origin.row) {
             (Some(raw), Some(row)) => record.labelled(Label::Origin, format!("{raw}/{row}")),

@@ -166,6 +166,11 @@ impl Topology {
         self.mapped(key.partition(self.partitions))
     }
 
+    /// What the mapping's filters keep from being sent: beside the partitions, for no writer.
+    pub fn skipped(&self) -> String {
+        format!("{}.mapped.skipped", self.flow)
+    }
+
     /// The receipts of one order at one target.
     pub fn receipt(&self, target: &TargetName, key: &OrderKey) -> String {
         let partition = key.partition(self.partitions);

@@ -90,9 +90,11 @@ fn one(
     let mut given = keys.iter().copied().filter(|key| section.get(key).is_some());
     match (given.next(), given.next()) {
         (Some(key), None) => Ok((key, section.required(key, expected)?.to_owned())),
-        (Some(first), Some(second)) => {
-            Err(section.refuse(second, format!("it beside `{first}`"), format!("exactly one of {}", keys.join(", "))))
-        }
+        (Some(first), Some(second)) => Err(section.refuse(
+            second,
+            format!("it beside `{first}`"),
+            format!("exactly one of {}", keys.join(", ")),
+        )),
         _ => Err(section.refuse(keys[0], "nothing", expected)),
     }
 }

@@ -75,7 +75,11 @@ impl Check {
             None | Some("dead") => false,
             Some("mark") => true,
             Some(other) => {
-                return Err(section.refuse("on_fail", format!("{other:?}"), one_of(&["dead", "mark"], other)));
+                return Err(section.refuse(
+                    "on_fail",
+                    format!("{other:?}"),
+                    one_of(&["dead", "mark"], other),
+                ));
             }
         };
         let mut given = ["that", "from", "sum", "expr"].into_iter().filter(|key| section.get(key).is_some());
@@ -124,7 +128,11 @@ impl Check {
     /// What was found and what was expected.
     pub(crate) fn run(&self, scope: &Scope<'_, '_>, stack: &mut Stack) -> Result<(), RowError> {
         let failed = |fault: Fault| {
-            let found = if fault.below.is_empty() { fault.found } else { format!("{} = {}", &fault.below.trim_start_matches('.'), fault.found) };
+            let found = if fault.below.is_empty() {
+                fault.found
+            } else {
+                format!("{} = {}", &fault.below.trim_start_matches('.'), fault.found)
+            };
             Fault { kind: Kind::CheckFailed, below: String::new(), found, ..fault }.of_field(&self.name, "")
         };
         self.rule.run(scope, stack).map_err(failed)
@@ -136,7 +144,9 @@ impl Rule {
         match self {
             Rule::That(that, text) => match that.truth(scope)? {
                 true => Ok(()),
-                false => Err(Fault::expecting(Kind::CheckFailed, Some("false"), format!("`{text}` to be true"))),
+                false => {
+                    Err(Fault::expecting(Kind::CheckFailed, Some("false"), format!("`{text}` to be true")))
+                }
             },
             Rule::OneOf(from, allowed) => {
                 let json = from.value(scope)?;
@@ -188,7 +198,8 @@ fn computed(error: arithmetic::ArithmeticError) -> Fault {
 fn allowed(section: &Section<'_>) -> Result<Vec<String>, MappingError> {
     const EXPECTED: &str = "the values that are allowed, such as [\"CNY\", \"USD\"]";
     let Some(DeValue::Array(values)) = section.get("in").map(|value| value.get_ref()) else {
-        let found = section.get("in").map_or_else(|| "nothing".to_owned(), |value| described(value.get_ref()));
+        let found =
+            section.get("in").map_or_else(|| "nothing".to_owned(), |value| described(value.get_ref()));
         return Err(section.refuse("in", found, EXPECTED));
     };
     let text = |value: &DeValue<'_>| match value {
@@ -210,10 +221,6 @@ fn within(section: &Section<'_>) -> Result<Decimal, MappingError> {
     };
     match number::decimal(text) {
         Ok(within) if !within.is_sign_negative() => Ok(within),
-        _ => Err(section.refuse(
-            "within",
-            given.map(described).unwrap_or_default(),
-            "a number such as 0.01",
-        )),
+        _ => Err(section.refuse("within", given.map(described).unwrap_or_default(), "a number such as 0.01")),
     }
 }

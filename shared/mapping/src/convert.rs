@@ -175,7 +175,8 @@ fn json_of(value: &DeValue<'_>) -> Option<String> {
             Some(format!("[{}]", items?.join(",")))
         }
         DeValue::Table(table) => {
-            let member = |name: &str, value: &DeValue<'_>| Some(format!("{}:{}", text(name)?, json_of(value)?));
+            let member =
+                |name: &str, value: &DeValue<'_>| Some(format!("{}:{}", text(name)?, json_of(value)?));
             let members: Option<Vec<String>> =
                 table.iter().map(|(name, value)| member(name.get_ref(), value.get_ref())).collect();
             Some(format!("{{{}}}", members?.join(",")))

@@ -75,7 +75,9 @@ pub(crate) fn number_of(value: &Dynamic) -> Result<Option<Decimal>, String> {
     }
     match value.as_immutable_string_ref() {
         Ok(text) if text.trim().is_empty() => Ok(None),
-        Ok(text) => number::decimal(text.trim()).map(Some).map_err(|_| format!("the text {:?}", text.as_str())),
+        Ok(text) => {
+            number::decimal(text.trim()).map(Some).map_err(|_| format!("the text {:?}", text.as_str()))
+        }
         Err(kind) => Err(format!("a value of type {kind}")),
     }
 }

@@ -55,9 +55,18 @@ impl Watch for Explained {
         self.within.pop();
     }
 
-    fn wrote(&mut self, field: &Field, scope: &Scope<'_, '_>, json: Option<&[u8]>, problem: Option<&RowError>) {
+    fn wrote(
+        &mut self,
+        field: &Field,
+        scope: &Scope<'_, '_>,
+        json: Option<&[u8]>,
+        problem: Option<&RowError>,
+    ) {
         // The fields within a list say it all, unless the list itself is at fault.
-        if matches!(field.origin, Origin::Each(..)) && problem.is_none() && json.is_some_and(|json| json != b"[]") {
+        if matches!(field.origin, Origin::Each(..))
+            && problem.is_none()
+            && json.is_some_and(|json| json != b"[]")
+        {
             return;
         }
         let (to, from_above) = self.within.last().cloned().unwrap_or_default();

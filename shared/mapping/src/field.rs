@@ -49,14 +49,34 @@ pub(crate) enum OnError {
 }
 
 const KEYS: [&str; 21] = [
-    "to", "from", "sum", "of", "concat", "separator", "expr", "value", "each", "field", "type", "scale",
-    "rounding", "formats", "zone", "to_zone", "to_format", "map", "required", "default", "on_error",
+    "to",
+    "from",
+    "sum",
+    "of",
+    "concat",
+    "separator",
+    "expr",
+    "value",
+    "each",
+    "field",
+    "type",
+    "scale",
+    "rounding",
+    "formats",
+    "zone",
+    "to_zone",
+    "to_format",
+    "map",
+    "required",
+    "default",
+    "on_error",
 ];
 const SOURCES: [&str; 6] = ["from", "sum", "concat", "expr", "value", "each"];
 /// Keys that stand beside one source only.
 const COMPANIONS: [(&str, &str); 3] = [("of", "sum"), ("separator", "concat"), ("field", "each")];
 const ON_ERROR: [&str; 3] = ["dead", "drop_field", "default"];
-const ORIGIN: &str = "exactly one of `from`, `sum` with `of`, `concat`, `expr`, `value`, or `each` with [[field.field]]";
+const ORIGIN: &str =
+    "exactly one of `from`, `sum` with `of`, `concat`, `expr`, `value`, or `each` with [[field.field]]";
 
 impl Field {
     /// Reads a field whose paths start at `shape`.
@@ -84,7 +104,11 @@ impl Field {
             return Err(section.refuse("type", format!("\"json\" beside `{source}`"), "`from` with it"));
         }
         if convert.map.is_some() && !matches!(source, "from" | "concat" | "expr") {
-            return Err(section.refuse("map", format!("it beside `{source}`"), "`from`, `concat` or `expr` with it"));
+            return Err(section.refuse(
+                "map",
+                format!("it beside `{source}`"),
+                "`from`, `concat` or `expr` with it",
+            ));
         }
         let default = convert::constant(section, "default", &convert)?;
         if source == "each" && default.as_deref().is_some_and(|default| default != b"[]") {

@@ -65,7 +65,11 @@ impl Formula {
     ///
     /// # Errors
     /// [`Unsolved`].
-    pub(crate) fn solve(&self, scope: &Scope<'_, '_>, stack: &mut Vec<Decimal>) -> Result<Decimal, Unsolved<'_>> {
+    pub(crate) fn solve(
+        &self,
+        scope: &Scope<'_, '_>,
+        stack: &mut Vec<Decimal>,
+    ) -> Result<Decimal, Unsolved<'_>> {
         stack.clear();
         for step in &self.steps {
             let value = match *step {
@@ -235,7 +239,11 @@ impl<'t> Parser<'t> {
         let first = text.chars().next().filter(|first| !first.is_ascii_digit() && *first != '.');
         let more = matches!(text, "true" | "false" | "this" | "order" | "line");
         // A call, an index or a member behind `?.` is more than a name.
-        if first.is_none() || more || rest.trim_start().starts_with(['(', '[', '!', ':']) || rest.starts_with("?.") {
+        if first.is_none()
+            || more
+            || rest.trim_start().starts_with(['(', '[', '!', ':'])
+            || rest.starts_with("?.")
+        {
             return None;
         }
         self.rest = rest;
@@ -244,7 +252,8 @@ impl<'t> Parser<'t> {
             (_, Some(path)) => Path::read(path)?,
             _ => Path::read(text)?,
         };
-        let known = self.names.iter().position(|known| (known.root, &known.steps) == (path.root, &path.steps));
+        let known =
+            self.names.iter().position(|known| (known.root, &known.steps) == (path.root, &path.steps));
         Some(known.unwrap_or_else(|| {
             self.names.push(path);
             self.names.len() - 1

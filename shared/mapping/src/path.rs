@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Most steps of a path.
+const STEPS: usize = 32;
+
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -49,6 +52,10 @@ impl Path {
                 None if rest.is_empty() => break,
                 None => return None,
             }
+        }
+        // A row is read by a function that calls itself for each step.
+        if steps.len() > STEPS {
+            return None;
         }
         let lists = steps.iter().filter(|step| **step == Step::All).count();
         (lists <= 1).then(|| Path { text: text.to_owned(), root, steps })
@@ -108,8 +115,27 @@ mod tests {
         assert_eq!(steps("a.\"b.c\".d"), [member("a"), member("b.c"), member("d")]);
         let root = Path::read("$.订单.no").unwrap();
         assert!(root.root && root.steps == [member("订单"), member("no")]);
-        for wrong in ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[x]", "a[-1]", "a[*].b[*]", "a]b", "[0]", "$", "$.", "\"\"", "\"a"] {
+        for wrong in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "a[",
+            "a[]",
+            "a[x]",
+            "a[-1]",
+            "a[*].b[*]",
+            "a]b",
+            "[0]",
+            "$",
+            "$.",
+            "\"\"",
+            "\"a",
+        ] {
             assert_eq!(Path::read(wrong), None, "{wrong}");
         }
+        assert!(Path::read(&["a"; 32].join(".")).is_some());
+        assert!(Path::read(&["a"; 33].join(".")).is_none());
     }
 }

@@ -163,7 +163,11 @@ impl Plan {
         let order = self.read(row)?;
         let scope = Scope::of(&self.table.shapes, &order);
         if self.is_by_element() {
-            let fault = Fault::new(Kind::MissingKey, None, "an element of a list, which a deleted order does not show");
+            let fault = Fault::new(
+                Kind::MissingKey,
+                None,
+                "an element of a list, which a deleted order does not show",
+            );
             return Err(fault.of_field("key", &self.table.key.text));
         }
         let mut identity = self.keyed(&scope)?;

@@ -14,7 +14,13 @@ pub(crate) trait Watch {
     fn enter(&mut self, to: &str, from: &str, index: usize);
     fn leave(&mut self);
     /// A field came to this: its JSON, or `None` when it was left out.
-    fn wrote(&mut self, field: &Field, scope: &Scope<'_, '_>, json: Option<&[u8]>, problem: Option<&RowError>);
+    fn wrote(
+        &mut self,
+        field: &Field,
+        scope: &Scope<'_, '_>,
+        json: Option<&[u8]>,
+        problem: Option<&RowError>,
+    );
 }
 
 /// Nobody is.
@@ -64,12 +70,7 @@ impl<W: Watch> Writer<'_, W> {
     }
 
     /// Appends the value of a field; false when it is left out.
-    fn field(
-        &mut self,
-        field: &Field,
-        scope: &Scope<'_, '_>,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, RowError> {
+    fn field(&mut self, field: &Field, scope: &Scope<'_, '_>, out: &mut Vec<u8>) -> Result<bool, RowError> {
         let start = out.len();
         let dropped = self.dropped.len();
         let present = match self.value(field, scope, out) {
@@ -107,12 +108,7 @@ impl<W: Watch> Writer<'_, W> {
         Ok(present)
     }
 
-    fn value(
-        &mut self,
-        field: &Field,
-        scope: &Scope<'_, '_>,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, RowError> {
+    fn value(&mut self, field: &Field, scope: &Scope<'_, '_>, out: &mut Vec<u8>) -> Result<bool, RowError> {
         let of_field = |fault: Fault| fault.of_field(&field.to, field.from());
         match &field.origin {
             Origin::Constant(json) => {

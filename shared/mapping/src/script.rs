@@ -15,11 +15,11 @@ use crate::arithmetic::{self, ArithmeticError};
 use crate::dynamic::{number_of, of_json};
 use crate::expression::ExpressionError;
 use crate::mapping_error::suggestion;
-use crate::words::Words;
 use crate::path::{Path, Step};
 use crate::reference::{Ref, Scope};
 use crate::row_error::{Fault, Kind};
 use crate::shape::Shapes;
+use crate::words::Words;
 
 /// Different names that an expression may read.
 const NAMES: usize = 100;
@@ -106,18 +106,24 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
         engine.register_fn(name, move |_: Text, (): ()| compute(&Dynamic::UNIT, &Dynamic::UNIT, operation));
         engine.register_fn(name, move |(): (), _: Text| compute(&Dynamic::UNIT, &Dynamic::UNIT, operation));
     }
-    engine.register_fn("-", |a: Dynamic| compute(&Dynamic::from_decimal(Decimal::ZERO), &a, arithmetic::subtract));
+    engine.register_fn("-", |a: Dynamic| {
+        compute(&Dynamic::from_decimal(Decimal::ZERO), &a, arithmetic::subtract)
+    });
     engine.register_fn("+", |a: Dynamic| compute(&Dynamic::from_decimal(Decimal::ZERO), &a, arithmetic::add));
     engine.register_fn("!", |a: bool| !a);
     engine.register_fn("==", |a: Dynamic, b: Dynamic| equal(&a, &b));
     engine.register_fn("!=", |a: Dynamic, b: Dynamic| !equal(&a, &b));
-    engine.register_fn("<", |a: Dynamic, b: Dynamic| order(&a, &b).map(|order| order == Some(Ordering::Less)));
+    engine
+        .register_fn("<", |a: Dynamic, b: Dynamic| order(&a, &b).map(|order| order == Some(Ordering::Less)));
     engine.register_fn("<=", |a: Dynamic, b: Dynamic| order(&a, &b).map(|o| o.is_some_and(Ordering::is_le)));
-    engine.register_fn(">", |a: Dynamic, b: Dynamic| order(&a, &b).map(|order| order == Some(Ordering::Greater)));
+    engine.register_fn(">", |a: Dynamic, b: Dynamic| {
+        order(&a, &b).map(|order| order == Some(Ordering::Greater))
+    });
     engine.register_fn(">=", |a: Dynamic, b: Dynamic| order(&a, &b).map(|o| o.is_some_and(Ordering::is_ge)));
     engine.register_fn("round", |a: Dynamic, decimals: Dynamic| round(&a, &decimals));
     engine.register_fn("divide", |a: Dynamic, b: Dynamic, decimals: Dynamic| divide(&a, &b, &decimals));
-    engine.register_fn("abs", |a: Dynamic| Ok::<_, Box<EvalAltResult>>(dynamic(number(&a)?.map(|a| a.abs()))));
+    engine
+        .register_fn("abs", |a: Dynamic| Ok::<_, Box<EvalAltResult>>(dynamic(number(&a)?.map(|a| a.abs()))));
     engine.register_fn("min", |a: Dynamic, b: Dynamic| compute(&a, &b, |a, b| Ok(a.min(b))));
     engine.register_fn("max", |a: Dynamic, b: Dynamic| compute(&a, &b, |a, b| Ok(a.max(b))));
     engine.register_fn("sum", |list: Array| {

@@ -38,7 +38,11 @@ impl Sum {
         let (list, behind) = list.ok_or_else(|| section.refuse("sum", "nothing", "the path of a list"))?;
         if behind.is_some() {
             let expected = "the path of the list alone where there is an `of`";
-            return Err(section.refuse("sum", format!("{:?}", section.string("sum")?.unwrap_or("")), expected));
+            return Err(section.refuse(
+                "sum",
+                format!("{:?}", section.string("sum")?.unwrap_or("")),
+                expected,
+            ));
         }
         let (of, text) = compiling.expression(section, "of", Wanted::Number, list.shape())?;
         Ok(Sum::Of(list, of, text))

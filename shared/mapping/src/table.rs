@@ -39,8 +39,18 @@ pub(crate) struct Table {
 }
 
 const TOP: [&str; 12] = [
-    "key", "number", "version", "each", "deleted_at", "on_delete", "marks", "when", "field", "deleted_field",
-    "validate", "case",
+    "key",
+    "number",
+    "version",
+    "each",
+    "deleted_at",
+    "on_delete",
+    "marks",
+    "when",
+    "field",
+    "deleted_field",
+    "validate",
+    "case",
 ];
 
 /// Parses the text of a mapping.
@@ -138,7 +148,8 @@ fn warnings(table: &Table) -> Vec<String> {
     let mut warnings = Vec::new();
     if table.version.is_none() {
         warnings.push(
-            "there is no `version`: of two states of an order, the one that was read later counts as newer".into(),
+            "there is no `version`: of two states of an order, the one that was read later counts as newer"
+                .into(),
         );
     }
     if table.marks.is_some() && !table.checks.iter().any(|check| check.marks) {

@@ -68,9 +68,8 @@ impl Words {
             (!name.is_empty() && !after.trim_start().starts_with('(')).then_some(name)
         });
         let literal = || next.strip_prefix('[')?.trim_start().strip_prefix('"')?.split_once('"');
-        let literal = literal().filter(|(name, after)| {
-            !name.contains('\\') && after.trim_start().starts_with(']')
-        });
+        let literal =
+            literal().filter(|(name, after)| !name.contains('\\') && after.trim_start().starts_with(']'));
         let used = self.members.entry(name.to_owned()).or_insert_with(|| Some(Vec::new()));
         match (member.or(literal.map(|(name, _)| name)), used.as_mut()) {
             (Some(member), Some(members)) => {
@@ -108,14 +107,16 @@ mod tests {
     #[test]
     fn calls_are_found_with_their_place() {
         let words = Words::of("round( a, \"f(x)\") +\n  b.to_lower() + `${g (1)}`");
-        let calls: Vec<_> = words.calls.iter().map(|call| (call.name.as_str(), call.line, call.position)).collect();
+        let calls: Vec<_> =
+            words.calls.iter().map(|call| (call.name.as_str(), call.line, call.position)).collect();
         assert_eq!(calls, [("round", 1, 1), ("to_lower", 2, 5), ("g", 2, 21)]);
     }
 
     #[test]
     fn members_are_known_unless_the_whole_is_used() {
         let members = |text: &str| Words::of(text).members.get("order").cloned();
-        let some = |names: &[&str]| Some(Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
+        let some =
+            |names: &[&str]| Some(Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
         assert_eq!(members("order.rate * order ?. b.c + order[\"1101\"]"), some(&["rate", "b", "1101"]));
         assert_eq!(members("l.map(|l| l.q * order.rate)"), some(&["rate"]));
         assert_eq!(members("x.order + \"order\""), None);

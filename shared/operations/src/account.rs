@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use events::{Micros, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId, WindowOpened};
+use events::{Micros, OrdersSkipped, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId, WindowOpened};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Label, Stream, Topology};
 use serde::Serialize;
 
 /// The server's clock may differ from the clock that wrote a window's opening by this much.
 const CLOCKS: Micros = 60_000_000;
+
+/// A record: the sequence of its page in RAW, its row, and the element of the row where that has several.
+type Place = (u64, u32, u32);
 
 /// Where a window is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +95,10 @@ pub struct Account {
     pub read: u64,
     /// Rows that were mapped.
     pub mapped: u64,
+    /// Records that they became: more than rows where the mapping makes one of each element of a list.
+    pub records: u64,
+    /// Rows that the mapping's filters kept from being sent, by reason.
+    pub skipped: BTreeMap<String, u64>,
     /// Rows that became dead letters instead.
     pub dead: u64,
     /// Pages that became dead letters instead: their rows cannot be told apart.
@@ -120,6 +127,8 @@ impl Account {
             pages: 0,
             read: 0,
             mapped: 0,
+            records: 0,
+            skipped: BTreeMap::new(),
             dead: 0,
             dead_pages: 0,
             in_flight: 0,
@@ -132,15 +141,19 @@ impl Account {
         let after = From::Time(opened_at - CLOCKS);
         let rows = account.fold_raw(journal, names, first_raw).await?;
         let mut settled: HashSet<(u64, u32)> = HashSet::new();
-        let mut orders: HashMap<u64, (u64, u32)> = HashMap::new();
+        let mut orders: HashMap<u64, Place> = HashMap::new();
+        let mut records: HashSet<Place> = HashSet::new();
         let mut log = journal.read(names, Stream::Mapped, None, after, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if let Some(place) = place(entry.label(Label::Origin)).filter(|(raw, _)| rows.contains_key(raw)) {
+            if let Some(place) = place(entry.label(Label::Origin)).filter(|place| rows.contains_key(&place.0))
+            {
                 orders.insert(entry.seq, place);
-                account.mapped += u64::from(settled.insert(place));
+                account.records += u64::from(records.insert(place));
+                account.mapped += u64::from(settled.insert((place.0, place.1)));
             }
         }
+        account.fold_skipped(journal, names, after, &rows, &mut settled).await?;
         let dead = account.fold_dead(journal, names, after, &rows, &mut settled).await?;
         account.in_flight = account.read.saturating_sub(settled.len() as u64);
         for target in targets {
@@ -240,6 +253,30 @@ impl Account {
         Ok(rows)
     }
 
+    /// Folds what filters kept back. A row that was mapped as well, under another mapping, counts as mapped.
+    async fn fold_skipped(
+        &mut self,
+        journal: &Journal,
+        names: &Topology,
+        after: From,
+        rows: &HashMap<u64, u64>,
+        settled: &mut HashSet<(u64, u32)>,
+    ) -> Result<(), JournalError> {
+        let filter = names.skipped();
+        let mut log = journal.read(names, Stream::Mapped, Some(&filter), after, false).await?;
+        while let Some(entry) = log.next().await {
+            let skipped = entry?.event::<OrdersSkipped>()?.body;
+            if rows.contains_key(&skipped.raw_seq) {
+                for order in skipped.orders {
+                    if settled.insert((skipped.raw_seq, order.row)) {
+                        *self.skipped.entry(order.reason).or_default() += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Folds DEAD; returns the orders that died at each target, by target token.
     async fn fold_dead(
         &mut self,
@@ -256,9 +293,9 @@ impl Account {
             let entry = entry?;
             if let (Some(target), Some(mapped)) = (entry.label(Label::Target), entry.label(Label::Mapped)) {
                 at_targets.entry(target.to_string()).or_default().extend(mapped.parse::<u64>());
-            } else if let Some(place) = place(entry.label(Label::Origin)) {
+            } else if let Some((raw, row, _)) = place(entry.label(Label::Origin)) {
                 // A row that died and was mapped after all (an edited mapping) counts once, as mapped.
-                self.dead += u64::from(rows.contains_key(&place.0) && settled.insert(place));
+                self.dead += u64::from(rows.contains_key(&raw) && settled.insert((raw, row)));
             } else if entry.subject.starts_with(transform.trim_end_matches('.')) {
                 let raw = entry.label(Label::Page).and_then(|raw| raw.parse::<u64>().ok()).unwrap_or(0);
                 if let Some(count) = rows.get(&raw) {
@@ -282,12 +319,12 @@ impl TargetAccount {
         names: &Topology,
         target: &TargetName,
         after: From,
-        orders: &HashMap<u64, (u64, u32)>,
+        orders: &HashMap<u64, Place>,
         dead: &HashSet<u64>,
     ) -> Result<Self, JournalError> {
         let mut account = Self::new(target.as_str());
-        // By row, not by message: a page that was mapped again long after has its rows in MAPPED twice.
-        let mut settled: HashSet<(u64, u32)> = HashSet::new();
+        // By place, not by message: a page that was mapped again long after has its rows in MAPPED twice.
+        let mut settled: HashSet<Place> = HashSet::new();
         let filter = names.receipts_of(target);
         let mut log = journal.read(names, Stream::Receipts, Some(&filter), after, true).await?;
         while let Some(entry) = log.next().await {
@@ -304,7 +341,7 @@ impl TargetAccount {
         for place in dead.iter().filter_map(|seq| orders.get(seq)) {
             account.dead += u64::from(settled.insert(*place));
         }
-        let rows: HashSet<&(u64, u32)> = orders.values().collect();
+        let rows: HashSet<&Place> = orders.values().collect();
         account.in_flight = (rows.len() - settled.len()) as u64;
         Ok(account)
     }
@@ -315,8 +352,9 @@ impl TargetAccount {
     }
 }
 
-/// Reads `<raw sequence>/<row>`.
-fn place(text: Option<&str>) -> Option<(u64, u32)> {
+/// Reads `<raw sequence>/<row>`, or `<raw sequence>/<row>/<element>`.
+fn place(text: Option<&str>) -> Option<Place> {
     let (raw, row) = text?.split_once('/')?;
-    Some((raw.parse().ok()?, row.parse().ok()?))
+    let (row, element) = row.split_once('/').unwrap_or((row, "0"));
+    Some((raw.parse().ok()?, row.parse().ok()?, element.parse().ok()?))
 }

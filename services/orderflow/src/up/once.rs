@@ -40,6 +40,8 @@ pub async fn run(
     let from_sync = operations::account_from(&flow.journal, &flow.names, "sync").await?;
     let plan = "sync everything up to now and drain every stage".to_string();
     let id = operations::started(&flow.journal, &flow.names, "sync", plan, from_sync).await?;
+    // What a corrected mapping can carry now belongs to this run, which would not wait for it otherwise.
+    transformer::retry_failed(&flow.config, &flow.journal).await?;
     let stop = shutdown.child_token();
     let mut stages = JoinSet::new();
     flow.start(&mut stages, &stop);

@@ -45,12 +45,15 @@ fn a_plan_is_named_by_what_it_says() {
     let version = |text: &str| compiled(text).version().to_owned();
     let own = version(CASE);
     assert_eq!(own.len(), 16);
-    let reordered = CASE.replace("key = \"order_id\"", "").replacen("\n[[field]]", "\nkey = \"order_id\"\n[[field]]", 1);
+    let reordered =
+        CASE.replace("key = \"order_id\"", "").replacen("\n[[field]]", "\nkey = \"order_id\"\n[[field]]", 1);
     let case = format!("{CASE}\n[[case]]\nname = \"x\"\ninput = \"{{}}\"\nexpect_error = \"missing_key\"\n");
     for same in [format!("# a comment\n\n{CASE}"), case, reordered] {
         assert_eq!(version(&same), own);
     }
-    for other in [CASE.replace("\"items\"", "\"lines\""), CASE.replace("required = true", ""), OKKI.to_owned()] {
+    for other in
+        [CASE.replace("\"items\"", "\"lines\""), CASE.replace("required = true", ""), OKKI.to_owned()]
+    {
         assert_ne!(version(&other), own);
     }
     let utc = Plan::compile("example", CASE, &jiff::tz::TimeZone::UTC).expect("sound").version().to_owned();

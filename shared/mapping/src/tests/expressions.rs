@@ -106,9 +106,22 @@ fn anything_else_is_a_script() {
 fn what_cannot_be_computed_says_why() {
     let mut all = String::new();
     for text in [
-        "name * 2", "1 / 3", "quantity / 0", "if true { 1 / 3 } else { 1 }", "if true { quantity / 0 } else { 1 }",
-        "name > 2", "company + 1", "company", "yes + 1", "lines.nope", "company.nope.nope", "round(price, 40)",
-        "79228162514264337593543950335 * 2", "sum(lines)", "lines.map(|l| l.q)", "name.to_upper(1)",
+        "name * 2",
+        "1 / 3",
+        "quantity / 0",
+        "if true { 1 / 3 } else { 1 }",
+        "if true { quantity / 0 } else { 1 }",
+        "name > 2",
+        "company + 1",
+        "company",
+        "yes + 1",
+        "lines.nope",
+        "company.nope.nope",
+        "round(price, 40)",
+        "79228162514264337593543950335 * 2",
+        "sum(lines)",
+        "lines.map(|l| l.q)",
+        "name.to_upper(1)",
     ] {
         all.push_str(&format!("{text}: {}\n", value(text, ORDER_7)));
     }

@@ -108,9 +108,31 @@ fn expressions() {
     let of = |text: &str| field(&format!("to = 'b'\nsum = 'items'\nof = '{text}'"));
     let mut all = String::new();
     for text in [
-        "", "quantity *", "quantity * (price", "quantity ** price", "rund(price, 2)", "x.to_uper()", "while true { }",
-        "let a = 1", "a = 1", "eval(\"1\")", "fn f() { 1 }", "import \"x\"", "{a}; b", "a ? b : c", "print(a)", "-",
-        "a b", "1..2", "`${a", "\"", "|x|", "#{a: 1", "switch a { 1 => 2,", "9223372036854775808 + 1", "\u{0}",
+        "",
+        "quantity *",
+        "quantity * (price",
+        "quantity ** price",
+        "rund(price, 2)",
+        "x.to_uper()",
+        "while true { }",
+        "let a = 1",
+        "a = 1",
+        "eval(\"1\")",
+        "fn f() { 1 }",
+        "import \"x\"",
+        "{a}; b",
+        "a ? b : c",
+        "print(a)",
+        "-",
+        "a b",
+        "1..2",
+        "`${a",
+        "\"",
+        "|x|",
+        "#{a: 1",
+        "switch a { 1 => 2,",
+        "9223372036854775808 + 1",
+        "\u{0}",
     ] {
         all.push_str(&format!("{}\n", of(text)));
     }
@@ -196,7 +218,13 @@ fn checks_filters_and_cases() {
         all.push_str(&format!("{}\n", below(text)));
     }
     let top = |top: &str| error(&format!("key = 'id'\n{top}\n[[field]]\nto = 'a'\nvalue = 'x'"));
-    for text in ["each = 'l[*].x'", "each = 7", "marks = 'a'", "each = 'l'\non_delete = 'record'", "version = 'a[*].b'"] {
+    for text in [
+        "each = 'l[*].x'",
+        "each = 7",
+        "marks = 'a'",
+        "each = 'l'\non_delete = 'record'",
+        "version = 'a[*].b'",
+    ] {
         all.push_str(&format!("{}\n", top(text)));
     }
     assert_snapshot!(all);

@@ -15,7 +15,11 @@ fn outcome(plan: &Plan, row: &str) -> String {
     match plan.map(row) {
         Ok(Outcome::Records(records)) => {
             let shown = |mapped: crate::Mapped| {
-                let marks = if mapped.marks.is_empty() { String::new() } else { format!(" marks {:?}", mapped.marks) };
+                let marks = if mapped.marks.is_empty() {
+                    String::new()
+                } else {
+                    format!(" marks {:?}", mapped.marks)
+                };
                 let key = mapped.identity.key.unwrap_or_default();
                 format!("{key}: {}{marks}", String::from_utf8_lossy(&mapped.record))
             };
@@ -32,7 +36,10 @@ fn the_first_source_that_is_there_is_taken() {
         "to = 'a'\nfrom = ['company.name', 'company_name', 'l[0].n']\ndefault = '-'",
         "to = 'b'\nfrom = ['x', 'y']\ntype = 'integer'\nrequired = true",
     ]);
-    assert_eq!(record(&plan, r#"{"id":1,"company":{"name":"A"},"company_name":"B","x":1}"#), r#"{"a":"A","b":1}"#);
+    assert_eq!(
+        record(&plan, r#"{"id":1,"company":{"name":"A"},"company_name":"B","x":1}"#),
+        r#"{"a":"A","b":1}"#
+    );
     for nothing in ["[]", r#"{"name":""}"#, r#"{"name":" "}"#, r#"{"name":null}"#, "{}"] {
         let row = format!(r#"{{"id":1,"company":{nothing},"company_name":"B","y":"2"}}"#);
         assert_eq!(record(&plan, &row), r#"{"a":"B","b":2}"#);
@@ -56,7 +63,10 @@ fn names_with_dots_make_objects() {
         record(&plan, r#"{"id":1,"name":"N","city":"C"}"#),
         r#"{"customer":{"name":"N","address":{"city":"C"}},"total":1,"a":{"b.c":"x"}}"#
     );
-    assert_eq!(record(&plan, r#"{"id":1,"name":"N"}"#), r#"{"customer":{"name":"N"},"total":1,"a":{"b.c":"x"}}"#);
+    assert_eq!(
+        record(&plan, r#"{"id":1,"name":"N"}"#),
+        r#"{"customer":{"name":"N"},"total":1,"a":{"b.c":"x"}}"#
+    );
     assert_eq!(record(&plan, r#"{"id":1}"#), r#"{"total":1,"a":{"b.c":"x"}}"#, "no empty objects");
 }
 
@@ -89,8 +99,14 @@ fn a_list_has_fields_of_its_own() {
     field `lines[1].tagged` (from l[1].t[0].n): found "x", expected a number; its default was used
     "#);
     let mut all = String::new();
-    for list in ["7", "[7]", r#"[{"p":{}}]"#, r#"[{"p":{"no":1},"t":5}]"#, r#"[{"p":3}]"#, r#"[{"p":{"no":"A"}},{"p":{"no":"B"},"q":"x"}]"#]
-    {
+    for list in [
+        "7",
+        "[7]",
+        r#"[{"p":{}}]"#,
+        r#"[{"p":{"no":1},"t":5}]"#,
+        r#"[{"p":3}]"#,
+        r#"[{"p":{"no":"A"}},{"p":{"no":"B"},"q":"x"}]"#,
+    ] {
         all.push_str(&format!("{}\n", record(&plan, &format!(r#"{{"id":1,"rate":1,"l":{list}}}"#))));
     }
     assert_snapshot!(all);
@@ -106,7 +122,8 @@ fn texts_maps_scales_and_times_are_converted() {
         "to = 't'\nfrom = 't'\ntype = 'datetime'\nformats = ['%d/%m/%Y %H:%M', 'millis']\nzone = 'UTC'\nto_format = '%Y%m%d%H%M%S'",
         "to = 'j'\nfrom = 'j'\ntype = 'json'",
     ]);
-    let row = r#"{"id":1,"a":"x","b":" ","n":7,"s":"open","d":"1.250","t":"31/12/2010 20:00","j":{"k":[1.0]}}"#;
+    let row =
+        r#"{"id":1,"a":"x","b":" ","n":7,"s":"open","d":"1.250","t":"31/12/2010 20:00","j":{"k":[1.0]}}"#;
     assert_eq!(
         record(&plan, row),
         r#"{"c":"x - 7","s":1,"d":1.25,"r":1.2,"t":"20110101040000","j":{"k":[1.0]}}"#
@@ -132,9 +149,11 @@ fn filters_skip_with_a_reason() {
     assert_eq!(outcome(&plan, r#"{"id":1,"no":"x","status":3}"#), r#"skipped: not approved Some("x")"#);
     assert_eq!(outcome(&plan, r#"{"id":1,"status":2}"#), "skipped: no number None");
     assert_snapshot!(outcome(&plan, r#"{"no":"x","status":3}"#), @"missing_key | key (from id): found nothing, expected a number or a text that is not empty");
-    let broken = compiled("key = 'id'\n[[when]]\nis = 'a > 1'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
+    let broken =
+        compiled("key = 'id'\n[[when]]\nis = 'a > 1'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
     assert_snapshot!(outcome(&broken, r#"{"id":1,"a":"many"}"#), @r#"bad_expression | field `when` (from a > 1): found Runtime error: the text "many" is no number (line 1, position 3), expected an expression that can be computed"#);
-    let no_condition = compiled("key = 'id'\n[[when]]\nis = 'a'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
+    let no_condition =
+        compiled("key = 'id'\n[[when]]\nis = 'a'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
     assert_snapshot!(outcome(&no_condition, r#"{"id":1,"a":"many"}"#), @"bad_expression | field `when` (from a): found many, expected true or false");
 }
 
@@ -155,14 +174,27 @@ fn a_record_for_each_element() {
     "#);
     assert_snapshot!(row(r#""total":5,"l":[{"uid":11,"q":3}]"#), @r#"11: {"no":"S1","q":3,"share":0.6,"warn":["sum"]} marks ["sum"]"#);
     let mut all = String::new();
-    for rest in [r#""l":[]"#, r#""m":1"#, r#""l":null"#, r#""l":7"#, r#""l":[7]"#, r#""l":[{"q":1}]"#, r#""l":[{"uid":1},{"uid":"1"}]"#, r#""total":1,"l":[{"uid":1,"q":1},{"uid":2,"q":"x"}]"#]
-    {
+    for rest in [
+        r#""l":[]"#,
+        r#""m":1"#,
+        r#""l":null"#,
+        r#""l":7"#,
+        r#""l":[7]"#,
+        r#""l":[{"q":1}]"#,
+        r#""l":[{"uid":1},{"uid":"1"}]"#,
+        r#""total":1,"l":[{"uid":1,"q":1},{"uid":2,"q":"x"}]"#,
+    ] {
         all.push_str(&format!("{}\n", row(rest)));
     }
     assert_snapshot!(all);
     let deleted: &RawValue = serde_json::from_str(r#"{"id":1,"no":"S1"}"#).expect("JSON");
     assert_eq!(plan.map_deleted(deleted).expect_err("no key").kind(), "missing_key");
-    assert_eq!(plan.identify(serde_json::from_str(r#"{"no":"S1","l":[{"uid":1}]}"#).expect("JSON")).number.as_deref(), Some("S1"));
+    assert_eq!(
+        plan.identify(serde_json::from_str(r#"{"no":"S1","l":[{"uid":1}]}"#).expect("JSON"))
+            .number
+            .as_deref(),
+        Some("S1")
+    );
 }
 
 #[test]
@@ -176,15 +208,26 @@ fn checks_are_passed_or_mark_or_stop() {
          [[field]]\nto = 'a'\nfrom = 'a'\n",
     );
     let row = |rest: &str| {
-        outcome(&plan, &format!(r#"{{"id":1,"l":[{{"q":2,"p":1.5}}],"rate":725,"from":"2025-01-01","to":"2025-02-01",{rest}}}"#))
+        outcome(
+            &plan,
+            &format!(
+                r#"{{"id":1,"l":[{{"q":2,"p":1.5}}],"rate":725,"from":"2025-01-01","to":"2025-02-01",{rest}}}"#
+            ),
+        )
     };
     assert_snapshot!(row(r#""amount":3,"rmb":21.75,"currency":"CNY","a":1"#), @r#"1: {"a":"1"}"#);
     assert_snapshot!(row(r#""amount":3.51,"cost":"0.50","rmb":25.4475,"currency":1"#), @"1: {}");
     assert_snapshot!(row(r#""amount":3,"rmb":21.76,"currency":"cny""#), @r#"1: {"warnings":["rate x100","currency"]} marks ["rate x100", "currency"]"#);
     let mut all = String::new();
     for rest in [
-        r#""amount":3.02"#, r#""cost":1"#, r#""amount":"x""#, r#""amount":3,"cost":"x""#, r#""amount":3,"to":"2024-01-01""#,
-        r#""amount":3,"from":[1]"#, r#""amount":3,"l":[{"q":1}]"#, r#""amount":3,"l":null"#,
+        r#""amount":3.02"#,
+        r#""cost":1"#,
+        r#""amount":"x""#,
+        r#""amount":3,"cost":"x""#,
+        r#""amount":3,"to":"2024-01-01""#,
+        r#""amount":3,"from":[1]"#,
+        r#""amount":3,"l":[{"q":1}]"#,
+        r#""amount":3,"l":null"#,
     ] {
         all.push_str(&format!("{}\n", row(rest)));
     }
@@ -207,7 +250,9 @@ fn the_reference_works_and_passes_its_own_cases() {
                 assert_eq!(value(record), value(expected.as_bytes()), "{}", case.name);
             }
             crate::Expected::Error(kind) => assert!(found.starts_with(&kind), "{found}"),
-            crate::Expected::Skip(reason) => assert!(found.starts_with(&format!("skipped: {reason}")), "{found}"),
+            crate::Expected::Skip(reason) => {
+                assert!(found.starts_with(&format!("skipped: {reason}")), "{found}")
+            }
             crate::Expected::Record(crate::Text::File(_)) => panic!("no files"),
         }
     }
@@ -239,7 +284,8 @@ fn every_field_says_where_it_came_from() {
         format!("{} <- {} [{}] = {}", field.to, field.from, dash(&field.found), dash(&field.became))
     };
     assert_snapshot!(fields.iter().map(line).collect::<Vec<_>>().join("\n"));
-    let (fields, outcome) = plan.explain(serde_json::from_str(r#"{"order_id":1,"order_no":[1]}"#).expect("JSON"));
+    let (fields, outcome) =
+        plan.explain(serde_json::from_str(r#"{"order_id":1,"order_no":[1]}"#).expect("JSON"));
     assert!(outcome.is_err());
     assert_eq!(fields[0].problem.as_deref(), Some("found [1], expected text, a number or a boolean"));
 }

@@ -29,7 +29,7 @@ fn imported(source: &str, target: &str) -> Import {
         let table: toml::Table = toml::from_str(text).expect(text);
         assert!(!table["field"].as_array().expect("fields").is_empty());
         let zone = jiff::tz::TimeZone::UTC;
-        if let Err(error) = mapping::Plan::compile("mapping.toml", text, &zone) {
+        if let Err(error) = ::mapping::Plan::compile("mapping.toml", text, &zone) {
             panic!("{error}\n{text}");
         }
     }

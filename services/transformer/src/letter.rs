@@ -1,0 +1,84 @@
+//! The dead letters of the transform stage.
+
+use events::{DeadLetter, LetterOrigin, Listing, Origin, Payload, RawPage, Stage};
+use journal::{Delivery, Stream, Topology, TraceParent};
+
+/// Why an order cannot go on, for its letter.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    pub(crate) key: Option<String>,
+    pub(crate) number: Option<String>,
+}
+
+/// The letter of an order that cannot be mapped: its payload is the source's row, whatever is wrong, so that it can be
+/// mapped again.
+pub(crate) fn of_row(
+    failure: Failure,
+    row: &[u8],
+    (origin, listing): (Origin, Listing),
+    mapping: &str,
+    names: &Topology,
+    trace: TraceParent,
+) -> DeadLetter {
+    DeadLetter {
+        stage: Stage::Transform,
+        kind: failure.kind,
+        message: failure.message,
+        causes: Vec::new(),
+        origin: LetterOrigin {
+            stream: names.stream(Stream::Raw),
+            sequence: origin.raw_seq,
+            window: Some(origin.window),
+            page: Some(origin.page),
+            row: Some(origin.row),
+            raw_seq: Some(origin.raw_seq),
+            listing,
+        },
+        target: None,
+        key: failure.key,
+        number: failure.number,
+        payload: Payload::pack(row),
+        answer: None,
+        attempts: Vec::new(),
+        mapping: Some(mapping.to_string()),
+        trace_id: Some(trace.trace_id()),
+    }
+}
+
+/// The letter of a page that is no page: it was one when it was fetched, so its bytes are damaged, or it was put there by
+/// hand.
+pub(crate) fn of_page(
+    raw: &Delivery,
+    page: Option<&RawPage>,
+    bytes: &[u8],
+    message: &str,
+    mapping: &str,
+    trace: TraceParent,
+) -> DeadLetter {
+    tracing::error!(raw_seq = raw.seq, error = message, "a raw page cannot be read");
+    DeadLetter {
+        stage: Stage::Transform,
+        kind: "malformed".into(),
+        message: format!("raw page {} cannot be read: {message}", raw.seq),
+        causes: Vec::new(),
+        origin: LetterOrigin {
+            stream: raw.stream.clone(),
+            sequence: raw.seq,
+            window: page.map(|page| page.window.clone()),
+            page: page.map(|page| page.page),
+            row: None,
+            raw_seq: Some(raw.seq),
+            listing: page.map(|page| page.listing).unwrap_or_default(),
+        },
+        target: None,
+        key: None,
+        number: None,
+        payload: Payload::pack(bytes),
+        answer: None,
+        attempts: Vec::new(),
+        mapping: Some(mapping.to_string()),
+        trace_id: Some(trace.trace_id()),
+    }
+}

@@ -1,0 +1,163 @@
+//! One row of the source: what it becomes under a mapping, as messages.
+
+use events::{ContentHash, Listing, MappedOrder, OrderDeleted, OrderKey, Origin, SkippedOrder, Version};
+use journal::{JournalError, Label, Record, Topology, TraceParent};
+use mapping::{Identity, Outcome, Plan, RowError};
+use serde_json::value::RawValue;
+
+use crate::letter::Failure;
+
+/// What a MAPPED message holds beside the record stays below this.
+const HEADROOM: usize = 4 << 10;
+
+/// What a row became.
+pub(crate) enum Became {
+    /// Messages for MAPPED; several where the mapping makes a record of each element of a list.
+    Mapped(Vec<Record>),
+    /// Not to be sent.
+    Skipped(SkippedOrder),
+    /// It cannot be mapped.
+    Dead(Failure),
+}
+
+/// What maps a row, and where its messages go.
+pub(crate) struct Mapper<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) names: &'a Topology,
+    /// The largest message that NATS takes, in bytes.
+    pub(crate) max_payload: usize,
+}
+
+impl Mapper<'_> {
+    /// Maps a row.
+    ///
+    /// # Errors
+    /// None that the row can cause.
+    pub(crate) fn map(
+        &self,
+        row: &RawValue,
+        listing: Listing,
+        origin: &Origin,
+        trace: TraceParent,
+    ) -> Result<Became, JournalError> {
+        match listing {
+            Listing::Orders => self.order(row, origin, trace),
+            Listing::Deleted => self.deletion(row, origin, trace),
+        }
+    }
+
+    fn order(&self, row: &RawValue, origin: &Origin, trace: TraceParent) -> Result<Became, JournalError> {
+        let mapped = match self.plan.map(row) {
+            Ok(Outcome::Records(mapped)) => mapped,
+            Ok(Outcome::Skipped(skipped)) => {
+                return Ok(Became::Skipped(skip(origin.row, skipped.identity, skipped.reason)));
+            }
+            Err(error) => return Ok(Became::Dead(self.failed(row, &error))),
+        };
+        let mut records = Vec::with_capacity(mapped.len());
+        for (element, mapped) in mapped.into_iter().enumerate() {
+            for problem in &mapped.dropped {
+                tracing::debug!(raw_seq = origin.raw_seq, row = origin.row, %problem.error, "field dropped or defaulted");
+            }
+            if !mapped.marks.is_empty() {
+                let failed = mapped.marks.join(", ");
+                let number = mapped.identity.number.as_deref();
+                tracing::warn!(
+                    raw_seq = origin.raw_seq,
+                    row = origin.row,
+                    number,
+                    failed,
+                    "an order fails checks and is sent, marked"
+                );
+            }
+            let content = ContentHash::of(&mapped.record);
+            let order = match self.message(mapped.identity, mapped.record, content, origin) {
+                Ok(order) => MappedOrder { marks: mapped.marks, ..order },
+                Err(failure) => return Ok(Became::Dead(failure)),
+            };
+            let (id, place, subject) = self.address(&order, element);
+            records
+                .push(Record::new(subject, id, &order)?.traced(Some(trace)).labelled(Label::Origin, place));
+        }
+        Ok(Became::Mapped(records))
+    }
+
+    fn deletion(&self, row: &RawValue, origin: &Origin, trace: TraceParent) -> Result<Became, JournalError> {
+        if self.plan.is_by_element() {
+            let reason = "a deletion: which elements the order had is not known".to_string();
+            return Ok(Became::Skipped(skip(origin.row, self.plan.identify(row), reason)));
+        }
+        let mapped = match self.plan.map_deleted(row) {
+            Ok(mapped) => mapped,
+            Err(error) => return Ok(Became::Dead(self.failed(row, &error))),
+        };
+        let record = mapped.record.unwrap_or_default();
+        // A deletion differs from every state of the order, also where its record happens to be the same.
+        let content = ContentHash::of(&[b"deleted:", &record[..]].concat());
+        let order = match self.message(mapped.identity, record, content, origin) {
+            Ok(order) => order,
+            Err(failure) => return Ok(Became::Dead(failure)),
+        };
+        let (id, place, subject) = self.address(&order, 0);
+        let record = Record::new(subject, id, &OrderDeleted(order))?;
+        Ok(Became::Mapped(vec![record.traced(Some(trace)).labelled(Label::Origin, place)]))
+    }
+
+    fn message(
+        &self,
+        identity: Identity,
+        record: Vec<u8>,
+        content: ContentHash,
+        origin: &Origin,
+    ) -> Result<MappedOrder, Failure> {
+        let failure = |kind: &str, message, key| Failure {
+            kind: kind.to_string(),
+            message,
+            key,
+            number: identity.number.clone(),
+        };
+        if record.len() > self.max_payload.saturating_sub(HEADROOM) {
+            let (size, limit) = (record.len(), self.max_payload);
+            let message = format!("the mapped order has {size} bytes, NATS takes {limit} (max_payload)");
+            return Err(failure("too_large", message, identity.key.clone()));
+        }
+        let Some(key) = identity.key.clone().and_then(OrderKey::new) else {
+            return Err(failure("missing_key", "the mapped order has no key".to_string(), None));
+        };
+        Ok(MappedOrder {
+            version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
+            number: identity.number,
+            mapping: self.plan.version().to_string(),
+            content,
+            origin: origin.clone(),
+            record,
+            key,
+            marks: Vec::new(),
+        })
+    }
+
+    /// The message id, the place for the account, and the subject. A redelivered page maps to the same messages; after the
+    /// broker's dedupe window the ledger knows them.
+    fn address(&self, order: &MappedOrder, element: usize) -> (String, String, String) {
+        let origin = &order.origin;
+        let place = match element {
+            0 => format!("{}/{}", origin.raw_seq, origin.row),
+            element => format!("{}/{}/{element}", origin.raw_seq, origin.row),
+        };
+        (format!("map:{place}:{}", order.mapping), place, self.names.mapped_of(&order.key))
+    }
+
+    fn failed(&self, row: &RawValue, error: &RowError) -> Failure {
+        let who = self.plan.identify(row);
+        Failure {
+            kind: error.kind().to_string(),
+            message: error.to_string(),
+            key: who.key,
+            number: who.number,
+        }
+    }
+}
+
+fn skip(row: u32, identity: Identity, reason: String) -> SkippedOrder {
+    SkippedOrder { row, key: identity.key, number: identity.number, reason }
+}
