@@ -1,16 +1,16 @@
 # make            lists the targets
 # make run        the demo, on a machine that has nothing but Rust
-# Variables:      ORDERS=FILE (.ndjson or .ndjson.gz, one order a line), ARGS='...' (further flags of `orderflow up`)
+# Variables:      ORDERS=FILE (.ndjson or .ndjson.gz, one order a line), ARGS='...' (further flags of `orderflow up`, of a bench)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test bench lint deps clean-data
+.PHONY: help run test bench bench-mapping lint deps clean-data
 
 # Finds or fetches a nats-server and hands it to what follows.
 with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...'
 	@$(with_nats) cargo build --release --locked -p orderflow && \
@@ -21,6 +21,9 @@ test: deps ## every test, against a real nats-server
 
 bench: deps ## the throughput of the pipeline and of fetching alone, and the accuracy of the call budget
 	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench fetch -- $(ARGS)
+
+bench-mapping: deps ## mapping alone beside serde_json reading the same bytes, on one core: ORDERS=FILE
+	@$(if $(ORDERS),ORDERS="$(abspath $(ORDERS))") cargo bench --locked -p orderflow-tests --bench mapping -- $(ARGS)
 
 lint: deps ## formatting, clippy, licences and bans of the dependencies
 	@.ci/run fmt clippy deny

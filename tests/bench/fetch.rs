@@ -13,6 +13,7 @@ mod flow;
 mod limiter;
 #[allow(dead_code)] // the peak memory of this process would be that of all runs before
 mod process;
+mod source;
 mod store;
 
 use std::path::Path;
