@@ -1,10 +1,11 @@
 # make            lists the targets
 # make run        the demo, on a machine that has nothing but Rust
 # Variables:      ORDERS=FILE (.ndjson or .ndjson.gz, one order a line), ARGS='...' (further flags of `orderflow up`, of a bench)
+#                 SECONDS=600 (how long to fuzz)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test bench bench-mapping lint deps clean-data
+.PHONY: help run test bench bench-mapping fuzz lint deps clean-data
 
 # Finds or fetches a nats-server and hands it to what follows.
 with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
@@ -24,6 +25,9 @@ bench: deps ## the throughput of the pipeline and of fetching alone, and the acc
 
 bench-mapping: deps ## mapping alone beside serde_json reading the same bytes, on one core: ORDERS=FILE
 	@$(if $(ORDERS),ORDERS="$(abspath $(ORDERS))") cargo bench --locked -p orderflow-tests --bench mapping -- $(ARGS)
+
+fuzz: deps ## any page through any mapping: SECONDS=600
+	@tests/fuzz/run $(or $(SECONDS),600)
 
 lint: deps ## formatting, clippy, licences and bans of the dependencies
 	@.ci/run fmt clippy deny
