@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use mapping::Plan;
+use mapping::{Mapped, Outcome, Plan};
 // For its allocator: the transformer has it wherever it runs.
 use orderflow as _;
 use serde_json::value::RawValue;
@@ -57,8 +57,11 @@ fn raw(order: &[u8]) -> &RawValue {
 }
 
 /// The records of an order; `None` when it cannot be mapped.
-fn records(plan: &Plan, row: &RawValue) -> Option<Vec<u8>> {
-    plan.map(row).ok().map(|mapped| mapped.record)
+fn records(plan: &Plan, row: &RawValue) -> Option<Vec<Mapped>> {
+    match plan.map(row) {
+        Ok(Outcome::Records(records)) => Some(records),
+        _ => None,
+    }
 }
 
 fn main() -> ExitCode {
@@ -107,8 +110,8 @@ impl Case {
         for (number, order) in (1..).zip(orders) {
             let row = serde_json::from_slice(&order).map_err(|error| format!("{name}, {number}: {error}"))?;
             // One that fails is left out: it would take another time than one that is mapped.
-            if let Some(record) = records(&plan, row) {
-                sizes.push(record.len());
+            if let Some(records) = records(&plan, row) {
+                sizes.push(records.iter().map(|mapped| mapped.record.len()).sum());
                 kept.push(order);
             }
         }

@@ -18,6 +18,8 @@ pub enum Exit {
     Failure = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
+    /// There is nothing that was asked for.
+    NothingMatched = 3,
     /// Some of it was done, and something waits for a person.
     Partial = 4,
     /// NATS cannot be reached, or is too old.

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
-use mapping::{Plan, RowError};
+use mapping::{Outcome, Plan, RowError};
 use serde_json::value::RawValue;
 
 /// TOML has no such line outside of a text, and a page that has it is not cut there: the first one counts.
@@ -94,9 +94,19 @@ fn word(data: &[u8], half: Range<usize>, number: usize) -> Range<usize> {
 type Answer = Result<(Vec<Vec<u8>>, Vec<RowError>), RowError>;
 
 fn map(plan: &Plan, row: &RawValue) -> Answer {
-    plan.map(row).map(|mapped| {
-        (vec![mapped.record], mapped.dropped.into_iter().map(|problem| problem.error).collect())
-    })
+    let (mut records, mut problems) = (Vec::new(), Vec::new());
+    if let Outcome::Records(all) = plan.map(row)? {
+        assert!(!all.is_empty(), "a row that is not skipped has a record");
+        for mapped in all {
+            assert!(mapped.identity.key.is_some(), "every record has a key");
+            records.push(mapped.record);
+            problems.extend(mapped.dropped.into_iter().map(|problem| problem.error));
+        }
+    }
+    // To explain a row is to map it.
+    let (_, explained) = plan.explain(row);
+    assert!(explained.is_ok(), "a row that can be mapped can be explained");
+    Ok((records, problems))
 }
 
 fn map_deleted(plan: &Plan, row: &RawValue) -> Answer {

@@ -1,0 +1,64 @@
+//! The mapping that a command works on: the one that the configuration names, or one that is named on the command line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use jiff::tz::TimeZone;
+use mapping::Plan;
+use service::{Config, ConfigError};
+
+/// Flags of the commands that work on a mapping.
+#[derive(Debug, Args)]
+pub struct MappingArgs {
+    /// The mapping; without it the one that the configuration names.
+    #[arg(long, value_name = "FILE")]
+    pub mapping: Option<PathBuf>,
+}
+
+/// A mapping, its text and where that stands.
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// The zone of local times.
+    pub zone: TimeZone,
+}
+
+impl Source {
+    /// Reads the mapping. The configuration at `config` need not exist when the mapping is named on the command line.
+    pub fn read(args: &MappingArgs, config: &Path) -> anyhow::Result<Source> {
+        let config = match &args.mapping {
+            Some(_) if !config.exists() => {
+                // Only the zone is wanted of it, and that has a default.
+                Config::parse(config, "", std::iter::empty())?
+            }
+            _ => Config::load(config)?,
+        };
+        let path = args.mapping.clone().unwrap_or_else(|| config.mapping.file.clone());
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::File {
+            what: "mapping.file".into(),
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Source { path, text, zone: config.zone() })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> anyhow::Result<Plan> {
+        Ok(Plan::compile(&self.name(), &self.text, &self.zone)?)
+    }
+
+    /// The name of the file, for errors.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// A file that is named in the mapping, which stands beside it unless it is absolute.
+    pub fn beside(&self, file: &str) -> anyhow::Result<String> {
+        let path = self.path.parent().unwrap_or(Path::new("")).join(file);
+        std::fs::read_to_string(&path)
+            .with_context(|| format!("{}: the file {} cannot be read", self.name(), path.display()))
+    }
+}

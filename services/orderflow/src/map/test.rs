@@ -1,0 +1,144 @@
+//! `orderflow map test`: the cases that stand beside the fields of a mapping.
+
+use std::path::Path;
+
+use clap::Args;
+use mapping::{Case, Expected, Outcome, Plan, Text};
+use serde_json::value::RawValue;
+use similar::{ChangeTag, TextDiff};
+
+use super::pretty::canonical;
+use super::source::{MappingArgs, Source};
+use crate::exit::{Exit, print};
+
+/// Flags of `map test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    mapping: MappingArgs,
+    /// Only the cases whose name contains this.
+    #[arg(value_name = "NAME")]
+    only: Option<String>,
+}
+
+pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
+    let source = Source::read(&args.mapping, config)?;
+    let plan = source.plan()?;
+    let mut cases = mapping::cases(&source.name(), &source.text).map_err(mapping::MappingErrors::from)?;
+    let wanted = |case: &Case| args.only.as_ref().is_none_or(|only| case.name.contains(only));
+    cases.retain(wanted);
+    if cases.is_empty() {
+        eprintln!("{} has no such [[case]]; `orderflow map reference` shows how one is written", source.name());
+        return Ok(Exit::NothingMatched);
+    }
+    let (mut said, mut failed) = (String::new(), 0);
+    for case in &cases {
+        match check(case, &plan, &source)? {
+            None => said.push_str(&format!("ok    {}\n", case.name)),
+            Some(difference) => {
+                failed += 1;
+                said.push_str(&format!("FAIL  {} ({})\n", case.name, case.place));
+                said.extend(difference.lines().map(|line| format!("      {line}\n")));
+            }
+        }
+    }
+    let passed = cases.len() - failed;
+    said.push_str(&format!("\n{passed} passed, {failed} failed ({}, version {})\n", source.name(), plan.version()));
+    print(&said);
+    Ok(if failed == 0 { Exit::Ok } else { Exit::Failure })
+}
+
+/// How a case differs from what it expects; `None` when it does not.
+fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<String>> {
+    let text = |text: &Text| match text {
+        Text::Here(text) => Ok(text.clone()),
+        Text::File(file) => source.beside(file),
+    };
+    let input = text(&case.input)?;
+    let order: &RawValue = match serde_json::from_str(input.trim()) {
+        Ok(order) => order,
+        Err(error) => return Ok(Some(format!("the input is no JSON: {error}"))),
+    };
+    let outcome = plan.map(order);
+    let marks = match &outcome {
+        Ok(Outcome::Records(records)) => records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let difference = match &case.expected {
+        Expected::Error(kind) => match outcome {
+            Err(error) if error.kind() == kind => None,
+            other => Some(format!("expected an error of kind {kind}\n{}", found(&other))),
+        },
+        Expected::Skip(reason) => match outcome {
+            Ok(Outcome::Skipped(skipped)) if skipped.reason == *reason => None,
+            other => Some(format!("expected it to be skipped: {reason}\n{}", found(&other))),
+        },
+        Expected::Record(expected) => match &outcome {
+            Ok(Outcome::Records(_)) => compare(&text(expected)?, &records(plan, &outcome)),
+            other => Some(format!("expected a record\n{}", found(other))),
+        },
+    };
+    let expected = case.marks.clone().unwrap_or_else(|| marks.clone());
+    if difference.is_none() && marks != expected {
+        return Ok(Some(format!("expected the marks {expected:?}\nfound {marks:?}")));
+    }
+    Ok(difference)
+}
+
+/// What came of it instead.
+fn found(outcome: &Result<Outcome, mapping::RowError>) -> String {
+    match outcome {
+        Ok(Outcome::Records(records)) => {
+            let records: Vec<_> = records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
+            format!("found {}", records.join("\n"))
+        }
+        Ok(Outcome::Skipped(skipped)) => format!("found it skipped: {}", skipped.reason),
+        Err(error) => format!("found an error of kind {}: {error}", error.kind()),
+    }
+}
+
+/// The record, or the list of records where the mapping makes several.
+fn records(plan: &Plan, outcome: &Result<Outcome, mapping::RowError>) -> String {
+    let Ok(Outcome::Records(records)) = outcome else { return String::new() };
+    let all: Vec<_> = records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
+    if plan.is_by_element() { format!("[{}]", all.join(",")) } else { all.concat() }
+}
+
+/// The lines in which two JSON texts differ, with some around them; `None` when they mean the same.
+fn compare(expected: &str, found: &str) -> Option<String> {
+    let expected = match canonical(expected.trim()) {
+        Ok(expected) => expected,
+        Err(error) => return Some(format!("what is expected is no JSON: {error}")),
+    };
+    let found = canonical(found).unwrap_or_else(|_| found.to_owned());
+    if expected == found {
+        return None;
+    }
+    let difference = TextDiff::from_lines(&expected, &found);
+    let mut said = "- expected  + found\n".to_owned();
+    for group in difference.grouped_ops(2) {
+        for change in group.iter().flat_map(|operation| difference.iter_changes(operation)) {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            said.push_str(&format!("{sign} {}\n", change.value().trim_end_matches('\n')));
+        }
+    }
+    Some(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_shown_line_by_line_and_meaning_is_what_counts() {
+        assert_eq!(compare(r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#), None);
+        let found = r#"{"orderNumber":"536365","totalAmount":15.30,"lines":[{"sku":"85123A"}],"a":1}"#;
+        let expected = r#"{"orderNumber":"536365","totalAmount":15.3,"lines":[{"sku":"85123A","quantity":6}],"a":1}"#;
+        insta::assert_snapshot!(compare(expected, found).expect("they differ"), @"");
+        assert!(compare("{", "{}").expect("no JSON").starts_with("what is expected is no JSON"));
+    }
+}
