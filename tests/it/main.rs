@@ -17,6 +17,7 @@ mod lanes;
 mod pages;
 mod partitions;
 mod pipeline;
+mod presence;
 mod replicas;
 mod telemetry;
 mod windows;

@@ -3,6 +3,7 @@
 mod letter;
 mod mappings;
 mod page;
+mod presence;
 mod retry;
 mod row;
 
@@ -87,6 +88,7 @@ pub async fn run(
         grace: Duration::from_secs(20),
     };
     tracing::info!(mapping = pages.mappings.plan().version(), "transformer started");
+    let _here = presence::answer(&pages).await?;
     let following = tokio::spawn(follow(Arc::clone(&pages), shutdown.clone()));
     let handler = move |raw| Arc::clone(&pages).handle(raw);
     let consumed = journal.consume(&topology, &consumption, &shutdown, handler).await;

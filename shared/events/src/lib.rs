@@ -10,6 +10,7 @@ mod ids;
 mod mapped;
 mod operation;
 mod payload;
+mod presence;
 mod raw;
 mod receipt;
 mod shared_state;
@@ -23,6 +24,7 @@ pub use mapped::{
 };
 pub use operation::{Actor, OperationFinished, OperationStarted};
 pub use payload::{Encoding, Payload, PayloadError};
+pub use presence::Instance;
 pub use raw::{RawDetail, RawPage};
 pub use receipt::{Outcome, Receipt};
 pub use shared_state::{BudgetState, TokenState};

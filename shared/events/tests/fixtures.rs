@@ -156,6 +156,18 @@ fn skipped() -> OrdersSkipped {
     OrdersSkipped { window: WindowId::live(1), page: 2, raw_seq: 7, mapping, orders }
 }
 
+fn instance() -> Instance {
+    Instance {
+        stage: Stage::Transform,
+        member: "aBcD".into(),
+        host: "erp-1".into(),
+        pid: 4_711,
+        started_at: AT,
+        mapping: Some("0123456789abcdef".into()),
+        mapping_rejected: Some("mapping.toml:3: `form` is no key of a field".into()),
+    }
+}
+
 /// The events whose later fields are all in use.
 mod full {
     use super::*;
@@ -260,6 +272,7 @@ macro_rules! each_event {
         $check(OrderDeleted(mapped()), "");
         $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");
         $check(BackfillEnded { id: "backfill-1".into(), complete: true, result: "2 orders".into() }, "");
+        $check(instance(), "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(
             TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },

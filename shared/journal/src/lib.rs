@@ -17,6 +17,7 @@ mod log;
 mod membership;
 mod pages;
 mod partitions;
+mod presence;
 mod publish;
 mod record;
 mod server;

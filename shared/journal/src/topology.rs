@@ -202,6 +202,11 @@ impl Topology {
         format!("{}.op.{id}", self.flow)
     }
 
+    /// Where the running instances of a stage are asked who they are. In no stream: nothing of it is stored.
+    pub fn presence(&self, stage: Stage) -> String {
+        format!("{}.here.{stage}", self.flow)
+    }
+
     /// The durable consumer of a stage: `fetch`, `transform`, or for a writer one per target and partition.
     pub fn consumer(&self, stage: Stage) -> String {
         stage.name().into()
@@ -324,6 +329,19 @@ mod tests {
         assert_eq!(names.receipts(&target, 11), "okki-orders.receipt.qeasy.11.*");
         assert_eq!(names.dead(Stage::Write, "refused"), "okki-orders.dead.write.refused");
         assert_eq!(names.writer(&TargetName::new("轻易云"), 3), "write-_E8_BD_BB_E6_98_93_E4_BA_91-03");
+    }
+
+    #[test]
+    fn questions_about_who_is_there_are_not_stored() {
+        let names = Topology::new("okki-orders", 16);
+        let subject = names.presence(Stage::Transform);
+        assert_eq!(subject, "okki-orders.here.transform");
+        for stream in Stream::ALL {
+            for stored in names.config(stream).subjects {
+                let below = stored.strip_suffix('>').expect("all that begins so");
+                assert!(!subject.starts_with(below), "{stored} would store {subject}");
+            }
+        }
     }
 
     #[test]

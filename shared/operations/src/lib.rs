@@ -4,9 +4,11 @@
 mod account;
 pub mod backfill;
 pub mod drift;
+mod instances;
 mod run;
 mod status;
 
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
+pub use instances::instances;
 pub use run::{account_from, finished, started};
 pub use status::{DeadLetters, StageStatus, Status, Watermark, drained};

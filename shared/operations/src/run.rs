@@ -31,11 +31,7 @@ pub(crate) async fn begun(
     plan: String,
     from_sync: u64,
 ) -> Result<(), JournalError> {
-    let actor = Actor {
-        user: first_of(&["USER", "LOGNAME"]),
-        host: std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .map_or_else(|_| first_of(&["HOSTNAME"]), |name| name.trim().to_string()),
-    };
+    let actor = Actor { user: first_of(&["USER", "LOGNAME"]), host: service::host() };
     let (subject, message) = (names.operation(&id), format!("started:{id}"));
     let event = OperationStarted { id, verb: verb.to_string(), actor, plan, from_sync };
     journal.publish(&Record::new(subject, message, &event)?).await?;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use events::{LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now};
+use events::{
+    Instance, LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now,
+};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Lag, Stream, Topology};
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
+use crate::instances::instances;
 
 /// One stage, or one target of the write stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +61,8 @@ pub struct Status {
     pub lanes: Vec<WindowLine>,
     /// The stages.
     pub stages: Vec<StageStatus>,
+    /// The transformers that answer right now.
+    pub instances: Vec<Instance>,
     /// Dead letters by stage and kind.
     pub dead: Vec<DeadLetters>,
     /// Dead letters that nobody has dealt with.
@@ -72,6 +77,20 @@ impl Status {
     /// # Errors
     /// When the server does not answer, or the flow has never run.
     pub async fn read(
+        journal: &Journal,
+        names: &Topology,
+        targets: &[TargetName],
+    ) -> Result<Self, JournalError> {
+        // Those who are asked answer while the streams are read.
+        let (instances, status) = futures::join!(
+            instances(journal, names, Stage::Transform),
+            Self::stored(journal, names, targets)
+        );
+        Ok(Self { instances, ..status? })
+    }
+
+    /// All of it that the streams and consumers say.
+    async fn stored(
         journal: &Journal,
         names: &Topology,
         targets: &[TargetName],
@@ -96,7 +115,8 @@ impl Status {
             .into_iter()
             .partition::<Vec<_>, _>(|line| WindowId::named(&line.window).lane() == LIVE);
         let window = live.into_iter().next();
-        Ok(Self { flow: names.flow().to_string(), watermark, window, lanes, stages, dead, dead_open, orders })
+        let (flow, instances) = (names.flow().to_string(), Vec::new());
+        Ok(Self { flow, watermark, window, lanes, stages, instances, dead, dead_open, orders })
     }
 
     /// The write stage of one target, summed over its partitions.

@@ -90,7 +90,7 @@ fn what_has_no_room_is_counted_and_makes_no_alarm() {
     let whole = folded(None, &[r#"{"a":1,"b":{"c":1},"d":[1],"e":2}"#; 50]);
     assert_eq!(Drift::between(&full, &whole).changes, []);
     assert_eq!(Drift::between(&whole, &full).changes, []);
-    let mut merged = full.clone();
+    let mut merged = full;
     merged.merge(whole);
     assert_eq!((merged.fields().len(), merged.left_out()), (3, 200));
 }

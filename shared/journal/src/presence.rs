@@ -1,0 +1,69 @@
+//! Who is there right now: whoever is asked over core NATS answers for itself, and nothing is stored. An answer is news of
+//! the moment; silence means that nobody is there, or that it was not heard in time.
+
+use std::time::Duration;
+
+use async_nats::StatusCode;
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Journal, JournalError};
+
+impl Journal {
+    /// Answers everyone who asks on `subject` with what `reply` says at that moment, until `shutdown`. Goes on when the
+    /// connection was lost and came back.
+    ///
+    /// # Errors
+    /// When the connection is closed for good.
+    pub async fn answer(
+        &self,
+        subject: String,
+        reply: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+        shutdown: CancellationToken,
+    ) -> Result<(), JournalError> {
+        let client = self.client().clone();
+        let mut questions = client
+            .subscribe(subject)
+            .await
+            .map_err(|error| JournalError::unavailable("take questions about who is there", error))?;
+        tokio::spawn(async move {
+            loop {
+                let question = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    question = questions.next() => question,
+                };
+                // The client subscribes again by itself after a reconnect; an end means that it was closed.
+                let Some(question) = question else { return };
+                let Some(to) = question.reply else { continue };
+                if let Err(error) = client.publish(to, reply().into()).await {
+                    tracing::debug!(%error, "a question about who is there is not answered");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks on `subject` who is there, and collects the answers that come within `wait`, in no particular order. Returns
+    /// earlier only when the server says that nobody listens.
+    pub async fn ask(&self, subject: &str, wait: Duration) -> Vec<Bytes> {
+        let mut answers = Vec::new();
+        let asking = async {
+            let inbox = self.client().new_inbox();
+            // The server takes what we send in order: the inbox is there before anyone can answer into it.
+            let mut inbox_messages = self.client().subscribe(inbox.clone()).await?;
+            self.client().publish_with_reply(subject.to_string(), inbox, Bytes::new()).await?;
+            while let Some(answer) = inbox_messages.next().await {
+                if answer.status == Some(StatusCode::NO_RESPONDERS) {
+                    break;
+                }
+                answers.push(answer.payload);
+            }
+            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(wait, asking).await {
+            tracing::debug!(%error, subject, "nobody could be asked who is there");
+        }
+        answers
+    }
+}
