@@ -14,6 +14,8 @@ mod drift;
 mod faults;
 mod journal;
 mod lanes;
+mod map;
+mod mapping;
 mod pages;
 mod partitions;
 mod pipeline;

@@ -10,9 +10,17 @@ pub use world::{Run, World};
 
 /// Waits until something outside of this process's reach has come true; panics with `what` after two minutes.
 pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    until(what, async || is_so()).await;
+}
+
+/// As [`eventually`], for what has to be asked for.
+///
+/// # Panics
+/// When it is not so within two minutes.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
     let waiting = async {
-        while !is_so() {
+        while !is_so().await {
             tick.tick().await;
         }
     };

@@ -28,6 +28,9 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         plan.version(),
         fields.join(", ")
     ));
+    for warning in plan.warnings() {
+        said.push_str(&format!("  note: {warning}\n"));
+    }
     if config.targets.is_empty() {
         said.push_str("there is no [[target]]: orders are fetched and mapped, and written nowhere\n");
     }

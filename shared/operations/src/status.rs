@@ -144,10 +144,14 @@ impl Status {
         Ok(StageStatus::new(Stage::Write, Some(target.to_string()), sum))
     }
 
-    /// Whether something waits for a person: a window without proof, or open dead letters.
+    /// Whether something waits for a person: a window without proof, open dead letters, or a mapping that was changed and
+    /// cannot be used.
     pub fn needs_attention(&self) -> bool {
         let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
-        self.window.iter().chain(&self.lanes).any(failed) || self.dead_open > 0
+        let rejecting = |instance: &Instance| instance.mapping_rejected.is_some();
+        self.window.iter().chain(&self.lanes).any(failed)
+            || self.dead_open > 0
+            || self.instances.iter().any(rejecting)
     }
 }
 

@@ -2,18 +2,30 @@
 
 mod drift;
 mod import;
+mod pretty;
+mod preview;
+mod source;
+mod test;
 
 use std::path::Path;
 
 use clap::Subcommand;
 use drift::DriftArgs;
 use import::ImportArgs;
+use preview::PreviewArgs;
+use test::TestArgs;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, print};
 
 /// What to do about the mapping.
 #[derive(Debug, Subcommand)]
 pub enum MapCommand {
+    /// Run the cases that stand in the mapping. Exit status 1 when one of them fails, 3 when there is none.
+    Test(TestArgs),
+    /// Show one order before and after, and where each field came from; or map a whole file.
+    Preview(PreviewArgs),
+    /// Print every key of a mapping with its meaning: itself a small working mapping.
+    Reference,
     /// Compare the shape of the orders fetched lately with those before: new fields, gone ones, other types. Exit status 4
     /// when the mapping reads fields that are gone or have another type.
     Drift(DriftArgs),
@@ -24,6 +36,12 @@ pub enum MapCommand {
 
 pub async fn run(command: MapCommand, path: &Path) -> anyhow::Result<Exit> {
     match command {
+        MapCommand::Test(args) => test::run(args, path),
+        MapCommand::Preview(args) => preview::run(args, path).await,
+        MapCommand::Reference => {
+            print(mapping::REFERENCE);
+            Ok(Exit::Ok)
+        }
         MapCommand::Drift(args) => drift::run(args, path).await,
         MapCommand::Import(args) => import::run(args),
     }

@@ -28,7 +28,10 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
     let wanted = |case: &Case| args.only.as_ref().is_none_or(|only| case.name.contains(only));
     cases.retain(wanted);
     if cases.is_empty() {
-        eprintln!("{} has no such [[case]]; `orderflow map reference` shows how one is written", source.name());
+        eprintln!(
+            "{} has no such [[case]]; `orderflow map reference` shows how one is written",
+            source.name()
+        );
         return Ok(Exit::NothingMatched);
     }
     let (mut said, mut failed) = (String::new(), 0);
@@ -43,7 +46,11 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
         }
     }
     let passed = cases.len() - failed;
-    said.push_str(&format!("\n{passed} passed, {failed} failed ({}, version {})\n", source.name(), plan.version()));
+    said.push_str(&format!(
+        "\n{passed} passed, {failed} failed ({}, version {})\n",
+        source.name(),
+        plan.version()
+    ));
     print(&said);
     Ok(if failed == 0 { Exit::Ok } else { Exit::Failure })
 }
@@ -61,7 +68,9 @@ fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<Str
     };
     let outcome = plan.map(order);
     let marks = match &outcome {
-        Ok(Outcome::Records(records)) => records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default(),
+        Ok(Outcome::Records(records)) => {
+            records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     let difference = match &case.expected {
@@ -89,7 +98,8 @@ fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<Str
 fn found(outcome: &Result<Outcome, mapping::RowError>) -> String {
     match outcome {
         Ok(Outcome::Records(records)) => {
-            let records: Vec<_> = records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
+            let records: Vec<_> =
+                records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
             format!("found {}", records.join("\n"))
         }
         Ok(Outcome::Skipped(skipped)) => format!("found it skipped: {}", skipped.reason),
@@ -137,7 +147,8 @@ mod tests {
     fn a_difference_is_shown_line_by_line_and_meaning_is_what_counts() {
         assert_eq!(compare(r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#), None);
         let found = r#"{"orderNumber":"536365","totalAmount":15.30,"lines":[{"sku":"85123A"}],"a":1}"#;
-        let expected = r#"{"orderNumber":"536365","totalAmount":15.3,"lines":[{"sku":"85123A","quantity":6}],"a":1}"#;
+        let expected =
+            r#"{"orderNumber":"536365","totalAmount":15.3,"lines":[{"sku":"85123A","quantity":6}],"a":1}"#;
         insta::assert_snapshot!(compare(expected, found).expect("they differ"), @"");
         assert!(compare("{", "{}").expect("no JSON").starts_with("what is expected is no JSON"));
     }

@@ -1,0 +1,121 @@
+//! `orderflow map preview`: one order before and after, and where each field came from; or all orders of a file, mapped.
+
+mod find;
+mod input;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use mapping::{Outcome, Plan};
+use serde_json::value::RawValue;
+
+use super::source::{MappingArgs, Source};
+use crate::exit::{Exit, print};
+
+/// Flags of `map preview`.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// A file with orders: one or many, as JSON, one a line (.ndjson), or as the source answers them (a page, a detail);
+    /// also .gz, and - for stdin. Or the number or the key of an order that was fetched: the newest in RAW is shown. RAW is
+    /// searched from its end, at some thousand pages a second.
+    #[arg(value_name = "FILE|ORDER", required_unless_present = "seq")]
+    what: Option<String>,
+    #[command(flatten)]
+    mapping: MappingArgs,
+    /// Of a file: the order of this number in it, from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    nth: u64,
+    /// Of a file: print the record of every order, one a line, and what could not be mapped to stderr. Exit status 4 when
+    /// there is such an order.
+    #[arg(long, requires = "what", conflicts_with_all = ["seq", "nth"])]
+    all: bool,
+    /// The page with this sequence in RAW.
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "what")]
+    seq: Option<u64>,
+    /// With --seq: the row of the page, from 0.
+    #[arg(long, value_name = "ROW", requires = "seq", default_value_t = 0)]
+    row: u32,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Form,
+    /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    data: PathBuf,
+}
+
+/// The form of a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// An order, and where it was found.
+pub(crate) struct Found {
+    place: String,
+    order: Box<RawValue>,
+    /// Whether it is the row of a deleted order.
+    deleted: bool,
+}
+
+pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
+    let source = Source::read(&args.mapping, config)?;
+    let plan = source.plan()?;
+    if args.all {
+        let file = args.what.as_deref().unwrap_or_default();
+        return all(&plan, &input::orders(Path::new(file))?);
+    }
+    let found = match &args.what {
+        Some(file) if file == "-" || Path::new(file).exists() => {
+            let orders = input::orders(Path::new(file))?;
+            let count = orders.len();
+            let at = usize::try_from(args.nth - 1).unwrap_or(usize::MAX);
+            let Some(order) = orders.into_iter().nth(at) else {
+                bail!("{file} has {count} orders, so there is no order {}", args.nth);
+            };
+            Found { place: format!("{file}, order {} of {count}", args.nth), order, deleted: false }
+        }
+        _ => match find::stored(&args, config).await? {
+            Some(found) => found,
+            None => return Ok(Exit::NothingMatched),
+        },
+    };
+    let shown = show::Preview::of(&plan, &source, &found);
+    print(&match args.output {
+        Form::Json => format!("{}\n", serde_json::to_string_pretty(&shown)?),
+        Form::Table => shown.text(),
+    });
+    Ok(if shown.failed() { Exit::Failure } else { Exit::Ok })
+}
+
+/// Prints the record of every order.
+fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
+    let (mut records, mut failed, mut skipped, mut marked) = (0_u64, 0_u64, 0_u64, 0_u64);
+    for (number, order) in (1_u64..).zip(orders) {
+        match plan.map(order) {
+            Ok(Outcome::Records(mapped)) => {
+                for mapped in mapped {
+                    records += 1;
+                    marked += u64::from(!mapped.marks.is_empty());
+                    print(&format!("{}\n", String::from_utf8_lossy(&mapped.record)));
+                }
+            }
+            Ok(Outcome::Skipped(_)) => skipped += 1,
+            Err(error) => {
+                failed += 1;
+                let who = plan.identify(order);
+                let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
+                eprintln!("order {number} ({who}): {}: {error}", error.kind());
+            }
+        }
+    }
+    let orders = orders.len();
+    eprintln!(
+        "{orders} orders: {records} records, {skipped} skipped, {marked} marked, {failed} that cannot be mapped"
+    );
+    Ok(if failed == 0 { Exit::Ok } else { Exit::Partial })
+}

@@ -1,0 +1,104 @@
+//! An order in RAW: by the sequence of its page, or by its number or key.
+
+use std::path::Path;
+
+use anyhow::Context;
+use events::{Listing, RawPage};
+use journal::{Journal, StoredPage, Stream, Topology};
+use mapping::Plan;
+use serde_json::value::RawValue;
+use service::Config;
+
+use super::{Found, PreviewArgs};
+use crate::stages::connect;
+use crate::status::with_server;
+
+/// The order that the command line asks for; `None`, with a word on stderr, when RAW does not have it.
+pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<Option<Found>> {
+    let config = Config::load(config).with_context(|| match &args.what {
+        Some(what) => format!("there is no file {what}, and to look for such an order in RAW"),
+        None => "to look into RAW".to_string(),
+    })?;
+    let config = with_server(config, &args.data)?;
+    let journal = connect(&config, "map preview").await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    let raw = names.stream(Stream::Raw);
+    if let Some(seq) = args.seq {
+        let Some(stored) = journal.page_at(&names, seq).await? else {
+            eprintln!("{raw} has no message {seq}");
+            return Ok(None);
+        };
+        let found = rows(&stored)?.into_iter().find(|(at, _)| *at == args.row);
+        if found.is_none() {
+            eprintln!(
+                "page {seq} of {raw} has no row {} that was news; it lists {} rows",
+                args.row, stored.page.rows
+            );
+        }
+        return Ok(found.map(|(row, order)| of(&raw, &stored, row, order)));
+    }
+    let what = args.what.as_deref().unwrap_or_default();
+    let plan = transformer::load_mapping(&config)?;
+    let found = search(&journal, &names, &plan, what).await?;
+    if found.is_none() {
+        eprintln!("there is no file {what}, and no order with that number or key in {raw}");
+    }
+    Ok(found)
+}
+
+/// The newest order with this number or key: RAW is read from its end, and a page is looked at row by row only when the
+/// text is on it at all.
+async fn search(
+    journal: &Journal,
+    names: &Topology,
+    plan: &Plan,
+    what: &str,
+) -> anyhow::Result<Option<Found>> {
+    let (_, last, _) = journal.size(names, Stream::Raw).await?;
+    let raw = names.stream(Stream::Raw);
+    let finder = memchr::memmem::Finder::new(what);
+    let mut seq = last;
+    while seq > 0 {
+        let stored = match journal.page_at(names, seq).await {
+            Ok(Some(stored)) => stored,
+            // Not a page, or not there: others are.
+            Ok(None) => {
+                seq -= 1;
+                continue;
+            }
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            Err(_) => {
+                seq -= 1;
+                continue;
+            }
+        };
+        seq = stored.seq.saturating_sub(1);
+        let Ok(body) = stored.page.body.unpack() else { continue };
+        if finder.find(&body).is_none() {
+            continue;
+        }
+        for (row, order) in rows(&stored)?.into_iter().rev() {
+            let who = plan.identify(&order);
+            if who.number.as_deref() == Some(what) || who.key.as_deref() == Some(what) {
+                return Ok(Some(of(&raw, &stored, row, order)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The rows of a page that are orders to be mapped.
+fn rows(stored: &StoredPage) -> anyhow::Result<Vec<(u32, Box<RawValue>)>> {
+    let page: &RawPage = &stored.page;
+    let unreadable = || format!("page {} of RAW cannot be read", stored.seq);
+    let body = page.body.unpack().with_context(unreadable)?;
+    let details = page.unpack_details().with_context(unreadable)?;
+    let rows = okki::news(page, &body, &details).with_context(unreadable)?;
+    Ok(rows.into_iter().map(|(at, row)| (at, row.to_owned())).collect())
+}
+
+fn of(raw: &str, stored: &StoredPage, row: u32, order: Box<RawValue>) -> Found {
+    let deleted = stored.page.listing == Listing::Deleted;
+    let place = format!("{raw}, message {}, row {row} ({})", stored.seq, stored.page.window);
+    Found { place, order, deleted }
+}

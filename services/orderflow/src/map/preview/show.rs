@@ -1,0 +1,143 @@
+//! A preview, as text and as JSON.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use mapping::{Outcome, Plan, Provenance};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Found;
+use crate::map::pretty::pretty;
+use crate::map::source::Source;
+
+/// What `-o json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct Preview<'a> {
+    /// Where the order was found.
+    order_from: &'a str,
+    /// The mapping file.
+    mapping: String,
+    /// Its version.
+    version: String,
+    /// What became of the order: `mapped`, `skipped` or `failed`.
+    outcome: &'static str,
+    /// Why, of one that was skipped or failed.
+    reason: Option<String>,
+    /// The order.
+    before: &'a RawValue,
+    /// The records: several where the mapping makes one of each element of a list.
+    after: Vec<Box<RawValue>>,
+    /// Checks that it fails and that only mark it.
+    marks: Vec<String>,
+    /// Where each field came from.
+    fields: Vec<Provenance>,
+}
+
+impl<'a> Preview<'a> {
+    /// Maps an order.
+    pub(super) fn of(plan: &Plan, source: &Source, found: &'a Found) -> Preview<'a> {
+        let mut preview = Preview {
+            order_from: &found.place,
+            mapping: source.name(),
+            version: plan.version().to_string(),
+            outcome: "mapped",
+            reason: None,
+            before: &found.order,
+            after: Vec::new(),
+            marks: Vec::new(),
+            fields: Vec::new(),
+        };
+        if found.deleted {
+            preview.deletion(plan);
+            return preview;
+        }
+        let (fields, outcome) = plan.explain(&found.order);
+        preview.fields = fields;
+        match outcome {
+            Ok(Outcome::Records(records)) => {
+                preview.marks = records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default();
+                preview.after = records.into_iter().filter_map(|mapped| raw(mapped.record)).collect();
+            }
+            Ok(Outcome::Skipped(skipped)) => {
+                (preview.outcome, preview.reason) = ("skipped", Some(skipped.reason));
+            }
+            Err(error) => {
+                (preview.outcome, preview.reason) = ("failed", Some(format!("{}: {error}", error.kind())));
+            }
+        }
+        preview
+    }
+
+    fn deletion(&mut self, plan: &Plan) {
+        match plan.map_deleted(self.before) {
+            Ok(deletion) => match deletion.record {
+                Some(record) => self.after.extend(raw(record)),
+                None => {
+                    (self.outcome, self.reason) =
+                        ("skipped", Some("a deletion, on_delete = \"ignore\"".into()))
+                }
+            },
+            Err(error) => {
+                (self.outcome, self.reason) = ("failed", Some(format!("{}: {error}", error.kind())))
+            }
+        }
+    }
+
+    /// Whether it could not be mapped.
+    pub(super) fn failed(&self) -> bool {
+        self.outcome == "failed"
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut said = format!(
+            "order    {}\nmapping  {}, version {}\n\nbefore\n{}\n\n",
+            self.order_from,
+            self.mapping,
+            self.version,
+            pretty(self.before.get())
+        );
+        for record in &self.after {
+            said.push_str(&format!("after\n{}\n\n", pretty(record.get())));
+        }
+        if !self.fields.is_empty() {
+            said.push_str(&format!("{}\n\n", table(&self.fields)));
+        }
+        if !self.marks.is_empty() {
+            said.push_str(&format!("it is sent, marked: it fails the checks {}\n", self.marks.join(", ")));
+        }
+        if let Some(reason) = &self.reason {
+            said.push_str(&format!("{}: {reason}\n", self.outcome));
+        }
+        said
+    }
+}
+
+fn table(fields: &[Provenance]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["field", "from", "found", "became"]);
+    for field in fields {
+        let became = match (&field.became, &field.problem) {
+            (Some(json), None) => short(json),
+            (Some(json), Some(problem)) => format!("{} (the default: {problem})", short(json)),
+            (None, Some(problem)) => format!("- ({problem})"),
+            (None, None) => "- (left out)".into(),
+        };
+        let found = field.found.clone().unwrap_or_else(|| "-".into());
+        table.add_row([field.to.clone(), field.from.clone(), found, became]);
+    }
+    table
+}
+
+fn short(json: &str) -> String {
+    match json.char_indices().nth(60) {
+        None => json.to_owned(),
+        Some((end, _)) => format!("{}…", &json[..end]),
+    }
+}
+
+fn raw(record: Vec<u8>) -> Option<Box<RawValue>> {
+    RawValue::from_string(String::from_utf8(record).ok()?).ok()
+}

@@ -1,0 +1,184 @@
+//! The mapping in a running flow: filters, marks, a record for each element, changes while it runs, and what failed before.
+
+use std::collections::HashSet;
+
+use events::{DeadLetter, DeadResolved, MappedOrder, OrdersSkipped, Outcome, Stage};
+use futures::StreamExt;
+use journal::{Entry, From, Stream};
+use operations::{Status, instances};
+use orderflow_tests::{World, until};
+use sandbox::{Options, Orders};
+use tokio_util::sync::CancellationToken;
+
+/// Orders of the case's shape: two good ones, one with a price that is no number, one without lines.
+const ORDERS: &str = r#"
+{"order_id":1,"order_no":"A1","status":"1","update_time":"2025-01-01 00:00:00","total":0.30,"items":[{"id":11,"quantity":3,"price":0.10}]}
+{"order_id":2,"order_no":"A2","status":2,"update_time":"2025-01-01 00:00:01","total":5,"items":[{"id":21,"quantity":2,"price":"2"},{"id":22,"quantity":1,"price":1}]}
+{"order_id":3,"order_no":"A3","status":1,"update_time":"2025-01-01 00:00:02","total":9,"items":[{"id":31,"quantity":2,"price":"many"}]}
+{"order_id":4,"order_no":"A4","status":3,"update_time":"2025-01-01 00:00:03","total":0,"items":[]}
+"#;
+
+const TOP: &str = "key = \"order_id\"\nnumber = \"order_no\"\nversion = \"update_time\"\n";
+const FIELDS: &str = "[[field]]\nto = \"orderId\"\nfrom = \"order_id\"\ntype = \"integer\"\n\
+                      [[field]]\nto = \"orderNumber\"\nfrom = \"order_no\"\n";
+const TOTAL: &str = "[[field]]\nto = \"totalAmount\"\nsum = \"items\"\nof = \"quantity * price\"\n";
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    std::fs::write(&file, ORDERS.trim()).unwrap();
+    World::with(Options { orders: Orders::File(file), ..Options::default() }).await
+}
+
+async fn all(world: &World, stream: Stream, filter: &str) -> Vec<Entry> {
+    let log = world.journal.read(&world.names(), stream, Some(filter), From::Start, false).await.unwrap();
+    log.map(Result::unwrap).collect().await
+}
+
+async fn open_letters(world: &World) -> Vec<DeadLetter> {
+    let names = world.names();
+    let resolved: HashSet<u64> = all(world, Stream::Dead, &names.dead_resolved())
+        .await
+        .iter()
+        .map(|entry| entry.event::<DeadResolved>().unwrap().body.letter)
+        .collect();
+    let letters = all(world, Stream::Dead, &names.dead(Stage::Transform, "*")).await;
+    let open = letters.into_iter().filter(|entry| !resolved.contains(&entry.seq));
+    open.map(|entry| entry.event::<DeadLetter>().unwrap().body).collect()
+}
+
+#[tokio::test]
+async fn what_a_filter_keeps_back_is_counted_and_what_fails_a_check_is_marked() {
+    let world = world().await;
+    world.map_with(&format!(
+        "{TOP}[[when]]\nis = 'status in [1, 2]'\nreason = 'not approved'\n\
+         [[validate]]\nname = 'total'\nsum = 'items'\nof = 'quantity'\nequals = 'total'\non_fail = 'mark'\n\
+         [[validate]]\nname = 'prices'\nthat = 'order_no != \"A3\"'\n{FIELDS}"
+    ));
+    let account = world.sync().await.account;
+    assert_eq!(
+        (account.read, account.mapped, account.records, account.dead, account.in_flight),
+        (4, 2, 2, 1, 0)
+    );
+    assert_eq!(account.skipped.get("not approved"), Some(&1), "{account:?}");
+    assert!(account.is_complete());
+    let names = world.names();
+    let skipped: Vec<OrdersSkipped> = all(&world, Stream::Mapped, &names.skipped())
+        .await
+        .iter()
+        .map(|entry| entry.event().unwrap().body)
+        .collect();
+    assert_eq!(skipped.len(), 1);
+    let order = &skipped[0].orders[0];
+    assert_eq!((order.row, order.key.as_deref(), order.number.as_deref()), (3, Some("4"), Some("A4")));
+    let mut marks = Vec::new();
+    for partition in 0..names.partitions() {
+        for entry in all(&world, Stream::Mapped, &names.mapped(partition)).await {
+            let mapped = entry.event::<MappedOrder>().unwrap().body;
+            marks.push((mapped.number.unwrap(), mapped.marks));
+        }
+    }
+    marks.sort();
+    assert_eq!(marks, [("A1".into(), vec!["total".to_string()]), ("A2".into(), vec!["total".into()])]);
+    let letters = open_letters(&world).await;
+    assert_eq!((letters[0].kind.as_str(), letters[0].number.as_deref()), ("check_failed", Some("A3")));
+}
+
+#[tokio::test]
+async fn each_element_can_be_a_record_of_its_own() {
+    let world = world().await;
+    world.map_with(
+        "each = \"items\"\nkey = \"id\"\nnumber = \"$.order_no\"\nversion = \"$.update_time\"\n\
+         [[field]]\nto = \"orderId\"\nfrom = \"id\"\ntype = \"integer\"\n[[field]]\nto = \"orderNumber\"\nfrom = \"$.order_no\"\n\
+         [[field]]\nto = \"price\"\nfrom = \"price\"\ntype = \"decimal\"\n",
+    );
+    let account = world.sync().await.account;
+    assert_eq!(
+        (account.read, account.mapped, account.records, account.dead, account.in_flight),
+        (4, 2, 3, 1, 0)
+    );
+    assert_eq!(account.skipped.get("no items"), Some(&1), "{account:?}");
+    assert_eq!(account.targets[0].of(Outcome::Written), 3);
+    assert!(account.is_complete(), "{account:?}");
+    // Nothing changed, so nothing is sent again.
+    let before = world.report().target.requests;
+    world.sync().await;
+    assert_eq!(world.report().target.requests, before);
+}
+
+#[tokio::test]
+async fn a_changed_mapping_is_used_without_a_restart_and_what_failed_is_tried_again() {
+    let world = world().await;
+    world.map_with(&format!("{TOP}{FIELDS}{TOTAL}"));
+    let names = world.names();
+    world.journal.ensure(&names).await.unwrap();
+    let stop = CancellationToken::new();
+    let stages = world.start(2, &stop).await;
+    world.fetch().await;
+    until("the price that is no number is a dead letter", async || open_letters(&world).await.len() == 1)
+        .await;
+    let first = open_letters(&world).await[0].mapping.clone();
+    assert_eq!(open_letters(&world).await[0].kind, "bad_element");
+
+    // One that does not compile changes nothing, and is seen.
+    world.map_with(&format!("{TOP}{FIELDS}[[field]]\nto = \"x\"\nform = \"y\"\n"));
+    until("both say that they do not take it", async || {
+        let there = instances(&world.journal, &names, Stage::Transform).await;
+        there.len() == 2 && there.iter().all(|one| one.mapping_rejected.is_some() && one.mapping == first)
+    })
+    .await;
+    let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
+    assert!(status.needs_attention());
+    assert_eq!(open_letters(&world).await.len(), 1);
+
+    // One under which the order fails otherwise: the letter says so, and is still one.
+    let still = "[[field]]\nto = \"totalAmount\"\nsum = \"items\"\nof = \"quantity * cost\"\n";
+    world.map_with(&format!("{TOP}{FIELDS}[[field]]\nto = \"first\"\nfrom = \"items[0].price\"\ntype = \"integer\"\non_error = \"drop_field\"\n{still}"));
+    until("the letter is of the new mapping", async || {
+        let letters = open_letters(&world).await;
+        letters.len() == 1 && letters[0].mapping != first && letters[0].message.contains("items[0].cost")
+    })
+    .await;
+
+    // One that can.
+    let lenient = TOTAL.replace("of =", "on_error = \"drop_field\"\nof =");
+    world.map_with(&format!("{TOP}{FIELDS}{lenient}"));
+    until("nothing is open any more", async || open_letters(&world).await.is_empty()).await;
+    until("and the order has arrived", async || world.report().target.distinct_orders == 4).await;
+    let there = instances(&world.journal, &names, Stage::Transform).await;
+    assert!(there.iter().all(|one| one.mapping_rejected.is_none() && one.mapping != first));
+    let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
+    assert_eq!(status.dead_open, 0);
+    assert_eq!(world.report().target.duplicates, 0);
+    stop.cancel();
+    stages.join_all().await;
+}
+
+#[tokio::test]
+async fn a_run_takes_up_what_failed_before_it() {
+    let world = world().await;
+    world.map_with(&format!("{TOP}{FIELDS}{TOTAL}"));
+    world.sync().await;
+    assert_eq!(open_letters(&world).await.len(), 1);
+    let retried = transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    assert_eq!(retried, transformer::Retried::default(), "the same mapping is not tried again");
+    world.map_with(&format!("{TOP}[[when]]\nis = 'order_no != \"A3\"'\nreason = 'known'\n{FIELDS}{TOTAL}"));
+    let retried = transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    assert_eq!((retried.mapped, retried.skipped, retried.failed), (0, 1, 0));
+    assert!(open_letters(&world).await.is_empty());
+    // A second time finds nothing to do.
+    let again = transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    assert_eq!(again, transformer::Retried::default());
+}
+
+#[tokio::test]
+async fn comments_and_cases_are_not_another_mapping() {
+    let world = world().await;
+    let text = format!("{TOP}{FIELDS}");
+    world.map_with(&text);
+    let version = transformer::load_mapping(&world.config).unwrap().version().to_string();
+    world.map_with(&format!(
+        "# a comment\n{text}[[case]]\nname = \"x\"\ninput = \"{{}}\"\nexpect_error = \"missing_key\"\n"
+    ));
+    assert_eq!(transformer::load_mapping(&world.config).unwrap().version(), version);
+}
