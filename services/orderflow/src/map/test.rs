@@ -149,7 +149,19 @@ mod tests {
         let found = r#"{"orderNumber":"536365","totalAmount":15.30,"lines":[{"sku":"85123A"}],"a":1}"#;
         let expected =
             r#"{"orderNumber":"536365","totalAmount":15.3,"lines":[{"sku":"85123A","quantity":6}],"a":1}"#;
-        insta::assert_snapshot!(compare(expected, found).expect("they differ"), @"");
+        insta::assert_snapshot!(compare(expected, found).expect("they differ"), @r#"
+        - expected  + found
+            "lines": [
+              {
+        -       "quantity": 6,
+                "sku": "85123A"
+              }
+            ],
+            "orderNumber": "536365",
+        -   "totalAmount": 15.3
+        +   "totalAmount": 15.30
+          }
+        "#);
         assert!(compare("{", "{}").expect("no JSON").starts_with("what is expected is no JSON"));
     }
 }
