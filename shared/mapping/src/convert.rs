@@ -9,7 +9,7 @@ use crate::compile::Compiling;
 use crate::mapping_error::{MappingError, one_of};
 use crate::number::Rounding;
 use crate::section::{Section, described};
-use crate::time::Times;
+use crate::times::Times;
 use crate::value::{self, Convert, Map, Type};
 
 const TIME_KEYS: [&str; 4] = ["formats", "zone", "to_zone", "to_format"];

@@ -60,6 +60,7 @@ mod shape;
 mod sum;
 mod table;
 mod time;
+mod times;
 mod value;
 mod version;
 mod words;

@@ -63,11 +63,14 @@ impl Path {
 
     /// The names, when the path has nothing else: what a field of the record can be called.
     pub(crate) fn names(&self) -> Option<Vec<&str>> {
-        let name = |step| match step {
-            &Step::Member(ref name) => Some(name.as_str()),
-            &(Step::Index(_) | Step::All) => None,
-        };
-        if self.root { None } else { self.steps.iter().map(name).collect() }
+        if self.root {
+            return None;
+        }
+        let names = self.steps.iter().map(|step| match step {
+            Step::Member(name) => Some(name.as_str()),
+            Step::Index(_) | Step::All => None,
+        });
+        names.collect()
     }
 
     /// The steps to the list and those behind its `[*]`; `None` when it has none.

@@ -237,7 +237,7 @@ fn checks_are_passed_or_mark_or_stop() {
 #[test]
 fn the_reference_works_and_passes_its_own_cases() {
     let plan = compiled(REFERENCE);
-    assert_eq!(plan.warnings(), [String::new(); 0]);
+    assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
     let cases = crate::cases("reference", REFERENCE).expect("they are sound");
     assert_eq!(cases.len(), 3);
     for case in cases {
