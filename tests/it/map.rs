@@ -176,3 +176,23 @@ async fn the_reference_is_a_mapping() {
     let (status, text) = said(folder.path(), &["map", "test", "--mapping", "reference.toml"]).await;
     assert!(status == 0 && text.contains("3 passed, 0 failed"), "{text}");
 }
+
+#[tokio::test]
+async fn what_the_readme_shows_works() {
+    let readme = std::fs::read_to_string(examples().join("../../README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let [chinese_config, chinese_mapping, english_config, english_mapping] = blocks[..] else {
+        panic!("a configuration and a mapping in each language, found {}", blocks.len());
+    };
+    for (config, mapping) in [(chinese_config, chinese_mapping), (english_config, english_mapping)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("orderflow.toml"), config).unwrap();
+        std::fs::write(folder.path().join("mapping.toml"), mapping).unwrap();
+        let program = |args| Program::new(PROGRAM, folder.path(), args).env("QEASY_TOKEN", "x");
+        let (status, text) = program(&["check"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await;
+        assert_eq!(status, 0, "{text}");
+        let (status, text) = program(&["map", "test"]).said().await;
+        assert!(status == 0 && text.contains("1 passed, 0 failed"), "{text}");
+    }
+}
