@@ -8,7 +8,7 @@ mod retry;
 mod row;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::Stage;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use mappings::Mappings;
 use page::Pages;
+use retry::Letters;
 pub use retry::Retried;
 
 /// Why a transformer cannot run.
@@ -38,8 +39,8 @@ pub enum TransformError {
 /// Pages mapped at the same time by one transformer: enough to keep a core busy while others are being stored.
 const IN_FLIGHT: usize = 12;
 
-/// How long orders that failed under another mapping wait to be tried again when NATS was away.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How often letters are looked for that another transformer, or a page begun earlier, left under another mapping.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Reads and compiles the mapping that the configuration names.
 ///
@@ -62,7 +63,7 @@ pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
 /// When the mapping cannot be used, or the log does not answer.
 pub async fn retry_failed(config: &Config, journal: &Journal) -> Result<Retried, TransformError> {
     let pages = pages(config, journal)?;
-    Ok(pages.retry(&pages.mappings.plan()).await?)
+    Ok(pages.retry(&pages.mappings.plan(), &mut Letters::default()).await?)
 }
 
 /// Runs a transformer until `shutdown`.
@@ -106,25 +107,29 @@ fn pages(config: &Config, journal: &Journal) -> Result<Pages, TransformError> {
     })
 }
 
-/// Picks up changes of the mapping, and after each one, and at the beginning, what failed under the one before.
+/// Picks up changes of the mapping, and what failed under another one.
 async fn follow(pages: Arc<Pages>, shutdown: CancellationToken) {
     let mut plan = pages.mappings.plan();
     loop {
         let changed = tokio::select! {
             changed = pages.mappings.changed(&shutdown) => changed,
-            () = retried(&pages, &plan) => pages.mappings.changed(&shutdown).await,
+            never = keep_retrying(&pages, &plan) => match never {},
         };
         match changed {
             Some(changed) => plan = changed,
             None => return,
         }
+        pages.looked.store(false, Ordering::Relaxed);
     }
 }
 
-/// Tries again what failed, until it has been tried.
-async fn retried(pages: &Pages, plan: &Plan) {
-    while let Err(error) = pages.retry(plan).await {
-        tracing::warn!(%error, "orders that failed under another mapping wait to be tried again");
-        tokio::time::sleep(AGAIN).await;
+/// Tries what failed under another mapping, now and whenever there is more.
+async fn keep_retrying(pages: &Pages, plan: &Plan) -> std::convert::Infallible {
+    let mut letters = Letters::default();
+    loop {
+        if let Err(error) = pages.retry(plan, &mut letters).await {
+            tracing::warn!(%error, "orders that failed under another mapping wait to be tried again");
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -24,30 +24,61 @@ pub struct Retried {
     pub failed: u64,
 }
 
+/// What is known of DEAD under one mapping.
+#[derive(Debug)]
+pub(crate) struct Letters {
+    /// Everything before this sequence has been looked at.
+    next: u64,
+    /// Rows that failed under this mapping, by page and row. They fail again, so they are not tried again: not even
+    /// when two transformers with different files get each other's letters.
+    failed: HashSet<(u64, u32)>,
+}
+
+impl Default for Letters {
+    fn default() -> Self {
+        Self { next: 1, failed: HashSet::new() }
+    }
+}
+
 impl Pages {
-    /// Maps the orders of open letters again that failed under another mapping than `plan`. Any number of transformers may
-    /// do so at the same time, and any of them may die: messages have the ids of what they say, and a letter is
-    /// resolved after what became of it is stored.
-    pub(crate) async fn retry(&self, plan: &Plan) -> Result<Retried, JournalError> {
+    /// Maps the orders again of open letters, stored since the last look, that failed under another mapping than
+    /// `plan`. Any number of transformers may do so at the same time, and any of them may die: messages have the ids of
+    /// what they say, and a letter is resolved after what became of it is stored.
+    pub(crate) async fn retry(&self, plan: &Plan, letters: &mut Letters) -> Result<Retried, JournalError> {
+        let (mut retried, from) = (Retried::default(), From::Seq(letters.next));
+        let (_, last, _) = self.journal.size(&self.names, Stream::Dead).await?;
+        if last < letters.next {
+            return Ok(retried);
+        }
         let mut resolved = HashSet::new();
         let filter = self.names.dead_resolved();
-        let mut log = self.journal.read(&self.names, Stream::Dead, Some(&filter), From::Start, false).await?;
+        let mut log = self.journal.read(&self.names, Stream::Dead, Some(&filter), from, false).await?;
         while let Some(entry) = log.next().await {
             resolved.insert(entry?.event::<DeadResolved>()?.body.letter);
         }
         let filter = self.names.dead(Stage::Transform, "*");
-        let mut log = self.journal.read(&self.names, Stream::Dead, Some(&filter), From::Start, false).await?;
-        let mut retried = Retried::default();
+        let mut log = self.journal.read(&self.names, Stream::Dead, Some(&filter), from, false).await?;
+        let mut others = Vec::new();
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if resolved.contains(&entry.seq) {
-                continue;
-            }
             let letter = entry.event::<DeadLetter>()?.body;
-            if letter.mapping.as_deref() != Some(plan.version()) {
-                self.letter(&entry, letter, plan, &mut retried).await?;
+            let place = (letter.origin.raw_seq.unwrap_or(0), letter.origin.row.unwrap_or(0));
+            if letter.mapping.as_deref() == Some(plan.version()) {
+                letters.failed.insert(place);
+            } else if !resolved.contains(&entry.seq) {
+                others.push((place, entry.seq));
             }
         }
+        for (place, seq) in others {
+            if letters.failed.contains(&place) {
+                continue;
+            }
+            // Read once more: a log of large letters is not kept in memory for the few that are of another mapping.
+            let entry = self.journal.get(&self.names, Stream::Dead, seq).await?;
+            let letter = entry.event::<DeadLetter>()?.body;
+            self.letter(&entry, letter, plan, &mut retried).await?;
+        }
+        letters.next = last + 1;
         if retried != Retried::default() {
             let Retried { mapped, skipped, failed } = retried;
             tracing::info!(

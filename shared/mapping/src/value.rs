@@ -194,7 +194,7 @@ impl Convert {
             Type::Decimal => {
                 self.rounding.is_none()
                     && bytes.len() <= 28
-                    && bytes[0].is_ascii_digit()
+                    && bytes.first().is_some_and(u8::is_ascii_digit)
                     && bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
             }
             _ => false,
@@ -273,7 +273,12 @@ impl Convert {
 
 impl Map {
     fn write(&self, scalar: &Scalar<'_>, found: Option<&str>, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        let Some(text) = scalar.text() else {
+        let text = match scalar {
+            // The author of a map writes 1, not 1.00.
+            Scalar::Computed(number) => Some(Cow::Owned(number.normalize().to_string())),
+            other => other.text(),
+        };
+        let Some(text) = text else {
             return Ok(false);
         };
         match self.values.get(text.as_ref()).or_else(|| self.values.get(text.trim())) {
