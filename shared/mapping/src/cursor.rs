@@ -5,7 +5,12 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::memchr2;
+
+use crate::names::Names;
+
+/// As far as a string is looked at byte by byte.
+const NEAR: usize = 24;
 
 /// A position in a JSON text.
 #[derive(Debug, Clone)]
@@ -22,6 +27,14 @@ pub(crate) struct Name<'r> {
 }
 
 impl<'r> Name<'r> {
+    /// The number of the name among those that are wanted.
+    pub(crate) fn among(self, names: &Names) -> Option<usize> {
+        if !self.escaped {
+            return names.find(self.raw.as_bytes());
+        }
+        self.decoded().and_then(|name| names.find(name.as_bytes()))
+    }
+
     /// The name; `None` when it is no valid Unicode (a lone surrogate).
     pub(crate) fn decoded(self) -> Option<Cow<'r, str>> {
         if !self.escaped {
@@ -106,19 +119,27 @@ impl<'r> Cursor<'r> {
     /// Steps over a string; true when it has escapes.
     fn string(&mut self) -> bool {
         let bytes = self.text.as_bytes();
-        let mut escaped = false;
-        self.at += 1;
-        while let Some(length) = bytes.get(self.at..).and_then(|rest| memchr(b'"', rest)) {
-            let quote = self.at + length;
-            self.at = quote + 1;
-            let backslashes = bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-            escaped = escaped || backslashes > 0 || memchr(b'\\', &bytes[quote - length..quote]).is_some();
-            if backslashes % 2 == 0 {
-                return escaped;
+        let (mut at, mut escaped) = (self.at + 1, false);
+        loop {
+            // Most strings end within a few bytes, sooner than a call of memchr pays for itself.
+            let near = bytes.get(at..).unwrap_or_default();
+            let mark = |byte: &u8| matches!(byte, b'"' | b'\\');
+            let found = near.iter().take(NEAR).position(mark).or_else(|| {
+                let far = near.get(NEAR..)?;
+                memchr2(b'"', b'\\', far).map(|length| NEAR + length)
+            });
+            match found.map(|length| at + length) {
+                Some(quote) if bytes[quote] == b'"' => {
+                    self.at = quote + 1;
+                    return escaped;
+                }
+                Some(backslash) => (at, escaped) = (backslash + 2, true),
+                None => {
+                    self.at = bytes.len();
+                    return escaped;
+                }
             }
         }
-        self.at = bytes.len();
-        escaped
     }
 
     /// Steps over an object or array, however deep.

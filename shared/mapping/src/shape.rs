@@ -166,8 +166,7 @@ impl Shapes {
     ) {
         let mut more = cursor.enter();
         while more {
-            let wanted = cursor.name().decoded().and_then(|name| node.names.find(name.as_bytes()));
-            match wanted {
+            match cursor.name().among(&node.names) {
                 Some(at) => self.child(&node.children[at], cursor, slots, lists),
                 None => {
                     cursor.value();
