@@ -15,8 +15,8 @@ pub struct Case {
     pub input: Text,
     /// What is expected of it.
     pub expected: Expected,
-    /// The names of the checks that it fails and that only mark it; `None` when the case does not say.
-    pub marks: Option<Vec<String>>,
+    /// The names of the checks that it fails and that only mark it.
+    pub marks: Vec<String>,
 }
 
 /// A JSON text, or the file that holds it.
@@ -70,8 +70,12 @@ fn case(section: &Section<'_>) -> Result<Case, MappingError> {
         ("expect_skip", reason) => Expected::Skip(reason),
         record => Expected::Record(text(&record, "expect_file")),
     };
-    let marks = section.get("marks").map(|_| section.strings("marks")).transpose()?;
-    let marks = marks.map(|marks| marks.into_iter().map(str::to_owned).collect());
+    let none = section
+        .get("marks")
+        .and_then(|marks| marks.get_ref().as_array())
+        .is_some_and(|marks| marks.is_empty());
+    let marks = if none { Vec::new() } else { section.strings("marks")? };
+    let marks = marks.into_iter().map(str::to_owned).collect();
     let place = section.place(section.span_of("name"));
     let place = format!("{}:{}", place.source_name, place.line.unwrap_or_default());
     Ok(Case { name, place, input, expected, marks })

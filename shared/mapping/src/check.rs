@@ -165,12 +165,15 @@ impl Rule {
                 };
                 let mut total = found;
                 for path in plus {
-                    let more = path.value(scope).and_then(value::decimal).map_err(|mut fault| {
-                        fault.found = format!("{} = {}", path.text, fault.found);
-                        fault
-                    })?;
-                    let more = more.unwrap_or_default();
-                    total = total.map(|total| arithmetic::add(total, more)).transpose().map_err(computed)?;
+                    for json in path.values(scope)?.unwrap_or_default() {
+                        let more = value::decimal(json).map_err(|mut fault| {
+                            fault.found = format!("{} = {}", path.text, fault.found);
+                            fault
+                        })?;
+                        let more = more.unwrap_or_default();
+                        total =
+                            total.map(|total| arithmetic::add(total, more)).transpose().map_err(computed)?;
+                    }
                 }
                 let wanted = right.number(scope, stack)?;
                 let difference = total.zip(wanted).map(|(total, wanted)| arithmetic::subtract(total, wanted));

@@ -161,12 +161,15 @@ fn json_of(value: &DeValue<'_>) -> Option<String> {
     };
     match value {
         DeValue::String(string) => text(string),
-        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) if number.radix() == 10 => {
+            Some(number.as_str().trim_start_matches('+').to_owned())
+        }
         DeValue::Integer(number) => {
             Some(i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string())
         }
         DeValue::Float(number) => {
-            Some(number.as_str().to_owned()).filter(|text| !text.contains(['n', 'f', '+']))
+            let text = number.as_str().trim_start_matches('+');
+            Some(text.to_owned()).filter(|text| !text.contains(['n', 'f']))
         }
         DeValue::Boolean(flag) => Some(flag.to_string()),
         DeValue::Datetime(time) => Some(format!("\"{time}\"")),

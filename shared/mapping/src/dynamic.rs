@@ -73,6 +73,9 @@ pub(crate) fn number_of(value: &Dynamic) -> Result<Option<Decimal>, String> {
     if let Ok(number) = value.as_int() {
         return Ok(Some(Decimal::from(number)));
     }
+    if let Ok(character) = value.as_char() {
+        return number_of(&character.to_string().into());
+    }
     match value.as_immutable_string_ref() {
         Ok(text) if text.trim().is_empty() => Ok(None),
         Ok(text) => {

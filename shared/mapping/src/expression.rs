@@ -32,18 +32,22 @@ pub enum ExpressionError {
     #[error("{0}")]
     Parse(#[from] ParseError),
     /// A function is called that there is not.
-    #[error("there is no function `{name}`{} (line {line}, position {position})",
+    #[error("there is no function `{name}`{} ({place})",
         nearest.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?")))]
     Function {
         /// Its name.
         name: String,
         /// The one that was perhaps meant.
         nearest: Option<&'static str>,
-        /// The line within the expression, from 1.
-        line: usize,
-        /// The position within the line in characters, from 1.
-        position: usize,
+        /// The line and the position within it, from 1.
+        place: String,
     },
+    /// `??` beside an operator. `a + b ?? 0` is `(a + b) ?? 0`, which is hardly ever meant.
+    #[error("put `??` and its two values in parentheses, with nothing else: (discount ?? 0) ({0})")]
+    Coalesce(String),
+    /// A number that a decimal does not hold exactly.
+    #[error("the number {0} is not a decimal of at most 28 digits")]
+    Number(String),
     /// It computes a number where a condition is wanted.
     #[error("it is a number, where one is wanted that is true or false, such as `amount > 0`")]
     NoCondition,

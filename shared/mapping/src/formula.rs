@@ -76,7 +76,9 @@ impl Formula {
                 Step::Number(number) => number,
                 Step::Name(at) => self.operand(at, scope)?.ok_or(Unsolved::Missing(&self.names[at]))?,
                 Step::NameOr(at, number) => self.operand(at, scope)?.unwrap_or(number),
-                Step::Negate => -pop(stack),
+                // Not `-`, which gives zero a sign.
+                Step::Negate => arithmetic::subtract(Decimal::ZERO, pop(stack))
+                    .map_err(|error| Unsolved::Arithmetic(error, self.shown(scope)))?,
                 operation => {
                     let (right, left) = (pop(stack), pop(stack));
                     let computed = match operation {

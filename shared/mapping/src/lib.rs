@@ -43,6 +43,7 @@ mod explain;
 mod expression;
 mod field;
 mod formula;
+mod functions;
 mod identity;
 mod mapping_error;
 mod members;

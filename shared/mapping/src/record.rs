@@ -234,11 +234,16 @@ fn first_present(
 
 /// Whether a path of several has a value that is not blank.
 pub(crate) fn used(field: &Field, path: &Ref, scope: &Scope<'_, '_>) -> Result<bool, Fault> {
-    let json = path.value(scope)?;
-    Ok(match field.convert.kind {
-        Type::Json => json.is_some_and(|json| json != "null"),
-        kind => !Scalar::read(json, kind.expected())?.is_blank(),
-    })
+    let present = |json: Option<&str>| match field.convert.kind {
+        Type::Json => Ok(json.is_some_and(|json| json != "null")),
+        kind => Scalar::read(json, kind.expected()).map(|scalar| !scalar.is_blank()),
+    };
+    for json in path.values(scope)?.unwrap_or_default() {
+        if present(json)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The texts of the paths that have one, put together.

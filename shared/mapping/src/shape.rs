@@ -47,10 +47,16 @@ struct Child {
     elements: Vec<(usize, Child)>,
     /// All elements of it are wanted, each in this shape.
     list: Option<usize>,
-    /// The slots below, to be emptied or blocked together.
-    slots_below: Vec<usize>,
-    /// The lists below that are read with the order.
-    lists_below: Vec<usize>,
+    /// What lies below its members, and below its elements.
+    in_members: Below,
+    in_elements: Below,
+}
+
+/// Slots, and lists that are read with the order, to be emptied or blocked together.
+#[derive(Debug, Default)]
+struct Below {
+    slots: Vec<usize>,
+    lists: Vec<usize>,
 }
 
 /// All shapes of a plan; the first is that of the order.
@@ -104,7 +110,7 @@ impl Shapes {
         }
         let slot = *width;
         *width += 1;
-        node.child(steps, |above| above.slots_below.push(slot)).slot = Some(slot);
+        node.child(steps, |above| above.slots.push(slot)).slot = Some(slot);
         slot
     }
 
@@ -114,7 +120,7 @@ impl Shapes {
         let known = self.0[shape].node.child(steps, |_| {}).list;
         let list = known.unwrap_or(new);
         if known.is_none() {
-            let note = |above: &mut Child| above.lists_below.extend(with_order.then_some(new));
+            let note = |above: &mut Below| above.lists.extend(with_order.then_some(new));
             self.0[shape].node.child(steps, note).list = Some(new);
             self.0.push(Shape { with_order, ..Shape::default() });
         }
@@ -185,29 +191,26 @@ impl Shapes {
         lists: &mut [Elements<'r>],
     ) {
         let start = cursor.position();
-        child.set_below(Found::Nothing, slots, lists);
+        child.in_members.set(Found::Nothing, slots, lists);
+        child.in_elements.set(Found::Nothing, slots, lists);
+        let is_list_alone = child.list.is_some_and(|list| self.0[list].with_order) && child.slot.is_none();
         match (cursor.byte(), &child.node) {
             (b'{', Some(node)) => self.members(node, cursor, slots, lists),
-            (b'[', _) if !child.elements.is_empty() => {
-                let mut index = 0;
-                let mut more = cursor.enter();
-                while more {
-                    match child.elements.iter().find(|(at, _)| *at == index) {
-                        Some((_, element)) => self.child(element, cursor, slots, lists),
-                        None => {
-                            cursor.value();
-                        }
-                    }
-                    index += 1;
-                    more = cursor.more();
-                }
-            }
-            _ if child.list.is_some_and(|list| self.0[list].with_order) => {}
+            (b'[', _) if !child.elements.is_empty() => self.chosen(child, cursor, slots, lists),
+            // Read below, and not twice.
+            _ if is_list_alone && child.node.is_none() && child.elements.is_empty() => {}
             _ => {
-                let text = cursor.value();
-                if !is_nothing(text) {
-                    child.set_below(Found::Blocked(text), slots, lists);
-                }
+                cursor.value();
+            }
+        }
+        let text = cursor.since(start);
+        // What is no object has no members, and what is no list no elements, also where the other kind is wanted too.
+        if !text.is_empty() && !is_nothing(text) {
+            if !text.starts_with('{') {
+                child.in_members.set(Found::Blocked(text), slots, lists);
+            }
+            if !text.starts_with('[') {
+                child.in_elements.set(Found::Blocked(text), slots, lists);
             }
         }
         if let Some(list) = child.list.filter(|list| self.0[*list].with_order) {
@@ -224,6 +227,27 @@ impl Shapes {
         }
         if let Some(slot) = child.slot {
             slots[slot] = Found::Value(cursor.since(start));
+        }
+    }
+
+    /// Reads the elements of a list that are wanted by their number.
+    fn chosen<'r>(
+        &self,
+        child: &Child,
+        cursor: &mut Cursor<'r>,
+        slots: &mut [Found<'r>],
+        lists: &mut [Elements<'r>],
+    ) {
+        let (mut index, mut more) = (0, cursor.enter());
+        while more {
+            match child.elements.iter().find(|(at, _)| *at == index) {
+                Some((_, element)) => self.child(element, cursor, slots, lists),
+                None => {
+                    cursor.value();
+                }
+            }
+            index += 1;
+            more = cursor.more();
         }
     }
 
@@ -256,7 +280,7 @@ impl Shapes {
 
 impl Node {
     /// The child behind these steps; `note` is told of every child on the way there.
-    fn child(&mut self, steps: &[Step], note: impl FnMut(&mut Child)) -> &mut Child {
+    fn child(&mut self, steps: &[Step], note: impl FnMut(&mut Below)) -> &mut Child {
         let Some((Step::Member(name), rest)) = steps.split_first() else {
             unreachable!("a path starts with a name, see Path::read");
         };
@@ -273,11 +297,14 @@ impl Node {
 }
 
 impl Child {
-    fn child(&mut self, steps: &[Step], mut note: impl FnMut(&mut Child)) -> &mut Child {
+    fn child(&mut self, steps: &[Step], mut note: impl FnMut(&mut Below)) -> &mut Child {
         let mut here = self;
         let mut rest = steps;
         while let Some((first, after)) = rest.split_first() {
-            note(here);
+            note(match first {
+                Step::Member(_) => &mut here.in_members,
+                _ => &mut here.in_elements,
+            });
             here = match first {
                 Step::Index(index) => {
                     let known = here.elements.iter().position(|(at, _)| at == index);
@@ -294,10 +321,12 @@ impl Child {
         }
         here
     }
+}
 
-    fn set_below<'r>(&self, found: Found<'r>, slots: &mut [Found<'r>], lists: &mut [Elements<'r>]) {
-        self.slots_below.iter().for_each(|slot| slots[*slot] = found);
-        for list in &self.lists_below {
+impl Below {
+    fn set<'r>(&self, found: Found<'r>, slots: &mut [Found<'r>], lists: &mut [Elements<'r>]) {
+        self.slots.iter().for_each(|slot| slots[*slot] = found);
+        for list in &self.lists {
             lists[*list].slots.clear();
             lists[*list].texts.clear();
             lists[*list].state = found;

@@ -118,7 +118,12 @@ fn parts(top: &Section<'_>, compiling: &mut Compiling<'_>) -> Result<Option<Tabl
     let members = members::read(top, "field", shape, compiling);
     let members = compiling.keep(members).unwrap_or_default();
     let marks = top.string("marks");
-    let marks = compiling.keep(marks).flatten().map(members::opening);
+    let marks = compiling.keep(marks).flatten();
+    if marks.is_some_and(|name| name.is_empty() || name.contains('.')) {
+        let refused = top.refuse("marks", format!("{:?}", marks.unwrap_or_default()), "a name without dots");
+        compiling.keep::<()>(Err(refused));
+    }
+    let marks = marks.map(members::opening);
     if let Some(member) = members.iter().find(|member| Some(&member.opening) == marks.as_ref()) {
         let found = String::from_utf8_lossy(&member.opening[..member.opening.len() - 1]).into_owned();
         let refused = top.refuse("marks", found, "a name used by no [[field]]");
@@ -149,6 +154,12 @@ fn warnings(table: &Table) -> Vec<String> {
     if table.version.is_none() {
         warnings.push(
             "there is no `version`: of two states of an order, the one that was read later counts as newer"
+                .into(),
+        );
+    }
+    if table.each.is_some() && table.version.as_ref().is_some_and(|version| !version.text.starts_with("$.")) {
+        warnings.push(
+            "`version` is read in each element, because of `each`; the order's own is found with $. in front"
                 .into(),
         );
     }

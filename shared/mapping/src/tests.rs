@@ -6,6 +6,7 @@ mod expressions;
 mod mapping_errors;
 mod properties;
 mod rows;
+mod surprises;
 mod table;
 
 use jiff::tz::TimeZone;

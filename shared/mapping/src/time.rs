@@ -11,6 +11,8 @@ use jiff::tz::{Offset, TimeZone};
 pub(crate) struct Written {
     pub(crate) local: DateTime,
     pub(crate) offset: Option<Offset>,
+    /// It has no time of day.
+    pub(crate) date_only: bool,
 }
 
 impl Written {
@@ -26,7 +28,8 @@ impl Written {
         let day = rest.number(2)?;
         let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
         if rest.0.is_empty() {
-            return Some(Written { local: date.to_datetime(Time::midnight()), offset: None });
+            let local = date.to_datetime(Time::midnight());
+            return Some(Written { local, offset: None, date_only: true });
         }
         rest.one_of(b"T ")?;
         let time = rest.time()?;
@@ -34,7 +37,7 @@ impl Written {
             [] => None,
             _ => Some(rest.offset()?),
         };
-        rest.0.is_empty().then_some(Written { local: date.to_datetime(time), offset })
+        rest.0.is_empty().then_some(Written { local: date.to_datetime(time), offset, date_only: false })
     }
 
     /// The instant, local times being of `zone`. A local time that a clock

@@ -100,8 +100,10 @@ impl Times {
                 out.extend(text);
                 return Some(());
             }
-            // A date that was written without an offset stays the date that it is.
-            None if is_date && self.zone == self.to_zone => write_date(read.date(&self.zone)?, out),
+            // A date without a time of day stays the date that it is: it is no moment that has another date elsewhere.
+            None if is_date && (read.date_only || self.zone == self.to_zone) => {
+                write_date(read.date(&self.zone)?, out)
+            }
             None if is_date => {
                 write_date(self.to_zone.to_datetime(read.instant(&self.zone)?).date(), out);
             }
@@ -119,7 +121,11 @@ impl Format {
             Format::Epoch(units) => {
                 let count: i64 = text.parse().ok()?;
                 let at = Timestamp::from_microsecond(count.checked_mul(1_000_000 / units)?).ok()?;
-                Some(Written { local: Offset::UTC.to_datetime(at), offset: Some(Offset::UTC) })
+                Some(Written {
+                    local: Offset::UTC.to_datetime(at),
+                    offset: Some(Offset::UTC),
+                    date_only: false,
+                })
             }
             Format::Pattern(pattern) => parsed(pattern, text).ok(),
         }
@@ -128,10 +134,14 @@ impl Format {
 
 /// A text read by a pattern; without a time of day it is midnight.
 fn parsed(pattern: &str, text: &str) -> Result<Written, String> {
+    // Read and then passed over, it would make another moment of the text.
+    if pattern.contains("%Q") || pattern.contains("%:Q") {
+        return Err("the name of a zone is not read; give its offset with %z".to_owned());
+    }
     let fields = strtime::parse(pattern, text).map_err(|error| error.to_string())?;
     let date = fields.to_date().map_err(|error| error.to_string())?;
-    let time = fields.to_time().unwrap_or(Time::midnight());
-    Ok(Written { local: date.to_datetime(time), offset: fields.offset() })
+    let (time, date_only) = fields.to_time().map_or((Time::midnight(), true), |time| (time, false));
+    Ok(Written { local: date.to_datetime(time), offset: fields.offset(), date_only })
 }
 
 /// Some moment, to try a pattern with.
@@ -179,6 +189,9 @@ mod tests {
         assert_eq!(written(&from_utc, true, "2010-12-31 23:30").unwrap(), "\"2011-01-01\"");
         let to_utc = plain.clone().zones(None, utc()).writing("%Y/%m/%d \"%H:%M\"").unwrap();
         assert_eq!(written(&to_utc, false, "2011-01-01 07:30").unwrap(), r#""2010/12/31 \"23:30\"""#);
+        let dates = plain.clone().zones(None, utc());
+        assert_eq!(written(&dates, true, "2010-12-01").unwrap(), "\"2010-12-01\"");
+        assert_eq!(written(&dates, true, "2010-12-01 07:00").unwrap(), "\"2010-11-30\"");
         let seconds = plain.reading(&["seconds"]).unwrap();
         assert_eq!(written(&seconds, true, "1293809400").unwrap(), "\"2010-12-31\"");
         assert_eq!(written(&seconds, true, "2010-12-31"), None);
@@ -186,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_names_no_date_is_refused() {
-        for pattern in ["", "dd.mm.yyyy", "%H:%M", "%Q", "%d.%m."] {
+        for pattern in ["", "%Y-%m-%d %H:%M %Q", "dd.mm.yyyy", "%H:%M", "%Q", "%d.%m."] {
             assert!(Times::plain(&shanghai()).reading(&[pattern]).is_err(), "{pattern}");
         }
         assert!(Times::plain(&shanghai()).writing("%!").is_err());

@@ -1,126 +1,145 @@
-//! The words of an expression, as far as they can be told without the script engine: which functions are called, so that
-//! a slip is found when the mapping is loaded, and which members of `order` and `line` are used, so that only these are
-//! handed over.
+//! What a script mentions, read off its syntax tree: the functions it calls, so that a slip is found when the mapping is
+//! loaded, and the members of `order` and `line` that it uses, so that only these are handed over.
 
 use std::collections::BTreeMap;
 
-/// What an expression mentions.
-#[derive(Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) calls: Vec<Call>,
-    /// By variable: the members of it that are used, `None` when it is used as a whole.
-    pub(crate) members: BTreeMap<String, Option<Vec<String>>>,
-}
+use rhai::{AST, ASTNode, Expr, Position};
 
-/// A function that is called.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) name: String,
-    /// From 1.
-    pub(crate) line: usize,
-    /// Within the line, in characters, from 1.
-    pub(crate) position: usize,
-}
+use crate::expression::ExpressionError;
+use crate::functions::FUNCTIONS;
+use crate::mapping_error::suggestion;
 
-impl Words {
-    pub(crate) fn of(text: &str) -> Words {
-        let mut words = Words::default();
-        let (mut rest, mut before) = (text, ' ');
-        while let Some(first) = rest.chars().next() {
-            let end = match first {
-                '"' | '\'' => string(rest, first),
-                c if c.is_alphabetic() || c == '_' => {
-                    let end = word_end(rest);
-                    words.word(text, rest, end, before);
-                    end
-                }
-                // Backquoted texts have expressions in them, `${...}`: their words count, and so do, harmlessly, the others.
-                _ => first.len_utf8(),
-            };
-            if !first.is_whitespace() {
-                before = first;
+/// What the engine makes of a closure that uses variables from outside.
+const CURRY: &str = "curry";
+
+/// By variable: the members of it that are used, `None` when it is used as a whole.
+pub(crate) type Members = BTreeMap<String, Option<Vec<String>>>;
+
+/// What a script uses of its variables.
+///
+/// # Errors
+/// What it calls and is not there; `??` beside an operator, which binds more tightly than it looks; a number that a
+/// decimal does not hold.
+pub(crate) fn of(tree: &AST, text: &str) -> Result<Members, ExpressionError> {
+    if let Some(number) = long_number(text) {
+        return Err(ExpressionError::Number(number));
+    }
+    let (mut members, mut error) = (Members::new(), None);
+    tree.walk(&mut |path| {
+        let [above @ .., ASTNode::Expr(node)] = path else { return true };
+        error = match node {
+            Expr::FnCall(call, at) | Expr::MethodCall(call, at) if call.op_token.is_none() => {
+                unknown(&call.name, *at)
             }
-            rest = rest.get(end..).unwrap_or_default();
-        }
-        words
-    }
-
-    fn word(&mut self, text: &str, rest: &str, end: usize, before: char) {
-        let (name, after) = rest.split_at(end);
-        let next = after.trim_start();
-        if next.starts_with('(') {
-            let above = &text[..text.len() - rest.len()];
-            let line_start = above.rfind('\n').map_or(0, |at| at + 1);
-            self.calls.push(Call {
-                name: name.to_owned(),
-                line: above.matches('\n').count() + 1,
-                position: above[line_start..].chars().count() + 1,
-            });
-        }
-        // Behind a dot it is a member of something else.
-        if before == '.' {
-            return;
-        }
-        let member = next.strip_prefix("?.").or_else(|| next.strip_prefix('.')).map(str::trim_start);
-        let member = member.and_then(|member| {
-            let (name, after) = member.split_at(word_end(member));
-            // A method is called on the whole.
-            (!name.is_empty() && !after.trim_start().starts_with('(')).then_some(name)
-        });
-        let literal = || next.strip_prefix('[')?.trim_start().strip_prefix('"')?.split_once('"');
-        let literal =
-            literal().filter(|(name, after)| !name.contains('\\') && after.trim_start().starts_with(']'));
-        let used = self.members.entry(name.to_owned()).or_insert_with(|| Some(Vec::new()));
-        match (member.or(literal.map(|(name, _)| name)), used.as_mut()) {
-            (Some(member), Some(members)) => {
-                if !members.iter().any(|known| known == member) {
-                    members.push(member.to_owned());
-                }
+            Expr::Coalesce(sides, at) if sides.iter().any(is_operation) => {
+                Some(ExpressionError::Coalesce(place(*at)))
             }
-            (_, _) => *used = None,
-        }
+            // What a closure takes along; what it does with it stands in the closure.
+            Expr::Variable(..) if is_taken_along(above.last()) => None,
+            Expr::Variable(variable, _, _) => {
+                let used = member(above.last(), node);
+                let known = members.entry(variable.1.to_string()).or_insert_with(|| Some(Vec::new()));
+                match (used, known.as_mut()) {
+                    (Some(used), Some(known)) if !known.contains(&used) => known.push(used),
+                    (Some(_), _) => {}
+                    (None, _) => *known = None,
+                }
+                None
+            }
+            _ => None,
+        };
+        error.is_none()
+    });
+    error.map_or(Ok(members), Err)
+}
+
+/// The member of a variable that is used, when only that is: `order.rate`, `order["1101060384"]`.
+fn member(above: Option<&ASTNode<'_>>, variable: &Expr) -> Option<String> {
+    let Some(ASTNode::Expr(above)) = above else { return None };
+    let (sides, dotted) = match above {
+        Expr::Dot(sides, _, _) => (sides, true),
+        Expr::Index(sides, _, _) => (sides, false),
+        _ => return None,
+    };
+    // The variable may also be what is looked up, as in `list[order]`.
+    if !std::ptr::eq(&raw const sides.lhs, std::ptr::from_ref(variable)) {
+        return None;
+    }
+    let first = match &sides.rhs {
+        Expr::Dot(further, _, _) | Expr::Index(further, _, _) => &further.lhs,
+        only => only,
+    };
+    match first {
+        Expr::Property(property, _) if dotted => Some(property.2.to_string()),
+        Expr::StringConstant(name, _) if !dotted => Some(name.to_string()),
+        _ => None,
     }
 }
 
-fn word_end(text: &str) -> usize {
-    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
+fn is_taken_along(above: Option<&ASTNode<'_>>) -> bool {
+    matches!(above, Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))) if call.name == CURRY)
 }
 
-/// The length of a text in quotes.
-fn string(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return at + 1,
-            _ => {}
-        }
+fn unknown(name: &str, at: Position) -> Option<ExpressionError> {
+    let is_name = name.starts_with(|first: char| first.is_alphabetic());
+    if !is_name || name == CURRY || FUNCTIONS.contains(&name) {
+        return None;
     }
-    text.len()
+    Some(ExpressionError::Function {
+        name: name.to_owned(),
+        nearest: suggestion(&FUNCTIONS, name),
+        place: place(at),
+    })
+}
+
+fn is_operation(side: &Expr) -> bool {
+    matches!(side, Expr::FnCall(call, _) if call.op_token.is_some())
+}
+
+fn place(at: Position) -> String {
+    format!("line {}, position {}", at.line().unwrap_or(1), at.position().unwrap_or(1))
+}
+
+/// A number with more digits than a decimal holds, which the engine would round.
+fn long_number(text: &str) -> Option<String> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let numbers = text.split(|c| !is_number(c)).filter(|number| number.contains('.'));
+    numbers.filter(|number| number.trim_matches('.').len() > 29).map(str::to_owned).next()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::functions::ENGINE;
+    use rhai::{Dynamic, Scope};
 
-    #[test]
-    fn calls_are_found_with_their_place() {
-        let words = Words::of("round( a, \"f(x)\") +\n  b.to_lower() + `${g (1)}`");
-        let calls: Vec<_> =
-            words.calls.iter().map(|call| (call.name.as_str(), call.line, call.position)).collect();
-        assert_eq!(calls, [("round", 1, 1), ("to_lower", 2, 5), ("g", 2, 21)]);
+    fn members(text: &str) -> Option<Option<Vec<String>>> {
+        let mut scope = Scope::new();
+        for name in ["order", "l", "x", "name", "b"] {
+            scope.push_dynamic(name, Dynamic::UNIT);
+        }
+        let tree = ENGINE.compile_expression_with_scope(&scope, text).unwrap();
+        of(&tree, text).unwrap().get("order").cloned()
     }
 
     #[test]
     fn members_are_known_unless_the_whole_is_used() {
-        let members = |text: &str| Words::of(text).members.get("order").cloned();
         let some =
             |names: &[&str]| Some(Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()));
-        assert_eq!(members("order.rate * order ?. b.c + order[\"1101\"]"), some(&["rate", "b", "1101"]));
+        assert_eq!(members("order.rate * order ?. b.c + order[\"1101\"].d"), some(&["rate", "b", "1101"]));
         assert_eq!(members("l.map(|l| l.q * order.rate)"), some(&["rate"]));
+        assert_eq!(members("`${order.first}'s (RMB) ${order.last}` // it's (all)"), some(&["first", "last"]));
+        assert_eq!(members("order.q /* ' */ + order.flag /* ' */ + round(0, 0)"), some(&["q", "flag"]));
         assert_eq!(members("x.order + \"order\""), None);
-        for whole in ["order", "order.rate + len(order)", "order[name]", "order.keys()", "order[\"a\" + b]"] {
+        for whole in [
+            "order",
+            "order.rate + len(order)",
+            "order[name]",
+            "order.keys()",
+            "order[\"a\" + b]",
+            "x[order]",
+        ] {
             assert_eq!(members(whole), Some(None), "{whole}");
         }
     }

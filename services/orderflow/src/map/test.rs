@@ -87,9 +87,8 @@ fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<Str
             other => Some(format!("expected a record\n{}", found(other))),
         },
     };
-    let expected = case.marks.clone().unwrap_or_else(|| marks.clone());
-    if difference.is_none() && marks != expected {
-        return Ok(Some(format!("expected the marks {expected:?}\nfound {marks:?}")));
+    if difference.is_none() && marks != case.marks {
+        return Ok(Some(format!("expected the marks {:?}\nfound {marks:?}", case.marks)));
     }
     Ok(difference)
 }
