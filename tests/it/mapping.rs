@@ -2,12 +2,16 @@
 
 use std::collections::HashSet;
 
-use events::{DeadLetter, DeadResolved, MappedOrder, OrdersSkipped, Outcome, Stage};
+use events::{
+    DeadLetter, DeadResolved, LetterOrigin, Listing, MappedOrder, OrdersSkipped, Outcome, PageJob, Payload,
+    RawPage, Stage, WindowId,
+};
 use futures::StreamExt;
-use journal::{Entry, From, Stream};
+use journal::{Entry, From, Label, Record, Stream};
 use operations::{Status, instances};
 use orderflow_tests::{World, until};
 use sandbox::{Options, Orders};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 /// Orders of the case's shape: two good ones, one with a price that is no number, one without lines.
@@ -195,6 +199,69 @@ async fn an_order_is_tried_once_under_each_mapping() {
     }
     let open = open_letters(&world).await;
     assert_eq!((open.len(), open[0].mapping.as_deref()), (1, Some(version.as_str())));
+    world.map_with(&format!("{TOP}{FIELDS}"));
+    assert_eq!(retry().await, transformer::Retried { mapped: 1, ..nothing });
+    assert!(open_letters(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_old_state_is_not_sent_over_a_newer_one_by_a_mapping_that_reads_versions_otherwise() {
+    let world = world().await;
+    // Without a version the order of reading decides, and A3 fails.
+    let without = format!("{}{FIELDS}{TOTAL}", TOP.replace("version = \"update_time\"\n", ""));
+    world.map_with(&without);
+    world.sync().await;
+    assert_eq!(open_letters(&world).await[0].number.as_deref(), Some("A3"));
+    // A newer state of A3 is read and written.
+    let order = json!({"order_id": 3, "order_no": "A3", "update_time": "2025-01-02 00:00:00", "items": [{"quantity": 2, "price": 7}]});
+    let body = json!({"code": 200, "data": {"count": 1, "list": [order]}}).to_string();
+    let page = RawPage {
+        window: WindowId::live(2),
+        pass: 1,
+        page: 1,
+        part: 0,
+        parts: 1,
+        request: "/v1/invoices/order/list".into(),
+        status: 200,
+        fetched_at: events::now(),
+        rows: 1,
+        body: Payload::pack(body.as_bytes()),
+        listing: Listing::Orders,
+        news: None,
+        details: None,
+    };
+    let record = Record::new(world.names().raw(), "raw:newer", &page).unwrap();
+    world.journal.publish(&record.labelled(Label::Rows, 1)).await.unwrap();
+    world.sync().await;
+    let sent = world.report().target.requests;
+    assert_eq!(sent, 4);
+    // To the target's ledger, a state with an update time is newer than one without. The old state has one now.
+    world.map_with(&format!("{TOP}{FIELDS}"));
+    let retried = transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    assert_eq!(retried, transformer::Retried { superseded: 1, ..transformer::Retried::default() });
+    assert!(open_letters(&world).await.is_empty());
+    world.sync().await;
+    assert_eq!(world.report().target.requests, sent, "nothing was sent");
+}
+
+#[tokio::test]
+async fn rubbish_among_the_letters_holds_nothing_up() {
+    let world = world().await;
+    world.map_with(&format!("{TOP}{FIELDS}{TOTAL}"));
+    world.sync().await;
+    let names = world.names();
+    let letter = open_letters(&world).await.remove(0);
+    let nowhere = LetterOrigin { sequence: 999, raw_seq: Some(999), ..letter.origin.clone() };
+    let empty = DeadLetter { payload: Payload::pack(b""), origin: nowhere, mapping: None, ..letter.clone() };
+    world.journal.bury(&names, &empty, None).await.unwrap();
+    let no_json = DeadLetter { payload: Payload::pack(b"{"), kind: "other".into(), mapping: None, ..letter };
+    world.journal.bury(&names, &no_json, None).await.unwrap();
+    let job = PageJob { window: WindowId::live(9), pass: 1, page: 1, slice: None };
+    let other = Record::new(names.dead(Stage::Transform, "strange"), "strange", &job).unwrap();
+    world.journal.publish(&other).await.unwrap();
+    world.map_with(&format!("{TOP}{FIELDS}"));
+    let retried = transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    assert_eq!(retried.mapped, 1, "{retried:?}");
 }
 
 #[tokio::test]

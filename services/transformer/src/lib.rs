@@ -2,6 +2,7 @@
 
 mod letter;
 mod mappings;
+mod newer;
 mod page;
 mod presence;
 mod retry;
@@ -47,12 +48,20 @@ const LOOK: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the file cannot be read, or a rule is wrong.
 pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
+    compile(config, None)
+}
+
+/// Compiles a text that stands for the mapping file, or what is in the file now.
+fn compile(config: &Config, text: Option<&str>) -> Result<Plan, TransformError> {
     let path = &config.mapping.file;
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
-        what: "mapping.file".into(),
-        path: path.clone(),
-        source,
-    })?;
+    let text = match text {
+        Some(text) => text.to_owned(),
+        None => std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            what: "mapping.file".into(),
+            path: path.clone(),
+            source,
+        })?,
+    };
     Ok(Plan::compile(&path.display().to_string(), &text, &config.zone())?)
 }
 

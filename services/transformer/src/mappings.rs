@@ -56,8 +56,10 @@ impl Mappings {
             if std::mem::replace(&mut last, now.clone()) != now || looked_at.as_ref() == Some(&now) {
                 continue;
             }
+            // The text that was looked at, not the file as it may be by now.
+            let compiled = crate::compile(&self.config, now.as_deref());
             looked_at = Some(now);
-            match crate::load_mapping(&self.config) {
+            match compiled {
                 Ok(plan) => {
                     self.reject(None);
                     if plan.version() != self.plan().version() {

@@ -15,6 +15,9 @@ use crate::letter;
 use crate::mappings::Mappings;
 use crate::row::{Became, Mapper};
 
+/// Skipped orders in one message. Each has two kilobytes at most, and NATS takes a megabyte by default.
+const SKIPS: usize = 400;
+
 /// What pages are mapped with.
 pub(crate) struct Pages {
     pub(crate) journal: Journal,
@@ -102,8 +105,8 @@ impl Pages {
             self.journal.bury(&self.names, letter, Some(trace)).await?;
         }
         if !skipped.is_empty() {
-            let place = (&page.window, page.page, raw.seq);
-            records.push(self.skips(place, &plan, skipped)?.traced(Some(trace)));
+            let skips = self.skips((&page.window, page.page, raw.seq), &plan, skipped)?;
+            records.extend(skips.into_iter().map(|skip| skip.traced(Some(trace))));
         }
         self.committer.store(records).await?;
         tracing::debug!(raw_seq = raw.seq, mapped, skipped = skips, dead, "page mapped");
@@ -114,19 +117,22 @@ impl Pages {
         Mapper { plan, names: &self.names, max_payload: self.journal.max_payload() }
     }
 
-    /// The message that says which orders of a page are not sent, and why.
+    /// The messages that say which orders of a page are not sent, and why: one, unless the page is very large.
     pub(crate) fn skips(
         &self,
         (window, page, raw_seq): (&WindowId, u32, u64),
         plan: &Plan,
         orders: Vec<SkippedOrder>,
-    ) -> Result<Record, JournalError> {
-        let mapping = plan.version().to_string();
-        // A single order that is mapped again has a message of its own beside that of its page.
-        let first = orders.first().map_or(0, |order| order.row);
-        let id = format!("skip:{raw_seq}:{first}:{}:{mapping}", orders.len());
-        let event = OrdersSkipped { window: window.clone(), page, raw_seq, mapping, orders };
-        Ok(Record::new(self.names.skipped(), id, &event)?)
+    ) -> Result<Vec<Record>, JournalError> {
+        let of = |orders: &[SkippedOrder]| {
+            let (mapping, orders) = (plan.version().to_string(), orders.to_vec());
+            // A single order that is mapped again has a message of its own beside that of its page.
+            let first = orders.first().map_or(0, |order| order.row);
+            let id = format!("skip:{raw_seq}:{first}:{}:{mapping}", orders.len());
+            let event = OrdersSkipped { window: window.clone(), page, raw_seq, mapping, orders };
+            Ok(Record::new(self.names.skipped(), id, &event)?)
+        };
+        orders.chunks(SKIPS).map(of).collect()
     }
 }
 

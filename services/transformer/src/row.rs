@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::letter::Failure;
 
-/// What a MAPPED message holds beside the record stays below this.
-const HEADROOM: usize = 4 << 10;
+/// Keys and numbers are quoted in letters and skips up to here, in characters: they are there to be read.
+const QUOTED: usize = 200;
 
 /// What a row became.
 pub(crate) enum Became {
@@ -76,8 +76,11 @@ impl Mapper<'_> {
                 Err(failure) => return Ok(Became::Dead(failure)),
             };
             let (id, place, subject) = self.address(&order, element);
-            records
-                .push(Record::new(subject, id, &order)?.traced(Some(trace)).labelled(Label::Origin, place));
+            let record = Record::new(subject, id, &order)?.traced(Some(trace)).labelled(Label::Origin, place);
+            match self.fits(&record, &order) {
+                Ok(()) => records.push(record),
+                Err(failure) => return Ok(Became::Dead(failure)),
+            }
         }
         Ok(Became::Mapped(records))
     }
@@ -99,8 +102,23 @@ impl Mapper<'_> {
             Err(failure) => return Ok(Became::Dead(failure)),
         };
         let (id, place, subject) = self.address(&order, 0);
-        let record = Record::new(subject, id, &OrderDeleted(order))?;
-        Ok(Became::Mapped(vec![record.traced(Some(trace)).labelled(Label::Origin, place)]))
+        let deleted = OrderDeleted(order);
+        let record = Record::new(subject, id, &deleted)?.traced(Some(trace)).labelled(Label::Origin, place);
+        Ok(match self.fits(&record, &deleted.0) {
+            Ok(()) => Became::Mapped(vec![record]),
+            Err(failure) => Became::Dead(failure),
+        })
+    }
+
+    /// Whether NATS takes the message: one that is too large would keep its page waiting for ever.
+    fn fits(&self, record: &Record, order: &MappedOrder) -> Result<(), Failure> {
+        let (size, limit) = (record.size(), self.max_payload);
+        if size <= limit {
+            return Ok(());
+        }
+        let message = format!("the mapped order has {size} bytes, NATS takes {limit} (max_payload)");
+        let (key, number) = (Some(quoted(order.key.as_str())), order.number.as_deref().map(quoted));
+        Err(Failure { kind: "too_large".to_string(), message, key, number })
     }
 
     fn message(
@@ -110,19 +128,9 @@ impl Mapper<'_> {
         content: ContentHash,
         origin: &Origin,
     ) -> Result<MappedOrder, Failure> {
-        let failure = |kind: &str, message, key| Failure {
-            kind: kind.to_string(),
-            message,
-            key,
-            number: identity.number.clone(),
-        };
-        if record.len() > self.max_payload.saturating_sub(HEADROOM) {
-            let (size, limit) = (record.len(), self.max_payload);
-            let message = format!("the mapped order has {size} bytes, NATS takes {limit} (max_payload)");
-            return Err(failure("too_large", message, identity.key.clone()));
-        }
-        let Some(key) = identity.key.clone().and_then(OrderKey::new) else {
-            return Err(failure("missing_key", "the mapped order has no key".to_string(), None));
+        let Some(key) = identity.key.and_then(OrderKey::new) else {
+            let (kind, message) = ("missing_key".to_string(), "the mapped order has no key".to_string());
+            return Err(Failure { kind, message, key: None, number: identity.number.as_deref().map(quoted) });
         };
         Ok(MappedOrder {
             version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
@@ -149,15 +157,16 @@ impl Mapper<'_> {
 
     fn failed(&self, row: &RawValue, error: &RowError) -> Failure {
         let who = self.plan.identify(row);
-        Failure {
-            kind: error.kind().to_string(),
-            message: error.to_string(),
-            key: who.key,
-            number: who.number,
-        }
+        let (key, number) = (who.key.as_deref().map(quoted), who.number.as_deref().map(quoted));
+        Failure { kind: error.kind().to_string(), message: error.to_string(), key, number }
     }
 }
 
 fn skip(row: u32, identity: Identity, reason: String) -> SkippedOrder {
-    SkippedOrder { row, key: identity.key, number: identity.number, reason }
+    let (key, number) = (identity.key.as_deref().map(quoted), identity.number.as_deref().map(quoted));
+    SkippedOrder { row, key, number, reason: quoted(&reason) }
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED).collect()
 }

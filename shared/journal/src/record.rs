@@ -78,7 +78,7 @@ impl Record {
     }
 
     /// An upper bound of what the message takes of `max_payload`, in bytes.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         let labels: usize =
             self.labels.iter().map(|(label, value)| label.header().len() + value.len() + 4).sum();
         self.payload.len() + self.id.len() + labels + 256

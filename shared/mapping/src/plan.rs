@@ -13,6 +13,7 @@ use crate::reference::{Order, Ref, Scope};
 use crate::row_error::{Fault, FieldProblem, Kind, RowError};
 use crate::table::Table;
 use crate::time;
+use crate::version::IDENTITY;
 
 /// A mapping compiled once and applied to every row. Immutable: share it between
 /// threads freely.
@@ -81,6 +82,12 @@ impl Plan {
     /// mapping says and of the zone. Comments and cases do not count.
     pub fn version(&self) -> &str {
         &self.table.hash
+    }
+
+    /// Whether the mapping of this version reads key and version of an order as this one does, so that the versions of
+    /// orders can be compared.
+    pub fn identifies_as(&self, version: &str) -> bool {
+        version.len() == self.version().len() && version.get(..IDENTITY) == self.version().get(..IDENTITY)
     }
 
     /// What compiles and is probably not meant, one sentence each.
@@ -170,9 +177,7 @@ impl Plan {
             );
             return Err(fault.of_field("key", &self.table.key.text));
         }
-        let mut identity = self.keyed(&scope)?;
-        // A deletion need not count as a change at the source, and yet comes after every change.
-        identity.version = identity.version.max(self.time(self.table.deletion.at.as_ref(), &scope));
+        let identity = self.deleted(self.keyed(&scope)?, &scope);
         let Some(members) = &self.table.deletion.members else {
             return Ok(MappedDeletion { identity, record: None, dropped: Vec::new() });
         };
@@ -187,6 +192,23 @@ impl Plan {
             Some(order) => self.identify_in(&Scope::of(&self.table.shapes, &order)),
             None => Identity::default(),
         }
+    }
+
+    /// As [`Plan::identify`], of the row of a deleted order.
+    pub fn identify_deleted(&self, row: &RawValue) -> Identity {
+        match Order::read(&self.table.shapes, row.get()) {
+            Some(order) => {
+                let scope = Scope::of(&self.table.shapes, &order);
+                self.deleted(self.identify_in(&scope), &scope)
+            }
+            None => Identity::default(),
+        }
+    }
+
+    /// A deletion need not count as a change at the source, and yet comes after every change.
+    fn deleted(&self, identity: Identity, scope: &Scope<'_, '_>) -> Identity {
+        let at = self.time(self.table.deletion.at.as_ref(), scope);
+        Identity { version: identity.version.max(at), ..identity }
     }
 
     /// The top-level names of a row that the plan reads of an order. Those it reads

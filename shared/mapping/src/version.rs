@@ -1,16 +1,29 @@
 //! The version of a mapping: a hash of what it says. Comments, blank lines, the order of keys and the cases that test it
 //! are no part of that, so that touching them changes nothing; the zone of local times is.
+//!
+//! Its first digits are a hash of what makes an order's key and version: two mappings that agree there make versions that
+//! can be compared.
 
 use blake3::Hasher;
 use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
-/// The first 16 hexadecimal digits of the hash.
+/// How many digits of a version are about key and version.
+pub(crate) const IDENTITY: usize = 4;
+
+/// 16 hexadecimal digits.
 pub(crate) fn hash(document: &DeTable<'_>, zone: &TimeZone) -> String {
-    let mut hasher = Hasher::new();
-    text(&mut hasher, zone.iana_name().unwrap_or_default());
-    table(&mut hasher, document, true);
-    hasher.finalize().to_hex()[..16].to_owned()
+    let mut identity = Hasher::new();
+    text(&mut identity, zone.iana_name().unwrap_or_default());
+    for key in ["key", "version", "deleted_at", "each"] {
+        text(&mut identity, key);
+        document.get(key).into_iter().for_each(|found| value(&mut identity, found.get_ref()));
+    }
+    let identity = identity.finalize();
+    let mut all = Hasher::new();
+    all.update(identity.as_bytes());
+    table(&mut all, document, true);
+    format!("{}{}", &identity.to_hex()[..IDENTITY], &all.finalize().to_hex()[..16 - IDENTITY])
 }
 
 fn table(hasher: &mut Hasher, table: &DeTable<'_>, top: bool) {

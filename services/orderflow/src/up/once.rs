@@ -9,6 +9,7 @@ use operations::{Account, StageStatus, Status};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use transformer::Retried;
 
 use super::demo::Demo;
 use super::{Flow, progress};
@@ -40,8 +41,11 @@ pub async fn run(
     let from_sync = operations::account_from(&flow.journal, &flow.names, "sync").await?;
     let plan = "sync everything up to now and drain every stage".to_string();
     let id = operations::started(&flow.journal, &flow.names, "sync", plan, from_sync).await?;
-    // What a corrected mapping can carry now belongs to this run, which would not wait for it otherwise.
-    transformer::retry_failed(&flow.config, &flow.journal).await?;
+    // What a corrected mapping can carry now: a transformer does it by itself, but this run would not wait for it.
+    let retried = tokio::select! {
+        retried = transformer::retry_failed(&flow.config, &flow.journal) => retried?,
+        () = shutdown.cancelled() => Retried::default(),
+    };
     let stop = shutdown.child_token();
     let mut stages = JoinSet::new();
     flow.start(&mut stages, &stop);
@@ -76,6 +80,13 @@ pub async fn run(
     }
     let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
     let status = Status::read(&flow.journal, &flow.names, &flow.targets).await?;
+    if retried != Retried::default() {
+        let Retried { mapped, skipped, superseded, failed } = retried;
+        print(&format!(
+            "Of orders that failed under another mapping before this run, {mapped} were mapped now, {skipped} skipped, \
+             {superseded} superseded, and {failed} fail under this one too.\n"
+        ));
+    }
     if status.dead_open > 0 {
         print(&format!("{} dead letters are open in all, also of earlier runs.\n", status.dead_open));
     }
@@ -89,7 +100,9 @@ pub async fn run(
             "error: window {window} failed, so the watermark stays and the next run tries again: {reason}"
         );
     }
-    Ok(match (complete, account.dead_letters()) {
+    // What was tried again is of earlier windows: the account does not show whether the target took it, the open letters do.
+    let left = if retried == Retried::default() { 0 } else { status.dead_open };
+    Ok(match (complete, account.dead_letters() + left) {
         (true, 0) => Exit::Ok,
         (true, _) => Exit::Partial,
         (false, _) => Exit::Failure,
