@@ -2,14 +2,21 @@
 
 use std::path::Path;
 
+use mapping::Plan;
 use service::Config;
 
 use crate::cli::CheckArgs;
 use crate::exit::{Exit, print};
+use crate::map::{MappingArgs, Source};
 
 pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     if args.defaults {
         print(service::config::DEFAULTS);
+        return Ok(Exit::Ok);
+    }
+    if args.mapping.is_some() {
+        let source = Source::read(&MappingArgs { mapping: args.mapping }, path)?;
+        print(&told(&source.name(), &source.plan()?));
         return Ok(Exit::Ok);
     }
     let config = Config::load(path)?;
@@ -21,16 +28,7 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         config.source.api
     ));
     let plan = transformer::load_mapping(&config)?;
-    let fields: Vec<&str> = plan.source_fields().collect();
-    said.push_str(&format!(
-        "{}: ok, version {}, reads {}\n",
-        config.mapping.file.display(),
-        plan.version(),
-        fields.join(", ")
-    ));
-    for warning in plan.warnings() {
-        said.push_str(&format!("  note: {warning}\n"));
-    }
+    said.push_str(&told(&config.mapping.file.display().to_string(), &plan));
     if config.targets.is_empty() {
         said.push_str("there is no [[target]]: orders are fetched and mapped, and written nowhere\n");
     }
@@ -41,4 +39,14 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     }
     print(&said);
     Ok(Exit::Ok)
+}
+
+/// What there is to say of a mapping that is sound.
+fn told(file: &str, plan: &Plan) -> String {
+    let fields: Vec<&str> = plan.source_fields().collect();
+    let mut said = format!("{file}: ok, version {}, reads {}\n", plan.version(), fields.join(", "));
+    for warning in plan.warnings() {
+        said.push_str(&format!("  note: {warning}\n"));
+    }
+    said
 }

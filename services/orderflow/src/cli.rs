@@ -108,6 +108,9 @@ pub struct CheckArgs {
     /// Print every configuration key with its default and its meaning.
     #[arg(long)]
     pub defaults: bool,
+    /// Check this mapping alone, whatever the configuration says and whether or not there is one.
+    #[arg(long, value_name = "FILE", conflicts_with = "defaults")]
+    pub mapping: Option<PathBuf>,
 }
 
 /// Flags of `status`.

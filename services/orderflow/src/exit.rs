@@ -1,13 +1,19 @@
 //! Exit statuses, the same for every command.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fetcher::FetchError;
 use journal::{JournalError, ServerError};
 use service::ConfigError;
 use transformer::TransformError;
 use writer::WriterError;
+
+/// There is no server to ask.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoServer(pub String);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +33,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// This status, or failure when the output is not complete.
+    pub fn printed(self) -> Self {
+        if LOST.load(Ordering::Relaxed) { Self::Failure } else { self }
+    }
+
     /// The status for an error, by what caused it.
     pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<ServerError>() {
+        if error.is::<ServerError>() || error.is::<NoServer>() {
             return Self::Unreachable;
         }
         if error.is::<ConfigError>() || error.is::<mapping::MappingErrors>() {
@@ -53,9 +64,18 @@ impl Exit {
     }
 }
 
-/// Prints to stdout. A reader that has seen enough (`| head`) is no error.
+/// Whether something that was to be printed is lost.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints to stdout. A reader that has seen enough (`| head`) is no error; a full disk is, see [`Exit::printed`].
 pub fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) => {
+            eprintln!("error: the output cannot be written: {error}");
+        }
+        _ => {}
+    }
 }
 
 impl From<Exit> for ExitCode {

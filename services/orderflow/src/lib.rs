@@ -15,6 +15,7 @@ mod up;
 use clap::Parser;
 use cli::{Cli, Command};
 use exit::Exit;
+use tokio_util::sync::CancellationToken;
 
 /// Many small buffers pass from one thread to another here: the system's allocator spends a quarter of our time on them.
 #[global_allocator]
@@ -24,7 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub async fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     match run(cli).await {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit.printed().into(),
         Err(error) => {
             eprintln!("error: {}", service::chain(error.as_ref()));
             Exit::of(&error).into()
@@ -34,7 +35,11 @@ pub async fn main() -> std::process::ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let _telemetry = service::Telemetry::start("orderflow", cli.log_format(), cli.log_filter())?;
-    let shutdown = service::on_signals()?;
+    let shutdown = match &cli.command {
+        // They have nothing to finish: a signal ends them, also in the middle of a large mapping.
+        Command::Check(_) | Command::Map { .. } => CancellationToken::new(),
+        _ => service::on_signals()?,
+    };
     match cli.command {
         Command::Up(args) => up::run(args, &cli.config, shutdown).await,
         Command::Fetch(args) => stages::fetch(args, &cli.config, shutdown).await,

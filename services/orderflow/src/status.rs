@@ -74,7 +74,11 @@ fn transformers(instances: &[Instance], zone: &TimeZone) -> String {
     match instances {
         [] => "-".to_string(),
         // All of them stand under one another.
-        some => some.iter().map(line).collect::<Vec<_>>().join("\n             "),
+        some => {
+            let differ = some.windows(2).any(|two| two[0].mapping != two[1].mapping);
+            let differ = differ.then(|| "they do not all use the same mapping".to_string());
+            some.iter().map(line).chain(differ).collect::<Vec<_>>().join("\n             ")
+        }
     }
 }
 
@@ -110,7 +114,8 @@ fn shown(status: &Status, config: &Config) -> String {
         .iter()
         .map(|group| format!("{} {}: {}", group.stage, group.kind, group.letters))
         .collect();
-    let dead = if dead.is_empty() { String::new() } else { format!(" ({})", dead.join(", ")) };
+    // The groups count what was dealt with as well.
+    let dead = if dead.is_empty() { String::new() } else { format!(" (in all {})", dead.join(", ")) };
     format!(
         "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n\ntransformer  {transformers}\n",
         status.flow, status.orders, status.dead_open,

@@ -8,6 +8,8 @@ mod presence;
 mod retry;
 mod row;
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -51,16 +53,26 @@ pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
     compile(config, None)
 }
 
+/// Reads a mapping file.
+///
+/// # Errors
+/// When it cannot be read, or is not UTF-8.
+pub fn read_mapping(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| {
+        let source = match source.kind() {
+            ErrorKind::InvalidData => std::io::Error::new(source.kind(), "it is not UTF-8: save it as UTF-8"),
+            _ => source,
+        };
+        ConfigError::File { what: "mapping.file".into(), path: path.to_path_buf(), source }
+    })
+}
+
 /// Compiles a text that stands for the mapping file, or what is in the file now.
 fn compile(config: &Config, text: Option<&str>) -> Result<Plan, TransformError> {
     let path = &config.mapping.file;
     let text = match text {
         Some(text) => text.to_owned(),
-        None => std::fs::read_to_string(path).map_err(|source| ConfigError::File {
-            what: "mapping.file".into(),
-            path: path.clone(),
-            source,
-        })?,
+        None => read_mapping(path)?,
     };
     Ok(Plan::compile(&path.display().to_string(), &text, &config.zone())?)
 }

@@ -1,6 +1,7 @@
 //! The cases of a mapping: orders with what is expected of them, kept beside the fields they test.
 
-use crate::mapping_error::MappingError;
+use crate::mapping_error::{MappingError, one_of};
+use crate::row_error::KINDS;
 use crate::section::Section;
 use crate::table::parse;
 
@@ -66,6 +67,9 @@ fn case(section: &Section<'_>) -> Result<Case, MappingError> {
         "the record, the kind of error, or the reason it is skipped for",
     )?;
     let expected = match expected {
+        ("expect_error", kind) if !KINDS.contains(&kind.as_str()) => {
+            return Err(section.refuse("expect_error", format!("{kind:?}"), one_of(&KINDS, &kind)));
+        }
         ("expect_error", kind) => Expected::Error(kind),
         ("expect_skip", reason) => Expected::Skip(reason),
         record => Expected::Record(text(&record, "expect_file")),

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::expression::{Expression, Wanted};
-use crate::mapping_error::MappingError;
+use crate::mapping_error::{MappingError, MappingErrors};
 use crate::path::Path;
 use crate::reference::{ListRef, Ref};
 use crate::section::Section;
@@ -12,25 +12,38 @@ use crate::shape::Shapes;
 pub(crate) const PATH: &str = "a path such as order_no, company.name or product_list[*].count";
 const ONE_VALUE: &str = "a path to one value, such as order_no, company.name or product_list[0].count";
 
+/// Errors that are told at once.
+const MOST_ERRORS: usize = 50;
+
 /// A table on its way to being compiled.
 pub(crate) struct Compiling<'z> {
     pub(crate) shapes: Shapes,
     pub(crate) zone: &'z TimeZone,
     errors: Vec<MappingError>,
+    /// How many errors there are, kept or not.
+    found: usize,
 }
 
 impl<'z> Compiling<'z> {
     pub(crate) fn new(zone: &'z TimeZone) -> Compiling<'z> {
-        Compiling { shapes: Shapes::new(), zone, errors: Vec::new() }
+        Compiling { shapes: Shapes::new(), zone, errors: Vec::new(), found: 0 }
     }
 
     /// What was read; an error is kept, so that the author hears of all of them at once.
     pub(crate) fn keep<T>(&mut self, read: Result<T, MappingError>) -> Option<T> {
-        read.map_err(|error| self.errors.push(error)).ok()
+        read.map_err(|error| {
+            self.found += 1;
+            // Nobody reads more at once, and a file that is no mapping at all has any number of them.
+            if self.errors.len() < MOST_ERRORS {
+                self.errors.push(error);
+            }
+        })
+        .ok()
     }
 
-    pub(crate) fn into_errors(self) -> Vec<MappingError> {
-        self.errors
+    pub(crate) fn into_errors(self) -> MappingErrors {
+        let more = self.found - self.errors.len();
+        MappingErrors::new(self.errors, more)
     }
 
     pub(crate) fn has_errors(&self) -> bool {

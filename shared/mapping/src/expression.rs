@@ -29,7 +29,7 @@ pub enum ExpressionError {
         what: &'static str,
     },
     /// The script engine refuses the expression; it says where.
-    #[error("{0}")]
+    #[error("{found}{hint}", found = .0, hint = hint(.0))]
     Parse(#[from] ParseError),
     /// A function is called that there is not.
     #[error("there is no function `{name}`{} ({place})",
@@ -51,6 +51,25 @@ pub enum ExpressionError {
     /// It computes a number where a condition is wanted.
     #[error("it is a number, where one is wanted that is true or false, such as `amount > 0`")]
     NoCondition,
+}
+
+/// What was probably meant, of the slips that people make who write other languages.
+fn hint(error: &ParseError) -> &'static str {
+    let said = error.to_string();
+    for (slip, hint) in [
+        ("Unexpected '='", "; `==` compares"),
+        ("Unexpected 'and'", "; it is `&&`"),
+        ("Unexpected 'or'", "; it is `||`"),
+        ("Unexpected 'not'", "; it is `!`"),
+        ("Unknown operator: '?'", "; it is `if a { b } else { c }`"),
+        ("Invalid character", "; texts stand in double quotes"),
+        ("'switch' is", "; use `if`, or the `map` of a field"),
+    ] {
+        if said.contains(slip) {
+            return hint;
+        }
+    }
+    ""
 }
 
 /// What an expression is to give.

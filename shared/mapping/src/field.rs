@@ -85,7 +85,11 @@ impl Field {
         shape: usize,
         compiling: &mut Compiling<'_>,
     ) -> Result<Field, MappingError> {
-        section.only(&KEYS)?;
+        let mut unknown = section.unknown(&KEYS);
+        if let Some(last) = unknown.pop() {
+            unknown.into_iter().for_each(|error| _ = compiling.keep::<()>(Err(error)));
+            return Err(last);
+        }
         let to = section.required("to", "the field's name in the record")?.to_owned();
         let source = source(section)?;
         if source == "each" || source == "value" {

@@ -171,7 +171,10 @@ fn exactly(a: Decimal, b: Decimal, computed: Result<Decimal, ArithmeticError>) -
 }
 
 fn number(value: &Dynamic) -> Answer<Option<Decimal>> {
-    number_of(value).map_err(|found| format!("{found} is no number").into())
+    number_of(value).map_err(|found| {
+        let hint = if text_of(value).is_some() { "; texts are put together as `${a}${b}`" } else { "" };
+        format!("{found} is no number{hint}").into()
+    })
 }
 
 fn dynamic(number: Option<Decimal>) -> Dynamic {

@@ -72,7 +72,7 @@ pub use expression::ExpressionError;
 pub use identity::Identity;
 pub use mapping_error::{MappingError, MappingErrors, Place};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
-pub use row_error::{FieldProblem, RowError};
+pub use row_error::{FieldProblem, KINDS, RowError};
 pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.

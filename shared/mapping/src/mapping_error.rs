@@ -45,6 +45,11 @@ pub enum MappingError {
 }
 
 impl MappingError {
+    /// The line, from 1, where it is known.
+    pub fn line(&self) -> Option<usize> {
+        self.place().line
+    }
+
     fn place(&self) -> &Place {
         match self {
             MappingError::Syntax { place, .. }
@@ -57,32 +62,39 @@ impl MappingError {
 /// Everything that keeps a mapping from being compiled, in the order of its lines; at least one. The display has a line
 /// for each.
 #[derive(Debug)]
-pub struct MappingErrors(Vec<MappingError>);
+pub struct MappingErrors {
+    errors: Vec<MappingError>,
+    /// Further ones that are not told.
+    more: usize,
+}
 
 impl MappingErrors {
     /// Of at least one error.
-    pub(crate) fn new(mut errors: Vec<MappingError>) -> MappingErrors {
+    pub(crate) fn new(mut errors: Vec<MappingError>, more: usize) -> MappingErrors {
         errors.sort_by_key(|error| error.place().line);
-        MappingErrors(errors)
+        MappingErrors { errors, more }
     }
 
     /// The errors, one or more.
     pub fn iter(&self) -> impl Iterator<Item = &MappingError> {
-        self.0.iter()
+        self.errors.iter()
     }
 }
 
 impl From<MappingError> for MappingErrors {
     fn from(error: MappingError) -> MappingErrors {
-        MappingErrors(vec![error])
+        MappingErrors { errors: vec![error], more: 0 }
     }
 }
 
 impl fmt::Display for MappingErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{error}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
         }
         Ok(())
     }
@@ -90,7 +102,7 @@ impl fmt::Display for MappingErrors {
 
 impl std::error::Error for MappingErrors {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0[..] {
+        match &self.errors[..] {
             [only] => only.source(),
             _ => None,
         }

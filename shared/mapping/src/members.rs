@@ -39,44 +39,46 @@ pub(crate) fn read(
         return Err(above.refuse(array, "nothing", format!("at least one [[{array}]]")));
     }
     let mut members = Vec::with_capacity(sections.len());
-    let mut lines = HashMap::new();
+    let mut places = HashMap::new();
     for section in sections {
         let read = Field::read(&section, shape, compiling);
         if let Some(field) = compiling.keep(read) {
-            let placed = place(&section, field, &mut members, &mut lines);
+            let placed = place(&section, field, &mut members, &mut places);
             compiling.keep(placed);
         }
     }
     Ok(members)
 }
 
-/// Puts a field where its name asks for it. `lines` knows where each name was written.
+/// Puts a field where its name asks for it. `places` knows where each name was written.
 fn place(
     section: &Section<'_>,
     field: Field,
     members: &mut Vec<Member>,
-    lines: &mut HashMap<Vec<String>, (usize, bool)>,
+    places: &mut HashMap<Vec<String>, (usize, bool)>,
 ) -> Result<(), MappingError> {
     let found = || format!("{:?}", field.to);
     let path = Path::read(&field.to);
     let names = path.as_ref().and_then(Path::names);
     let names = names.ok_or_else(|| section.refuse("to", found(), NAME))?;
-    let here = line(section.text, section.span_of("to").start);
+    let here = section.span_of("to").start;
+    let line_of = |place: usize| line(section.text, place);
     let whole: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     for length in 1..=whole.len() {
         let is_field = length == whole.len();
-        match lines.get(&whole[..length]) {
+        match places.get(&whole[..length]) {
             Some((earlier, true)) => {
-                let found = format!("{:?}, already written on line {earlier}", whole[..length].join("."));
+                let found =
+                    format!("{:?}, already written on line {}", whole[..length].join("."), line_of(*earlier));
                 return Err(section.refuse("to", found, "a name used by no other field"));
             }
             Some((earlier, false)) if is_field => {
-                let found = format!("{:?}, an object since line {earlier}", field.to);
+                let found = format!("{:?}, an object since line {}", field.to, line_of(*earlier));
                 return Err(section.refuse("to", found, "a name used by no other field"));
             }
             Some(_) => {}
             None => {
-                lines.insert(whole[..length].to_vec(), (here, is_field));
+                places.insert(whole[..length].to_vec(), (here, is_field));
             }
         }
     }

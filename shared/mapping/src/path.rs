@@ -94,7 +94,9 @@ fn name(text: &str) -> Option<(String, &str)> {
     }
     let end = text.find(['.', '[']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    let sound = !name.is_empty() && name != "$" && !name.contains(']');
+    // {{order_no}} and $order_no are how other platforms write it; as names they would silently find nothing.
+    let sound = !name.is_empty() && !name.starts_with('$') && !name.contains([']', '{', '}']);
+    let sound = sound && name.trim() == name;
     sound.then(|| (name.to_owned(), rest))
 }
 
@@ -119,6 +121,11 @@ mod tests {
         let root = Path::read("$.订单.no").unwrap();
         assert!(root.root && root.steps == [member("订单"), member("no")]);
         for wrong in [
+            "{{order_no}}",
+            "$order_no",
+            " a",
+            "a ",
+            "a. b",
             "",
             ".",
             "a.",

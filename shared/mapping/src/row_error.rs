@@ -32,6 +32,28 @@ pub(crate) enum Kind {
     DuplicateKey,
 }
 
+/// The kinds of row errors, as [`RowError::kind`] names them.
+pub const KINDS: [&str; 18] = [
+    "missing_key",
+    "missing_field",
+    "wrong_type",
+    "bad_text",
+    "not_a_number",
+    "not_an_integer",
+    "not_a_boolean",
+    "not_a_date",
+    "not_an_array",
+    "not_an_object",
+    "bad_element",
+    "too_precise",
+    "overflow",
+    "division_by_zero",
+    "not_in_map",
+    "bad_expression",
+    "check_failed",
+    "duplicate_key",
+];
+
 impl Kind {
     fn name(self) -> &'static str {
         match self {

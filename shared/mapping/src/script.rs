@@ -129,7 +129,9 @@ fn fault(error: EvalAltResult) -> Fault {
 pub(crate) fn arithmetic_kind(error: ArithmeticError) -> (Kind, &'static str) {
     match error {
         ArithmeticError::Overflow => (Kind::Overflow, "values with a result of 96 bits"),
-        ArithmeticError::TooPrecise => (Kind::TooPrecise, "values with a result that needs no rounding"),
+        ArithmeticError::TooPrecise => {
+            (Kind::TooPrecise, "values with a result that needs no rounding; divide(a, b, decimals) rounds")
+        }
         ArithmeticError::DivisionByZero => (Kind::DivisionByZero, "a divisor other than zero"),
     }
 }

@@ -7,6 +7,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::mapping_error::{MappingError, Place, one_of};
 
+/// Keys of the top of a mapping that are no keys of anything below it.
+const AT_THE_TOP: [&str; 7] = ["key", "number", "version", "deleted_at", "on_delete", "marks", "case"];
+
 /// A TOML table with all that an error about it has to say.
 pub(crate) struct Section<'t> {
     pub(crate) source_name: &'t str,
@@ -62,21 +65,25 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// What is wrong with the keys that are not known, one error each.
+    pub(crate) fn unknown(&self, known: &[&str]) -> Vec<MappingError> {
+        let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+        unknown
+            .map(|key| {
+                let name = key.get_ref();
+                let expected = match !self.title.is_empty() && AT_THE_TOP.contains(&name.as_ref()) {
+                    true => format!("`{name}` above the first [[...]] of the file, where it belongs"),
+                    false => one_of(known, name),
+                };
+                self.refuse_at(key.span(), name, "an unknown key", expected)
+            })
+            .collect()
+    }
+
     /// Refuses the first key that is not known.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), MappingError> {
-        let unknown = self
-            .table
-            .keys()
-            .filter(|key| !known.contains(&key.get_ref().as_ref()))
-            .min_by_key(|key| key.span().start);
-        match unknown {
-            None => Ok(()),
-            Some(key) => {
-                let name = key.get_ref();
-                let expected = one_of(known, name);
-                Err(self.refuse_at(key.span(), name, "an unknown key", expected))
-            }
-        }
+        let first = self.unknown(known).into_iter().min_by_key(MappingError::line);
+        first.map_or(Ok(()), Err)
     }
 
     /// The value of a key.

@@ -71,9 +71,10 @@ impl Table {
         let document = parse(source_name, text)?;
         let top = Section::top(source_name, text, &document);
         let mut compiling = Compiling::new(zone);
-        let known = top.only(&TOP);
-        compiling.keep(known);
-        let parts = parts(&top, &mut compiling);
+        let unknown = top.unknown(&TOP);
+        let slipped = !unknown.is_empty();
+        unknown.into_iter().for_each(|error| _ = compiling.keep::<()>(Err(error)));
+        let parts = parts(&top, slipped, &mut compiling);
         let cases = crate::case::read(&top);
         compiling.keep(cases);
         match compiling.keep(parts).flatten() {
@@ -83,13 +84,18 @@ impl Table {
                 hash: version::hash(&document, zone),
                 ..parts
             }),
-            _ => Err(MappingErrors::new(compiling.into_errors())),
+            _ => Err(compiling.into_errors()),
         }
     }
 }
 
 /// The parts of a table; `None` when errors were kept that leave no whole one.
-fn parts(top: &Section<'_>, compiling: &mut Compiling<'_>) -> Result<Option<Table>, MappingError> {
+/// A key that is missing is not told of where another is misspelt: it is probably that one.
+fn parts(
+    top: &Section<'_>,
+    slipped: bool,
+    compiling: &mut Compiling<'_>,
+) -> Result<Option<Table>, MappingError> {
     let each = match compiling.list(top, "each", ORDER)? {
         None => None,
         Some((list, None)) => Some(list),
@@ -102,7 +108,7 @@ fn parts(top: &Section<'_>, compiling: &mut Compiling<'_>) -> Result<Option<Tabl
     let key = compiling.value(top, "key", shape).and_then(|key| {
         key.ok_or_else(|| top.refuse("key", "nothing", "the path of the business key, such as order_id"))
     });
-    let key = compiling.keep(key);
+    let key = if slipped && top.get("key").is_none() { None } else { compiling.keep(key) };
     let number = compiling.value(top, "number", shape);
     let version = compiling.value(top, "version", shape);
     let (number, version) = (compiling.keep(number).flatten(), compiling.keep(version).flatten());

@@ -78,6 +78,9 @@ impl Times {
     /// # Errors
     /// What is wrong with the pattern.
     pub(crate) fn writing(self, pattern: &str) -> Result<Times, String> {
+        if !pattern.contains('%') {
+            return Err("it names no part of a time".to_owned());
+        }
         written(pattern, &epoch())?;
         Ok(Times { to_format: Some(pattern.to_owned()), ..self })
     }
@@ -202,6 +205,8 @@ mod tests {
         for pattern in ["", "%Y-%m-%d %H:%M %Q", "dd.mm.yyyy", "%H:%M", "%Q", "%d.%m."] {
             assert!(Times::plain(&shanghai()).reading(&[pattern]).is_err(), "{pattern}");
         }
-        assert!(Times::plain(&shanghai()).writing("%!").is_err());
+        for pattern in ["%!", "YYYY-MM-dd", ""] {
+            assert!(Times::plain(&shanghai()).writing(pattern).is_err(), "{pattern}");
+        }
     }
 }

@@ -145,13 +145,15 @@ impl Status {
     }
 
     /// Whether something waits for a person: a window without proof, open dead letters, or a mapping that was changed and
-    /// cannot be used.
+    /// cannot be used, or transformers with different mappings.
     pub fn needs_attention(&self) -> bool {
         let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
         let rejecting = |instance: &Instance| instance.mapping_rejected.is_some();
+        let differing = self.instances.windows(2).any(|two| two[0].mapping != two[1].mapping);
         self.window.iter().chain(&self.lanes).any(failed)
             || self.dead_open > 0
             || self.instances.iter().any(rejecting)
+            || differing
     }
 }
 

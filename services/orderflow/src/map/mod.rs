@@ -13,6 +13,7 @@ use clap::Subcommand;
 use drift::DriftArgs;
 use import::ImportArgs;
 use preview::PreviewArgs;
+pub use source::{MappingArgs, Source};
 use test::TestArgs;
 
 use crate::exit::{Exit, print};

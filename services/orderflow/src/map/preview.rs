@@ -4,9 +4,9 @@ mod find;
 mod input;
 mod show;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use mapping::{Outcome, Plan};
 use serde_json::value::RawValue;
@@ -75,7 +75,8 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
             let count = orders.len();
             let at = usize::try_from(args.nth - 1).unwrap_or(usize::MAX);
             let Some(order) = orders.into_iter().nth(at) else {
-                bail!("{file} has {count} orders, so there is no order {}", args.nth);
+                eprintln!("{file} has {count} orders, so there is no order {}", args.nth);
+                return Ok(Exit::NothingMatched);
             };
             Found { place: format!("{file}, order {} of {count}", args.nth), order, deleted: false }
         }
@@ -94,7 +95,8 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
 
 /// Prints the record of every order.
 fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
-    let (mut records, mut failed, mut skipped, mut marked) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut records, mut failed, mut marked) = (0_u64, 0_u64, 0_u64);
+    let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for (number, order) in (1_u64..).zip(orders) {
         match plan.map(order) {
             Ok(Outcome::Records(mapped)) => {
@@ -104,7 +106,7 @@ fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
                     print(&format!("{}\n", String::from_utf8_lossy(&mapped.record)));
                 }
             }
-            Ok(Outcome::Skipped(_)) => skipped += 1,
+            Ok(Outcome::Skipped(order)) => *skipped.entry(order.reason).or_default() += 1,
             Err(error) => {
                 failed += 1;
                 let who = plan.identify(order);
@@ -114,8 +116,15 @@ fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
         }
     }
     let orders = orders.len();
+    let reasons: Vec<String> = skipped.iter().map(|(reason, orders)| format!("{reason}: {orders}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let skipped: u64 = skipped.values().sum();
     eprintln!(
-        "{orders} orders: {records} records, {skipped} skipped, {marked} marked, {failed} that cannot be mapped"
+        "{orders} orders: {records} records, {skipped} skipped{reasons}, {marked} marked, {failed} that cannot be mapped"
     );
-    Ok(if failed == 0 { Exit::Ok } else { Exit::Partial })
+    Ok(match (orders, failed) {
+        (0, _) => Exit::NothingMatched,
+        (_, 0) => Exit::Ok,
+        _ => Exit::Partial,
+    })
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
 use mapping::Plan;
-use service::{Config, ConfigError};
+use service::Config;
 
 /// Flags of the commands that work on a mapping.
 #[derive(Debug, Args)]
@@ -37,11 +37,7 @@ impl Source {
             _ => Config::load(config)?,
         };
         let path = args.mapping.clone().unwrap_or_else(|| config.mapping.file.clone());
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::File {
-            what: "mapping.file".into(),
-            path: path.clone(),
-            source,
-        })?;
+        let text = transformer::read_mapping(&path)?;
         Ok(Source { path, text, zone: config.zone() })
     }
 

@@ -28,8 +28,9 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
     let wanted = |case: &Case| args.only.as_ref().is_none_or(|only| case.name.contains(only));
     cases.retain(wanted);
     if cases.is_empty() {
+        let such = if args.only.is_some() { "such " } else { "" };
         eprintln!(
-            "{} has no such [[case]]; `orderflow map reference` shows how one is written",
+            "{} has no {such}[[case]]; `orderflow map reference` shows how one is written",
             source.name()
         );
         return Ok(Exit::NothingMatched);

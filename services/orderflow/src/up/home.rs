@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::exit::NoServer;
+
 /// The folder, locked for this process. The lock goes with the process, however it ends.
 pub struct Home {
     folder: PathBuf,
@@ -43,11 +45,12 @@ impl Home {
 
 /// The address of the nats-server that a running `orderflow up` started in its data folder.
 pub fn running_server(data: &Path) -> anyhow::Result<String> {
-    journal::local_url(&data.join("nats")).with_context(|| {
-        format!(
-            "nats.url is missing and no `orderflow up` runs in {}: start it, name its folder with --data, or say where \
-             NATS is (ORDERFLOW_NATS__URL)",
+    journal::local_url(&data.join("nats")).ok_or_else(|| {
+        let said = format!(
+            "nats.url is missing and no `orderflow up` runs in {}: start it, name its folder with --data (of a demo: the \
+             folder demo-... below that of `up`), or say where NATS is (ORDERFLOW_NATS__URL)",
             data.display()
-        )
+        );
+        NoServer(said).into()
     })
 }

@@ -151,7 +151,7 @@ fn filters_skip_with_a_reason() {
     assert_snapshot!(outcome(&plan, r#"{"no":"x","status":3}"#), @"missing_key | key (from id): found nothing, expected a number or a text that is not empty");
     let broken =
         compiled("key = 'id'\n[[when]]\nis = 'a > 1'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
-    assert_snapshot!(outcome(&broken, r#"{"id":1,"a":"many"}"#), @r#"bad_expression | field `when` (from a > 1): found the text "many" is no number (line 1, position 3), expected an expression that can be computed"#);
+    assert_snapshot!(outcome(&broken, r#"{"id":1,"a":"many"}"#), @r#"bad_expression | field `when` (from a > 1): found the text "many" is no number; texts are put together as `${a}${b}` (line 1, pos…, expected an expression that can be computed"#);
     let no_condition =
         compiled("key = 'id'\n[[when]]\nis = 'a'\nreason = 'r'\n[[field]]\nto = 'a'\nvalue = 'x'");
     assert_snapshot!(outcome(&no_condition, r#"{"id":1,"a":"many"}"#), @"bad_expression | field `when` (from a): found many, expected true or false");

@@ -16,6 +16,7 @@ mod tree;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ::mapping::Plan;
 use anyhow::Context;
 use clap::Args;
 use service::ConfigError;
@@ -109,7 +110,19 @@ fn import(source: Option<&Metadata>, target: Option<&Metadata>) -> Import {
         "to be filled in: source.base_url and source.client_id, the secret as ORDERFLOW_SOURCE__CLIENT_SECRET, and what the \
          target asks for in its headers; then `orderflow check`",
     );
-    Import { config, mapping: made.map(|(text, _)| text), report }
+    let mapping = made.map(|(text, _)| text);
+    if let Some(Err(errors)) =
+        mapping.as_deref().map(|text| Plan::compile("mapping.toml", text, &jiff::tz::TimeZone::UTC))
+    {
+        for error in errors.iter() {
+            report.lose(
+                "mapping.toml".into(),
+                error.to_string(),
+                "correct it there: the mapping cannot be used as it is",
+            );
+        }
+    }
+    Import { config, mapping, report }
 }
 
 /// What OKKI's list of orders does not carry, and the call for one order does.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use service::ConfigError;
 
 /// A page or a detail as the source answers it.
 #[derive(Deserialize)]
@@ -33,7 +34,7 @@ pub(super) fn orders(file: &Path) -> anyhow::Result<Vec<Box<RawValue>>> {
         Some("-") => std::io::stdin().lock().read_to_end(&mut bytes),
         _ => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut bytes)),
     };
-    read.with_context(|| format!("{name} cannot be read"))?;
+    read.map_err(|source| ConfigError::File { what: "the orders".into(), path: file.to_path_buf(), source })?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
         flate2::read::MultiGzDecoder::new(&bytes[..])
@@ -41,8 +42,10 @@ pub(super) fn orders(file: &Path) -> anyhow::Result<Vec<Box<RawValue>>> {
             .with_context(|| format!("{name} is no sound .gz file"))?;
         bytes = plain;
     }
+    // What editors of another system put in front of UTF-8.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut orders = Vec::new();
-    for value in serde_json::Deserializer::from_slice(&bytes).into_iter::<&RawValue>() {
+    for value in serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>() {
         of(value.with_context(|| format!("{name} is no JSON"))?, &mut orders);
     }
     Ok(orders)
