@@ -137,7 +137,7 @@ async fn a_preview_shows_before_and_after_and_where_each_field_came_from() {
     let (status, text) = said(folder.path(), &[&many[..], &["--nth", "2"]].concat()).await;
     assert!(status == 1 && text.contains("failed: missing_field: field `orderNumber`"), "{text}");
     let (status, text) = said(folder.path(), &[&many[..], &["--nth", "3"]].concat()).await;
-    assert!(status == 1 && text.contains("many.ndjson has 2 orders"), "{text}");
+    assert!(status == 3 && text.contains("many.ndjson has 2 orders"), "{text}");
     let (status, text) = said(folder.path(), &[&many[..], &["--all"]].concat()).await;
     assert_eq!(status, 4, "{text}");
     assert!(text.contains("2 orders: 0 records, 1 skipped, 0 marked, 1 that cannot be mapped"), "{text}");
@@ -195,4 +195,35 @@ async fn what_the_readme_shows_works() {
         let (status, text) = program(&["map", "test"]).said().await;
         assert!(status == 0 && text.contains("1 passed, 0 failed"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_mapping_is_linted_alone_and_all_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = ["check", "--mapping", "mapping.toml"];
+    std::fs::write(folder.path().join("mapping.toml"), MAPPING).unwrap();
+    let (status, text) = said(folder.path(), &check).await;
+    assert!(status == 0 && text.starts_with("mapping.toml: ok, version "), "{status} {text}");
+    let wrong = "kee = 'id'\nnumbr = 'no'\n[[field]]\nto = 'a'\nform = 'b'\ntpye = 'date'\n[[field]]\nto = 'b'\nfrom = '{{order_no}}'\n\
+                 [[field]]\nto = 'c'\nfrom = 'c'\ntype = 'date'\nto_format = 'YYYY-MM'\n[[field]]\nto = 'd'\nexpr = 'a = 1'\nversion = 'x'\n";
+    std::fs::write(folder.path().join("mapping.toml"), wrong).unwrap();
+    let (status, text) = said(folder.path(), &check).await;
+    assert_eq!(status, 2, "{text}");
+    insta::assert_snapshot!(text);
+    std::fs::write(folder.path().join("mapping.toml"), b"key = '\xff'").unwrap();
+    let (status, text) = said(folder.path(), &check).await;
+    assert!(status == 2 && text.contains("it is not UTF-8: save it as UTF-8"), "{status} {text}");
+    let (status, text) = said(folder.path(), &["map", "preview", ".", "--mapping", "mapping.toml"]).await;
+    assert_eq!(status, 2, "{text}");
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_no_success() {
+    let folder = folder();
+    let command = format!("{PROGRAM} map preview order.json --all --mapping mapping.toml > /dev/full");
+    let output =
+        tokio::process::Command::new("sh").args(["-c", &command]).current_dir(folder.path()).output();
+    let output = output.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && text.contains("the output cannot be written"), "{text}");
 }
