@@ -140,7 +140,10 @@ async fn a_preview_shows_before_and_after_and_where_each_field_came_from() {
     assert!(status == 3 && text.contains("many.ndjson has 2 orders"), "{text}");
     let (status, text) = said(folder.path(), &[&many[..], &["--all"]].concat()).await;
     assert_eq!(status, 4, "{text}");
-    assert!(text.contains("2 orders: 0 records, 1 skipped (test order: 1), 0 marked, 1 that cannot be mapped"), "{text}");
+    assert!(
+        text.contains("2 orders: 0 records, 1 skipped (test order: 1), 0 marked, 1 that cannot be mapped"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
