@@ -116,26 +116,19 @@ impl Plan {
         let scope = Scope::of(&self.table.shapes, &order);
         let Some(list) = &self.table.each else {
             let identity = self.keyed(&scope)?;
-            for filter in &self.table.filters {
-                if !filter.passes(&scope)? {
-                    return Ok(Outcome::Skipped(Skipped { identity, reason: filter.reason.clone() }));
-                }
+            if let Some(reason) = self.kept_back(&scope)? {
+                return Ok(Outcome::Skipped(Skipped { identity, reason }));
             }
             let records = vec![self.mapped(&scope, identity, watch)?];
             return Ok(Outcome::Records(self.checked(&scope, records)?));
         };
-        let skipped = |reason: &str| {
-            let identity = self.identify_in(&scope);
-            Ok(Outcome::Skipped(Skipped { identity, reason: reason.to_owned() }))
-        };
-        for filter in &self.table.filters {
-            if !filter.passes(&scope)? {
-                return skipped(&filter.reason);
-            }
+        let skipped = |reason| Outcome::Skipped(Skipped { identity: self.identify_in(&scope), reason });
+        if let Some(reason) = self.kept_back(&scope)? {
+            return Ok(skipped(reason));
         }
         let elements = list.elements(&scope).map_err(|fault| fault.of_field("each", &list.text))?;
         let Some(elements) = elements.filter(|elements| !elements.texts.is_empty()) else {
-            return skipped(&format!("no {}", list.text));
+            return Ok(skipped(format!("no {}", list.text)));
         };
         let (mut records, mut keys) = (Vec::with_capacity(elements.texts.len()), HashSet::new());
         for (index, text) in elements.texts.iter().enumerate() {
@@ -258,6 +251,16 @@ impl Plan {
     /// The time at the end of a path, in microseconds since the Unix epoch.
     fn time(&self, path: Option<&Ref>, scope: &Scope<'_, '_>) -> Option<i64> {
         time::version(&text(path, scope)?, &self.zone)
+    }
+
+    /// Why a filter keeps the order back; `None` when none does.
+    fn kept_back(&self, scope: &Scope<'_, '_>) -> Result<Option<String>, RowError> {
+        for filter in &self.table.filters {
+            if !filter.passes(scope)? {
+                return Ok(Some(filter.reason.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Runs the checks of an order and marks its records with those that failed and only mark.
