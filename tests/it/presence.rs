@@ -52,7 +52,7 @@ async fn transformers_are_seen_as_long_as_they_are_there() {
     let world = World::new(10, Faults::default()).await;
     world.journal.ensure(&world.names()).await.unwrap();
     let text = status(&world, &[]).await;
-    assert!(text.ends_with("\ntransformer  -\n"), "{text}");
+    assert!(text.ends_with("\ntransformer  -\nwrite qeasy  -\n"), "{text}");
 
     let began = events::now();
     let (mut first, mut second) = (JoinSet::new(), JoinSet::new());

@@ -49,6 +49,9 @@ pub enum Command {
     /// Read a range of the past again, beside the live flow. Shows the plan, and does nothing without --execute. Exit
     /// status 4 when the range could not be read completely.
     Backfill(BackfillArgs),
+    /// Let the writers of a target go on that stopped because too much was refused. Says why they stopped, and does
+    /// nothing without --execute.
+    Resume(ResumeArgs),
     /// What has to do with the mapping, and with the orders it reads.
     Map {
         /// What to do.
@@ -153,6 +156,23 @@ pub struct BackfillArgs {
     pub data: PathBuf,
 }
 
+/// Flags of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The target whose writers have stopped.
+    #[arg(long, value_name = "NAME")]
+    pub target: String,
+    /// Do it, instead of only saying why they stopped. Needs --reason.
+    #[arg(long)]
+    pub execute: bool,
+    /// Why; it is kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
 /// The form of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -178,7 +198,9 @@ impl Cli {
         match self.command {
             // The progress bars tell the rest.
             Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
-            Command::Check(_) | Command::Status(_) | Command::Map { .. } => "warn,async_nats=off",
+            Command::Check(_) | Command::Status(_) | Command::Resume(_) | Command::Map { .. } => {
+                "warn,async_nats=off"
+            }
             _ => "info,async_nats=error",
         }
     }

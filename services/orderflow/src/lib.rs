@@ -5,7 +5,9 @@ mod backfill;
 mod check;
 mod cli;
 mod exit;
+mod instances;
 mod map;
+mod resume;
 mod sandbox_command;
 mod stages;
 mod status;
@@ -49,6 +51,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, &cli.config),
         Command::Status(args) => status::run(args, &cli.config).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
+        Command::Resume(args) => resume::run(args, &cli.config).await,
         Command::Map { command } => map::run(command, &cli.config).await,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use events::{Instance, TargetName};
+use events::TargetName;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::Topology;
@@ -12,6 +12,7 @@ use service::Config;
 
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
+use crate::instances;
 use crate::stages::connect;
 use crate::up;
 
@@ -60,28 +61,6 @@ fn line(line: &WindowLine) -> String {
     }
 }
 
-/// The transformers that answer, one a line; what is wrong with a mapping they do not take stands under them.
-fn transformers(instances: &[Instance], zone: &TimeZone) -> String {
-    let line = |instance: &Instance| {
-        let Instance { host, pid, mapping, started_at, .. } = instance;
-        let mapping = mapping.as_deref().unwrap_or("-");
-        let rejected = instance
-            .mapping_rejected
-            .as_ref()
-            .map_or_else(String::new, |why| format!("\n             does not take the newer mapping: {why}"));
-        format!("{host}:{pid}  mapping {mapping}  since {}{rejected}", time(*started_at, zone))
-    };
-    match instances {
-        [] => "-".to_string(),
-        // All of them stand under one another.
-        some => {
-            let differ = some.windows(2).any(|two| two[0].mapping != two[1].mapping);
-            let differ = differ.then(|| "they do not all use the same mapping".to_string());
-            some.iter().map(line).chain(differ).collect::<Vec<_>>().join("\n             ")
-        }
-    }
-}
-
 fn shown(status: &Status, config: &Config) -> String {
     let time = |micros: i64| time(micros, &config.zone());
     let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
@@ -108,7 +87,15 @@ fn shown(status: &Status, config: &Config) -> String {
     windows.extend(status.lanes.iter().map(line));
     // The windows beside the live one stand under it.
     let windows = windows.join("\n           ");
-    let transformers = transformers(&status.instances, &config.zone());
+    let here = instances::shown(&status.instances, &config.targets, config.writer.partitions, &config.zone());
+    let stopped: String = status
+        .stopped
+        .iter()
+        .map(|stop| {
+            let (target, since, reason) = (&stop.target, time(stop.since), &stop.reason);
+            format!("\nSTOPPED    {target} since {since}: {reason}\n           `orderflow resume --target {target}` lets it go on")
+        })
+        .collect();
     let dead: Vec<String> = status
         .dead
         .iter()
@@ -117,36 +104,7 @@ fn shown(status: &Status, config: &Config) -> String {
     // The groups count what was dealt with as well.
     let dead = if dead.is_empty() { String::new() } else { format!(" (in all {})", dead.join(", ")) };
     format!(
-        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\ndead       {} open{dead}\n\n{table}\n\ntransformer  {transformers}\n",
+        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\ndead       {} open{dead}{stopped}\n\n{table}\n\n{here}",
         status.flow, status.orders, status.dead_open,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use events::Stage;
-
-    #[test]
-    fn transformers_stand_under_one_another_with_what_they_do_not_take() {
-        let instance = |pid, mapping_rejected: Option<&str>| Instance {
-            stage: Stage::Transform,
-            member: "m".into(),
-            host: "erp-1".into(),
-            pid,
-            started_at: 1_741_251_325_000_000,
-            mapping: Some("0123456789abcdef".into()),
-            mapping_rejected: mapping_rejected.map(str::to_string),
-        };
-        assert_eq!(transformers(&[], &TimeZone::UTC), "-");
-        assert_eq!(
-            transformers(
-                &[instance(7, Some("mapping.toml:3: no such key")), instance(12, None)],
-                &TimeZone::UTC
-            ),
-            "erp-1:7  mapping 0123456789abcdef  since 2025-03-06 08:55:25+00:00\n             \
-             does not take the newer mapping: mapping.toml:3: no such key\n             \
-             erp-1:12  mapping 0123456789abcdef  since 2025-03-06 08:55:25+00:00"
-        );
-    }
 }

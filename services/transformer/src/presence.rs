@@ -20,6 +20,7 @@ pub(crate) async fn answer(pages: &Arc<Pages>) -> Result<DropGuard, JournalError
         pid,
         started_at,
         mapping: Some(shared.mappings.plan().version().to_string()),
+        writing: None,
         mapping_rejected: shared.mappings.rejected().and_then(|why| why.lines().next().map(str::to_string)),
     };
     // Nothing in an instance can fail to encode; who gets an empty answer passes over it.

@@ -101,6 +101,12 @@ impl Circuit {
         *self.phase.borrow() == Phase::Closed
     }
 
+    /// Waits until requests are held back.
+    pub(crate) async fn opened(&self) {
+        // The sender is ours: it does not end before we do.
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Closed).await;
+    }
+
     /// The target answered an order, whatever it said of it: it is there.
     pub(crate) fn works(&self) {
         *self.doubt() = Doubt::default();

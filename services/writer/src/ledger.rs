@@ -40,6 +40,11 @@ impl Held {
 }
 
 impl Held {
+    /// Whether it is open what the target made of the last sending. An order that it was never to hear of is not.
+    fn is_unknown(&self) -> bool {
+        !self.known && self.version != Version::OLDEST
+    }
+
     /// The receipt that the idempotency key of `content` is made of. The same over every retry; another one as soon as the
     /// target took something, or may have taken something else: an old key would then be answered "done" for old content.
     pub(crate) fn basis(&self, content: ContentHash) -> u64 {
@@ -72,41 +77,60 @@ pub(crate) fn decide(held: Option<&Held>, order: &MappedOrder, mapped_seq: u64) 
 }
 
 /// What the target holds of the orders of one partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    held: Mutex<HashMap<OrderKey, Held>>,
+    fold: Mutex<Fold>,
+}
+
+#[derive(Debug, Default)]
+struct Fold {
+    held: HashMap<OrderKey, Held>,
+    /// Orders of which it is not known whether the target took what it was sent last.
+    unknown: u64,
+    /// The newest receipt that was read.
+    through: u64,
 }
 
 impl Ledger {
-    /// Folds the receipts of one partition.
+    /// Folds in the receipts of one partition that were stored since the last time; all of them at first.
     ///
     /// # Errors
-    /// When RECEIPTS cannot be read.
-    pub(crate) async fn load(
+    /// When RECEIPTS cannot be read; what was read is kept.
+    pub(crate) async fn catch_up(
+        &self,
         journal: &Journal,
         names: &Topology,
         target: &TargetName,
         partition: u16,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<(), JournalError> {
         let filter = names.receipts(target, partition);
-        let mut log =
-            journal.read(names, Stream::Receipts, Some(&filter), From::LastPerSubject, false).await?;
-        let mut held = HashMap::new();
+        let from = match self.fold().through {
+            0 => From::LastPerSubject,
+            through => From::Seq(through + 1),
+        };
+        let mut log = journal.read(names, Stream::Receipts, Some(&filter), from, false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            let receipt = entry.event::<Receipt>()?.body;
-            held.insert(receipt.key.clone(), Held::after(&receipt, entry.seq));
+            self.learn(&entry)?;
+            // Only what was read counts: between our own receipts there may be another writer's.
+            self.fold().through = entry.seq;
         }
-        tracing::debug!(partition, orders = held.len(), "ledger loaded");
-        Ok(Self { held: Mutex::new(held) })
+        tracing::debug!(partition, orders = self.fold().held.len(), "ledger caught up");
+        Ok(())
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
-        self.held().get(key).copied()
+        self.fold().held.get(key).copied()
     }
 
     pub(crate) fn set(&self, key: OrderKey, held: Held) {
-        self.held().insert(key, held);
+        let mut fold = self.fold();
+        if fold.held.get(&key).is_some_and(|known| known.receipt_seq > held.receipt_seq) {
+            return;
+        }
+        fold.unknown += u64::from(held.is_unknown());
+        let before = fold.held.insert(key, held);
+        fold.unknown -= u64::from(before.is_some_and(|before| before.is_unknown()));
     }
 
     /// Takes over what another writer recorded.
@@ -117,8 +141,14 @@ impl Ledger {
         Ok(held)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<OrderKey, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many orders have a receipt, and of how many the target's state is not known.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let fold = self.fold();
+        (fold.held.len() as u64, fold.unknown)
+    }
+
+    fn fold(&self) -> std::sync::MutexGuard<'_, Fold> {
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,22 +4,27 @@
 //! from the receipts what the target holds. So nothing is sent that is there already, and nothing older than what is there.
 
 mod circuit;
+mod concurrency;
+mod error_budget;
+mod gather;
 mod keys;
 mod ledger;
 mod order;
+mod part;
+mod presence;
 mod send;
 mod settings;
+mod target;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use error_budget::ErrorBudget;
 use events::{Outcome, TargetName};
-use http::{Client, Pace};
-use journal::{Committer, Grouping, Journal, JournalError, Partitions, Topology};
-use qeasy::Qeasy;
+use journal::{Budget, Cell, Committer, Grouping, Journal, JournalError, Partitions, Topology};
 use service::config::Target;
 use service::{Config, ConfigError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Why a writer cannot run.
@@ -70,18 +75,24 @@ pub struct Live {
     /// What became of the orders.
     pub counts: Arc<Counts>,
     trouble: watch::Sender<Option<String>>,
+    error_budget: Arc<OnceLock<Arc<ErrorBudget>>>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { counts: Arc::default(), trouble: watch::channel(None).0 }
+        Self { counts: Arc::default(), trouble: watch::channel(None).0, error_budget: Arc::default() }
     }
 }
 
 impl Live {
     /// Why the target is left alone at the moment.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
+        self.stopped().map(|why| format!("stopped: {why}")).or_else(|| self.trouble.borrow().clone())
+    }
+
+    /// Why the writers of the target have stopped, when they have: only a person lets them go on.
+    pub fn stopped(&self) -> Option<String> {
+        self.error_budget.get()?.stopped()
     }
 }
 
@@ -99,33 +110,56 @@ pub async fn run(
     let topology = Topology::new(&config.flow, config.writer.partitions);
     journal.ensure(&topology).await?;
     let name = TargetName::new(&target.name);
-    let settings = settings::Settings::of(config, target)?;
-    let client = Client::new(target.concurrency)?;
+    let settings = settings::Settings::of(config, target);
+    let cell = |subject| Cell::new(journal.clone(), topology.clone(), subject);
+    let (gathering, gathered) = match settings.gathering.batch {
+        1 => (None, None),
+        // Bounded: what is in hand of each partition is, too.
+        batch => Some(mpsc::channel(batch)).unzip(),
+    };
+    let error_budget = Arc::new(ErrorBudget::start(target.stop, cell(topology.stop(&name))));
+    let _ = live.error_budget.set(Arc::clone(&error_budget)); // it is there already when a test runs two writers
     let writer = Arc::new(send::Writer {
         topology: topology.clone(),
-        target: name.clone(),
-        qeasy: Qeasy::new(settings.target.clone(), client),
+        name: name.clone(),
+        target: target::Target::of(target)?,
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
-        slots: Semaphore::new(target.concurrency),
-        pace: Pace::new(settings.limit.requests, settings.limit.period, settings.limit.burst),
+        concurrency: concurrency::Concurrency::new(target.concurrency_min, target.concurrency),
+        limit: Budget::start(cell(topology.budget(&format!("target-{}", name.token()))), settings.rate),
+        penalty: target.limit.penalty.get(),
+        error_budget: Arc::clone(&error_budget),
+        contact: journal.contact(settings.safe_silence()).await?,
         committer: Committer::start(journal.clone(), Grouping::default()),
         journal: journal.clone(),
         retry: settings.retry,
         max_attempts: settings.max_attempts,
         counts: Arc::clone(&live.counts),
+        gathering,
     });
+    if let Some(gathered) = gathered {
+        tokio::spawn(gather::run(settings.gathering, gathered, Arc::downgrade(&writer)));
+    }
+    let holdings = Arc::<presence::Holdings>::default();
+    let _here = presence::answer(&writer, Arc::clone(&holdings), live).await?;
     let role = format!("write.{}", name.token());
     let partitions = Partitions::new(journal.clone(), topology.clone(), role, journal.member());
     let consumption = move |partition| settings.consumption(&topology, &name, partition);
     partitions
         .run(&shutdown, |partition, token| {
             let held = Arc::new(order::Partition::new(Arc::clone(&writer), partition, token.clone()));
+            holdings.note(&held);
             let (journal, consumption, topology) =
                 (journal.clone(), consumption(partition), writer.topology.clone());
             async move {
-                journal
-                    .consume(&topology, &consumption, &token, move |order| Arc::clone(&held).handle(order))
-                    .await
+                let ahead = Arc::clone(&held);
+                let handler = move |order| Arc::clone(&held).handle(order);
+                let consuming = async {
+                    let consumed = journal.consume(&topology, &consumption, &token, handler).await;
+                    token.cancel();
+                    consumed
+                };
+                let reading = token.run_until_cancelled(async move { ahead.read_ahead().await });
+                futures::future::join(consuming, reading).await.0
             }
         })
         .await?;

@@ -5,34 +5,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, Listing, MappedEvent, MappedOrder, OrderDeleted, Outcome,
-    Payload, Receipt, Stage, Version, now,
+    Answer, Attempt, ContentHash, DeadLetter, LetterOrigin, Listing, MappedEvent, MappedOrder, OrderDeleted,
+    Outcome, Payload, Receipt, Stage, Version, now,
 };
 use http::Class;
-use journal::{Delivery, JournalError, Label, Record, Settlement, Stream, TraceParent};
-use qeasy::WriteError;
-use tokio::sync::OnceCell;
+use journal::{Delivery, JournalError, Label, Moment, Record, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::keys::Keys;
 use crate::ledger::{Decision, Held, Ledger, decide};
-use crate::send::{Sent, Writer};
+use crate::part::Sent;
+use crate::send::Writer;
+use crate::target::{Row, Taken, TargetError};
 
 /// The attempts of one message that failed.
 #[derive(Debug, Default)]
 struct Attempts {
     failed: Vec<Attempt>,
-    /// Whether any of them may have been done all the same.
-    uncertain: bool,
+    /// The idempotency key of a request that may have been done all the same. The order goes out under it again, also
+    /// when it was the key of a batch.
+    uncertain: Option<String>,
+}
+
+/// How the ledger came to know what it knows.
+#[derive(Debug, Default)]
+struct CaughtUp {
+    /// Whether all receipts have been read once.
+    once: bool,
+    /// The pin under which they were read last: another pin means that another writer may have written meanwhile.
+    pin: Option<String>,
 }
 
 /// One partition while this writer holds it.
 pub(crate) struct Partition {
     writer: Arc<Writer>,
     number: u16,
-    /// Loaded with the first message: only then is the pin ours, and the receipts of its last holder are complete.
-    ledger: OnceCell<Ledger>,
+    ledger: Ledger,
+    /// Caught up with the first message of each pin: only then are the receipts of its last holder complete.
+    caught_up: tokio::sync::Mutex<CaughtUp>,
     keys: Arc<Keys>,
     /// Failed attempts of the messages in hand, by sequence.
     attempts: Mutex<HashMap<u64, Attempts>>,
@@ -42,8 +53,46 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(writer: Arc<Writer>, number: u16, stop: CancellationToken) -> Self {
-        let (ledger, keys, attempts) = (OnceCell::new(), Arc::default(), Mutex::default());
-        Self { writer, number, ledger, keys, attempts, stop }
+        let (ledger, caught_up) = (Ledger::default(), tokio::sync::Mutex::default());
+        Self { writer, number, ledger, caught_up, keys: Arc::default(), attempts: Mutex::default(), stop }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Orders with a receipt, and orders of which it is not known what the target holds; `None` while that is being read.
+    pub(crate) fn counts(&self) -> Option<(u64, u64)> {
+        let caught_up = self.caught_up.try_lock().ok()?;
+        caught_up.once.then(|| self.ledger.counts())
+    }
+
+    /// Reads the receipts ahead of the first message: less to read then, and `status` knows what is open.
+    pub(crate) async fn read_ahead(&self) {
+        let mut caught_up = self.caught_up.lock().await;
+        if !caught_up.once {
+            match self.catch_up().await {
+                Ok(()) => caught_up.once = true,
+                Err(error) => tracing::debug!(%error, partition = self.number, "receipts are read later"),
+            }
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), JournalError> {
+        let writer = &*self.writer;
+        self.ledger.catch_up(&writer.journal, &writer.topology, &writer.name, self.number).await
+    }
+
+    /// The ledger as complete as it has to be for a message that was delivered under `pin`.
+    async fn ledger(&self, pin: Option<&str>) -> Result<&Ledger, JournalError> {
+        let mut caught_up = self.caught_up.lock().await;
+        // Without a pin (which only a test does) it is read once.
+        let current = caught_up.once && caught_up.pin.as_deref() == pin;
+        if !current {
+            self.catch_up().await?;
+            *caught_up = CaughtUp { once: true, pin: pin.map(str::to_string) };
+        }
+        Ok(&self.ledger)
     }
 
     pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
@@ -51,8 +100,9 @@ impl Partition {
         let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         let trace = TraceParent { trace_id, span_id, sampled };
+        let since = self.writer.contact.moment();
         async {
-            match self.settle(&message, trace).await {
+            match self.settle(&message, since, trace).await {
                 Ok(settlement) => settlement,
                 Err(error) => {
                     tracing::warn!(%error, mapped_seq = message.seq, "an order waits");
@@ -64,7 +114,12 @@ impl Partition {
         .await
     }
 
-    async fn settle(&self, message: &Delivery, trace: TraceParent) -> Result<Settlement, JournalError> {
+    async fn settle(
+        &self,
+        message: &Delivery,
+        since: Moment,
+        trace: TraceParent,
+    ) -> Result<Settlement, JournalError> {
         let (order, deleted) = match MappedEvent::decode(&message.payload) {
             Ok(MappedEvent::Order(order)) => (order, false),
             Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
@@ -74,9 +129,8 @@ impl Partition {
             }
         };
         tracing::Span::current().record("key", order.key.as_str());
-        let writer = &*self.writer;
-        let load = || Ledger::load(&writer.journal, &writer.topology, &writer.target, self.number);
-        let ledger = self.ledger.get_or_try_init(load).await?;
+        let (writer, order) = (&*self.writer, Arc::new(order));
+        let ledger = self.ledger(message.pin()).await?;
         let _in_hand = self.keys.take(&order.key).await;
         loop {
             let held = ledger.get(&order.key);
@@ -87,14 +141,17 @@ impl Partition {
                 Decision::Send if deleted && order.record.is_empty() => (Outcome::Ignored, None, None),
                 Decision::Send => {
                     let basis = held.map_or(0, |held| held.basis(order.content));
-                    let content = &order.content.to_string()[..16];
-                    let key = format!("{}-{basis}-{content}", order.key.token());
-                    match writer.send(message.seq, &order, &key, &self.stop).await {
-                        Sent::Answered { outcome, status } => (outcome, Some(status), Some((key, basis))),
-                        Sent::Failed(error) => match self.failed(message, &order, error, trace) {
-                            Err(settlement) => return Ok(settlement),
-                            Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
-                        },
+                    match writer.send(self.row(message, &order, basis, since)).await {
+                        Sent::Taken { taken: Taken { outcome, status }, key } => {
+                            writer.error_budget.taken();
+                            (outcome, status, Some((key, basis)))
+                        }
+                        Sent::Failed { error, key } => {
+                            match self.failed(message, &order, error, &key, trace).await {
+                                Err(settlement) => return Ok(settlement),
+                                Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
+                            }
+                        }
                         Sent::Stopped => return Ok(Settlement::Release),
                     }
                 }
@@ -107,6 +164,22 @@ impl Partition {
                 return Ok(Settlement::Done);
             }
             // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
+        }
+    }
+
+    fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {
+        let (alone, uncertain) = self
+            .with_attempts(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
+        let own = || format!("{}-{basis}-{}", order.key.token(), &order.content.to_string()[..16]);
+        Row {
+            seq: message.seq,
+            order: Arc::clone(order),
+            // Delivered before: whoever had it may have sent it.
+            uncertain: uncertain.is_some() || message.delivered > 1,
+            key: uncertain.unwrap_or_else(own),
+            alone,
+            since,
+            stop: self.stop.clone(),
         }
     }
 
@@ -132,13 +205,15 @@ impl Partition {
         let (version, content, known) = match (outcome, held) {
             // What was superseded changes nothing about what the target holds.
             (Outcome::Superseded, Some(held)) => (newest, held.content, held.known),
+            // The target itself said that it holds something newer, which we have no receipt of: no content is like it.
+            (Outcome::Superseded, None) => (newest, ContentHash::of(b""), true),
             // Nor does a deletion it is not to hear of: should the order come back as it was, it is no older for that.
             (Outcome::Ignored, Some(held)) => (held.version, held.content, held.known),
             (Outcome::Ignored, None) => (Version::OLDEST, order.content, false),
             _ => (newest, order.content, outcome != Outcome::Unknown),
         };
         Receipt {
-            target: self.writer.target.clone(),
+            target: self.writer.name.clone(),
             key: order.key.clone(),
             number: order.number.clone(),
             outcome,
@@ -156,33 +231,41 @@ impl Partition {
     }
 
     /// What a failure that counts means: `Err` is how the message is settled, `Ok` that its outcome stays unknown.
-    fn failed(
+    async fn failed(
         &self,
         message: &Delivery,
         order: &MappedOrder,
-        error: WriteError,
+        error: TargetError,
+        key: &str,
         trace: TraceParent,
     ) -> Result<(), Settlement> {
         let writer = &*self.writer;
-        let class = error.class();
+        let (class, why) = (error.class(), service::chain(&error));
         let (attempts, uncertain) = self.with_attempts(message.seq, |attempts| {
-            attempts.failed.push(Attempt { at: now(), message: service::chain(&error) });
-            attempts.uncertain |= class == Class::Uncertain;
-            (attempts.failed.len(), attempts.uncertain)
+            attempts.failed.push(Attempt { at: now(), message: why.clone() });
+            if class == Class::Uncertain {
+                attempts.uncertain = Some(key.to_string());
+            }
+            (attempts.failed.len(), attempts.uncertain.is_some())
         });
         let spent = attempts as u64 >= u64::from(writer.max_attempts);
         if class != Class::Permanent && !spent {
             let after = writer.retry.delay(attempts.min(20));
-            tracing::warn!(key = %order.key, error = service::chain(&error), attempt = attempts, ?after, "an order is tried again");
+            tracing::warn!(key = %order.key, error = why, attempt = attempts, ?after, "an order is tried again");
             return Err(Settlement::Retry(after));
         }
         if uncertain && class != Class::Permanent {
-            tracing::error!(key = %order.key, error = service::chain(&error), "it is not known whether the target took this order");
+            tracing::error!(key = %order.key, error = why, "it is not known whether the target took this order");
             return Ok(());
         }
+        if !writer.error_budget.refused(&why, &writer.journal.member()).await {
+            // It waits with all others until somebody says to go on.
+            return Err(Settlement::Retry(writer.retry.initial));
+        }
         let answer = error.answer().map(|(status, excerpt)| Answer { status, excerpt: excerpt.to_string() });
-        let letter = self.letter(message, Some(order), class.name(), service::chain(&error), answer, trace);
-        tracing::warn!(key = %order.key, error = letter.message, "an order became a dead letter");
+        let mut letter = self.letter(message, Some(order), class.name(), error.to_string(), answer, trace);
+        letter.causes = service::causes(&error);
+        tracing::warn!(key = %order.key, error = why, "an order became a dead letter");
         writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(Settlement::Dead(Box::new(letter)))
     }
@@ -198,11 +281,11 @@ impl Partition {
         trace: TraceParent,
     ) -> Result<bool, JournalError> {
         let writer = &*self.writer;
-        let subject = writer.topology.receipt(&writer.target, &receipt.key);
+        let subject = writer.topology.receipt(&writer.name, &receipt.key);
         let mut expected = held.map_or(0, |held| held.receipt_seq);
         loop {
             let record =
-                Record::new(&subject, format!("receipt:{}:{}", writer.target, receipt.mapped_seq), &receipt)?
+                Record::new(&subject, format!("receipt:{}:{}", writer.name, receipt.mapped_seq), &receipt)?
                     .expecting(expected)
                     .traced(Some(trace))
                     .labelled(Label::Outcome, receipt.outcome)
@@ -264,7 +347,7 @@ impl Partition {
                 raw_seq: origin.map(|origin| origin.raw_seq),
                 listing: Listing::Orders,
             },
-            target: Some(self.writer.target.clone()),
+            target: Some(self.writer.name.clone()),
             key: order.map(|order| order.key.to_string()),
             number: order.and_then(|order| order.number.clone()),
             payload: Payload::pack(order.map_or(&message.payload[..], |order| &order.record)),

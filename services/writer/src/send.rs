@@ -1,94 +1,261 @@
-//! Sending one order: when the circuit, the pace and a free slot allow, and again when an outage is over.
+//! Sending: one request when the circuit, the limits and a free slot allow, until every order of it has an answer. A batch
+//! that is refused is halved until the bad orders stand alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use events::{MappedOrder, Outcome, TargetName};
-use http::{Class, Pace, RetryPolicy};
-use journal::{Committer, Journal, Topology};
-use qeasy::{Qeasy, Verdict, WriteError};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_util::sync::CancellationToken;
+use events::{Outcome, TargetName};
+use http::{Class, RetryPolicy};
+use journal::{Budget, Committer, Contact, Journal, Topology};
+use tokio::sync::mpsc;
 
 use crate::Counts;
 use crate::circuit::{Circuit, Pass};
+use crate::concurrency::{Concurrency, Load, Slot};
+use crate::error_budget::ErrorBudget;
+use crate::part::{Parcel, Part, Sent};
+use crate::target::{Row, Taken, Target, TargetError};
+
+/// A batch that fails for no reason of its own is tried so often as it is before it is halved: one of its orders may be
+/// what the target stumbles over.
+const TOGETHER: usize = 2;
 
 /// What the partitions of one writer share.
 pub(crate) struct Writer {
     pub(crate) topology: Topology,
-    pub(crate) target: TargetName,
+    pub(crate) name: TargetName,
     pub(crate) journal: Journal,
-    pub(crate) qeasy: Qeasy,
+    pub(crate) target: Target,
     pub(crate) circuit: Circuit,
-    pub(crate) slots: Semaphore,
-    pub(crate) pace: Pace,
+    pub(crate) concurrency: Concurrency,
+    /// Calls and pauses, shared by all writers of the target.
+    pub(crate) limit: Budget,
+    /// The pause after "too many requests" that does not say how long.
+    pub(crate) penalty: Duration,
+    pub(crate) error_budget: Arc<ErrorBudget>,
+    pub(crate) contact: Contact,
     pub(crate) committer: Committer,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_attempts: u32,
     pub(crate) counts: Arc<Counts>,
+    /// Where orders gather that go out in batches; `None` when each goes alone.
+    pub(crate) gathering: Option<mpsc::Sender<Parcel>>,
 }
 
-/// What sending came to.
-pub(crate) enum Sent {
-    /// The target answered.
-    Answered { outcome: Outcome, status: u16 },
-    /// It failed in a way that counts.
-    Failed(WriteError),
-    /// Nothing was sent: we are told to stop.
+/// What one request came to.
+enum Attempted {
+    Taken(Vec<Taken>),
+    Failed(TargetError),
+    /// Nothing was decided: the circuit has opened, or a pause has begun.
+    Later(Class),
     Stopped,
 }
 
 impl Writer {
-    /// Sends the order, waiting out every outage, until `stop`.
-    pub(crate) async fn send(
-        &self,
-        seq: u64,
-        order: &MappedOrder,
-        idempotency_key: &str,
-        stop: &CancellationToken,
-    ) -> Sent {
-        loop {
-            let _slot = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Sent::Stopped,
-                slot = self.turn() => slot,
-            };
-            let error = match self.qeasy.write(&order.record, idempotency_key).await {
-                Ok(written) => {
-                    self.circuit.works();
-                    let outcome = match written.verdict {
-                        Verdict::Written => Outcome::Written,
-                        Verdict::Repeat => Outcome::Repeat,
-                    };
-                    return Sent::Answered { outcome, status: written.status };
+    /// Sends the order, waiting out every outage, until it has an answer or its partition is handed over.
+    pub(crate) async fn send(&self, row: Row) -> Sent {
+        let stop = row.stop.clone();
+        let alone = row.alone;
+        let (parcel, mut waiting) = Parcel::new(row);
+        match &self.gathering {
+            Some(gathering) if !alone => {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Sent::Stopped,
+                    handed = gathering.send(parcel) => if handed.is_err() { return Sent::Stopped },
                 }
-                Err(error) => error,
-            };
-            let why = error.to_string();
-            match error.class() {
-                Class::Outage | Class::Credentials => self.circuit.down(None, &why),
-                Class::Throttled(wait) => self.circuit.down(wait, &why),
-                Class::Permanent | Class::Refusing => {
-                    self.circuit.works();
-                    return Sent::Failed(error);
+                tokio::select! {
+                    biased;
+                    sent = &mut waiting.answer => return sent.unwrap_or(Sent::Stopped),
+                    () = stop.cancelled() => if waiting.take_back() { return Sent::Stopped },
                 }
-                Class::Retryable | Class::Uncertain => {
-                    if !self.circuit.doubtful(seq, &why) {
-                        return Sent::Failed(error);
+            }
+            _ => self.carry(vec![parcel], None).await,
+        }
+        waiting.answer.await.unwrap_or(Sent::Stopped)
+    }
+
+    /// Sends orders together until each has an answer. `slot` is the turn of the first request, when it has come already.
+    pub(crate) async fn carry(&self, parcels: Vec<Parcel>, mut slot: Option<Slot<'_>>) {
+        let mut parts = vec![Part::new(parcels)];
+        while let Some(mut part) = parts.pop() {
+            if part.uncertain && self.target.can_be_asked() {
+                drop(slot.take()); // each question takes a turn of its own
+                self.ask(&mut part).await;
+            }
+            if part.parcels.is_empty() {
+                continue;
+            }
+            match self.attempt(&mut part, slot.take()).await {
+                Attempted::Taken(taken) => {
+                    let key = part.key();
+                    for (parcel, taken) in part.parcels.into_iter().zip(taken) {
+                        parcel.answer(Sent::Taken { taken, key: key.clone() });
+                    }
+                }
+                Attempted::Stopped => {
+                    part.parcels.into_iter().for_each(|parcel| parcel.answer(Sent::Stopped))
+                }
+                Attempted::Later(class) => {
+                    part.uncertain |= class == Class::Uncertain;
+                    parts.push(part);
+                }
+                Attempted::Failed(error) => parts.extend(self.after(part, error).await),
+            }
+        }
+    }
+
+    /// What is to be sent after a request failed in a way that counts; last comes first.
+    async fn after(&self, mut part: Part, error: TargetError) -> Vec<Part> {
+        let class = error.class();
+        part.uncertain |= class == Class::Uncertain;
+        let blames_orders = matches!(class, Class::Permanent | Class::Refusing);
+        if error.is_of_another_request() || (part.parcels.len() == 1 && part.borrowed && blames_orders) {
+            // Under a borrowed key the answer may be that of the whole batch: only one of its own condemns an order.
+            if part.borrowed {
+                part.leave_the_batch();
+                return vec![part];
+            }
+        }
+        if part.parcels.len() <= 1 {
+            let key = part.key();
+            if let Some(one) = part.parcels.pop() {
+                one.answer(Sent::Failed { error, key });
+            }
+            return Vec::new();
+        }
+        part.failures += 1;
+        if !blames_orders && part.failures < TOGETHER {
+            tokio::time::sleep(self.retry.delay(part.failures)).await;
+            return vec![part];
+        }
+        tracing::info!(orders = part.parcels.len(), error = service::chain(&error), "a batch is halved");
+        let [first, second] = part.halves();
+        vec![second, first]
+    }
+
+    /// Answers the orders of an uncertain part that the target is found to hold. Stops at the first that it does not: the
+    /// request was not done, or not to its end, and goes out again under the same key.
+    async fn ask(&self, part: &mut Part) {
+        let key = part.key();
+        while let Some(parcel) = part.parcels.first() {
+            let Some(slot) = self.turn(part).await else { return };
+            let held = self.target.holds(&parcel.row).await;
+            match held {
+                Ok(Some(true)) => {
+                    self.works(&slot);
+                    tracing::info!(key = %parcel.row.order.key, "the target holds this order: the lost answer was a yes");
+                    let taken = Taken { outcome: Outcome::Written, status: None };
+                    part.parcels.remove(0).answer(Sent::Taken { taken, key: key.clone() });
+                }
+                Ok(_) => return self.works(&slot),
+                Err(error) => {
+                    if self.judged(&error, parcel.row.seq, &slot).await.is_none() {
+                        tracing::warn!(
+                            error = service::chain(&error),
+                            "the target cannot be asked what it holds"
+                        );
+                        return;
                     }
                 }
             }
         }
     }
 
-    /// Waits for a turn. A slot is not held while the circuit is open, or a few waiting orders would hold all of them.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    async fn attempt(&self, part: &mut Part, slot: Option<Slot<'_>>) -> Attempted {
+        let slot = match slot {
+            Some(slot) => slot,
+            None => match self.turn(part).await {
+                Some(slot) => slot,
+                None => return Attempted::Stopped,
+            },
+        };
+        // All of them came into our hands before the silence, if there was one.
+        let mut held = true;
+        for row in part.rows() {
+            held &= self.contact.holds(row.since).await;
+        }
+        if !held {
+            tracing::warn!(
+                "we were out of touch with NATS for long: what was in hand is given back, others may have it"
+            );
+            return Attempted::Stopped;
+        }
+        let key = part.key();
+        part.begun = true;
+        let rows = part.rows();
+        match self.target.write(&rows, &key).await {
+            Ok(taken) => {
+                self.works(&slot);
+                Attempted::Taken(taken)
+            }
+            Err(error) => match self.judged(&error, rows[0].seq, &slot).await {
+                Some(class) => Attempted::Later(class),
+                None => Attempted::Failed(error),
+            },
+        }
+    }
+
+    fn works(&self, slot: &Slot<'_>) {
+        slot.report(Load::Fine);
+        self.circuit.works();
+    }
+
+    /// Does what a failure means for the requests to come. `Some` when it is not the fault of what was sent.
+    async fn judged(&self, error: &TargetError, seq: u64, slot: &Slot<'_>) -> Option<Class> {
+        let (class, why) = (error.class(), error.to_string());
+        slot.report(match class {
+            Class::Permanent | Class::Refusing | Class::Credentials => Load::Fine,
+            Class::Retryable | Class::Uncertain => Load::Doubtful,
+            Class::Outage | Class::Throttled(_) => Load::TooMuch,
+        });
+        match class {
+            Class::Outage | Class::Credentials => self.circuit.down(None, &why),
+            Class::Throttled(wait) => {
+                // "At once" is no answer to a call that came too often.
+                let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or(self.penalty);
+                self.circuit.down(Some(wait), &why);
+                self.limit.pause(wait).await;
+            }
+            Class::Permanent | Class::Refusing => {
+                self.circuit.works();
+                return None;
+            }
+            Class::Retryable | Class::Uncertain => {
+                return self.circuit.doubtful(seq, &why).then_some(class);
+            }
+        }
+        Some(class)
+    }
+
+    /// Waits for a turn; `None` when the orders' partition is to be handed over meanwhile. What has been sent already is
+    /// seen through as long as the target works.
+    async fn turn(&self, part: &Part) -> Option<Slot<'_>> {
+        let stopped = async {
+            part.stopped().await;
+            if part.begun {
+                self.circuit.opened().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stopped => None,
+            slot = self.slot() => Some(slot),
+        }
+    }
+
+    /// Waits until a request may be sent. A slot is not held while the circuit is open, or a few waiting orders would
+    /// hold all of them.
+    pub(crate) async fn slot(&self) -> Slot<'_> {
         loop {
+            self.error_budget.open().await;
             let pass = self.circuit.pass().await;
-            let slot = self.slots.acquire().await.ok();
-            if pass == Pass::Free && !self.circuit.is_closed() {
+            let slot = self.concurrency.take().await;
+            let shut = self.error_budget.stopped().is_some() || !self.circuit.is_closed();
+            if pass == Pass::Free && shut {
                 continue;
             }
-            self.pace.wait().await;
+            self.limit.wait().await;
             return slot;
         }
     }

@@ -3,20 +3,33 @@
 use std::time::Duration;
 
 use events::TargetName;
-use http::{Method, RetryPolicy};
-use journal::{Consumption, Stream, Topology};
-use qeasy::Form;
-use service::config::{Limit, Target, TargetKind};
-use service::{Config, ConfigError};
+use http::RetryPolicy;
+use journal::{Consumption, Rate, Stream, Topology};
+use service::Config;
+use service::config::{Target, TargetKind};
 
-/// A request that is under way when its message becomes free for another writer would be a second request for one order:
-/// the ack wait is this much longer than the request's timeout, and the pin lasts as long as the ack wait.
-const MARGIN: Duration = Duration::from_secs(2);
+use crate::gather::Gathering;
+
+/// A request that is under way when its message becomes free for another writer would be a second request for one order.
+/// A writer sends only while it has heard the server within [`journal::FRESH`], and the server gives a pin away no earlier
+/// than the ack wait minus the life of a pull (3 s) after it has heard the writer: the ack wait is this much longer than the
+/// request's timeout, and the pin lasts as long as the ack wait.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Orders of one partition in hand, at most.
+const MOST: usize = 1_000;
+
+/// What the documentation of 轻易云's open API allows a minute.
+const OPEN_API_PER_MINUTE: f64 = 60.0;
+
+/// Orders in hand, over all partitions, are this many times what may be under way: one half is being written while the
+/// receipts of the other are on their way.
+const AHEAD: usize = 2;
 
 /// The settings of one writer.
 pub(crate) struct Settings {
-    pub(crate) target: qeasy::Settings,
-    pub(crate) limit: Limit,
+    pub(crate) rate: Rate,
+    pub(crate) gathering: Gathering,
     pub(crate) retry: RetryPolicy,
     pub(crate) outage: RetryPolicy,
     pub(crate) max_attempts: u32,
@@ -25,35 +38,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn of(config: &Config, target: &Target) -> Result<Self, ConfigError> {
-        let form = match target.kind {
-            TargetKind::Execute => Form::Execute { api: target.api.clone(), id_check: target.id_check },
-            TargetKind::Store => Form::Store {
-                scheme_id: target.scheme_id.clone(),
-                app_key: target.app_key.clone(),
-                app_secret: target.secret()?.reveal().to_string(),
-            },
-        };
+    pub(crate) fn of(config: &Config, target: &Target) -> Self {
         let backoff = config.writer.backoff;
-        Ok(Self {
-            target: qeasy::Settings {
-                url: target.url.clone(),
-                method: if target.method == "PUT" { Method::Put } else { Method::Post },
-                headers: target.resolved_headers()?,
-                idempotency_header: target.idempotency_header.clone(),
-                // A token, the write, and once more both of them: the whole exchange ends within the configured time.
-                timeout: match target.kind {
-                    TargetKind::Execute => target.timeout.get(),
-                    TargetKind::Store => target.timeout.get() / 4,
-                },
-                trust_status: target.trust_status,
-                form,
-            },
-            limit: Limit {
-                requests: target.limit.requests_per_minute,
-                period: Duration::from_secs(60),
-                burst: target.limit.burst,
-            },
+        let per_minute = target.limit.requests_per_minute.unwrap_or(match target.kind {
+            TargetKind::Store => OPEN_API_PER_MINUTE,
+            TargetKind::Execute | TargetKind::Postgres => 0.0,
+        });
+        Self {
+            rate: Rate { per_second: per_minute / 60.0, burst: target.limit.burst },
+            gathering: Gathering { batch: target.batch, linger: target.linger.get() },
             retry: RetryPolicy {
                 initial: backoff.initial.get(),
                 max: backoff.max.get(),
@@ -65,10 +58,14 @@ impl Settings {
                 jitter: 0.3,
             },
             max_attempts: config.writer.max_attempts,
-            // Twice: one half is being written while the receipts of the other are on their way.
-            in_flight: (target.concurrency * 2).clamp(16, 256),
+            in_flight: in_flight(target, config.writer.partitions),
             timeout: target.timeout.get(),
-        })
+        }
+    }
+
+    /// A silence between us and NATS up to this long leaves what is in hand ours.
+    pub(crate) fn safe_silence(&self) -> Duration {
+        self.timeout
     }
 
     /// How one partition is consumed.
@@ -89,4 +86,11 @@ impl Settings {
             grace: ack_wait,
         }
     }
+}
+
+/// Orders of one partition in hand. A writer may hold all partitions, or one: enough for either, and bounded.
+fn in_flight(target: &Target, partitions: u16) -> usize {
+    let under_way = target.concurrency * target.batch * AHEAD;
+    let share = under_way.div_ceil(usize::from(partitions.max(1)));
+    share.max(under_way.min(MOST / 4)).clamp(16, MOST)
 }

@@ -24,10 +24,10 @@ pub use mapped::{
 };
 pub use operation::{Actor, OperationFinished, OperationStarted};
 pub use payload::{Encoding, Payload, PayloadError};
-pub use presence::Instance;
+pub use presence::{HeldPartition, Instance, Writing};
 pub use raw::{RawDetail, RawPage};
 pub use receipt::{Outcome, Receipt};
-pub use shared_state::{BudgetState, TokenState};
+pub use shared_state::{BudgetState, StopState, TokenState};
 pub use sync::{
     BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, Proof, Slice, SliceProof,
     WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Micros, Stage};
+use crate::codec::is_default;
+use crate::{Event, Micros, Stage, TargetName};
 
 /// One running stage of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,33 @@ pub struct Instance {
     pub mapping: Option<String>,
     /// Why it does not work with the newest mapping that there is: what is wrong with that one, in one line.
     pub mapping_rejected: Option<String>,
+    /// What it writes, for a writer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub writing: Option<Writing>,
+}
+
+/// What a writer says of the target it writes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// The target.
+    pub target: TargetName,
+    /// The partitions it holds, in order.
+    pub partitions: Vec<HeldPartition>,
+    /// Why the target is left alone at the moment; `None` while requests may be sent.
+    pub trouble: Option<String>,
+    /// Requests that it may have under way at the same time, as the target bears them.
+    pub concurrency: u64,
+}
+
+/// One partition that a writer holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPartition {
+    /// Its number.
+    pub partition: u16,
+    /// Orders with a receipt; `None` while the receipts are being read.
+    pub orders: Option<u64>,
+    /// Of those, orders of which it is not known whether the target took what it was sent last.
+    pub unknown: Option<u64>,
 }
 
 impl Event for Instance {

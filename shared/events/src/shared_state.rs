@@ -36,3 +36,20 @@ pub struct TokenState {
 impl Event for TokenState {
     const KIND: &'static str = "TokenState";
 }
+
+/// Whether the writers of a target have stopped because too much was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopState {
+    /// They have.
+    pub stopped: bool,
+    /// Why, or why they go on again.
+    pub reason: String,
+    /// Who said so: a writer, or a person.
+    pub by: String,
+    /// When.
+    pub at: Micros,
+}
+
+impl Event for StopState {
+    const KIND: &'static str = "StopState";
+}

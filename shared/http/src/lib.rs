@@ -3,7 +3,6 @@
 mod class;
 mod client;
 mod error;
-mod pace;
 mod retry;
 mod retry_after;
 mod sealed;
@@ -12,7 +11,6 @@ mod token;
 pub use class::Class;
 pub use client::{Answer, Client, Method, Request};
 pub use error::HttpError;
-pub use pace::Pace;
 pub use retry::RetryPolicy;
 pub use retry_after::retry_after;
 pub use sealed::{open, seal};

@@ -8,12 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use events::{BudgetState, Micros, now};
-use futures::StreamExt;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::cell::Cell;
-use crate::{From, JournalError, Stream};
+use crate::JournalError;
+use crate::cell::{Cell, Seen};
 
 /// So much time's worth of calls is taken at once: each taking costs a round trip and a write to disk.
 const CHUNK: Duration = Duration::from_millis(20);
@@ -50,7 +49,7 @@ pub struct Budget {
     cell: Cell,
     rate: Rate,
     /// The newest value this replica has seen, and its sequence.
-    seen: watch::Sender<(BudgetState, u64)>,
+    seen: Seen<BudgetState>,
     /// Moments that were taken and not used yet. The lock is the queue of the callers.
     taken: Mutex<VecDeque<Micros>>,
     _following: DropGuard,
@@ -60,8 +59,8 @@ impl Budget {
     /// A budget at one place of STATE; replicas that name the same place share it.
     pub fn start(cell: Cell, rate: Rate) -> Self {
         let stop = CancellationToken::new();
-        let seen = watch::channel((BudgetState::default(), 0)).0;
-        tokio::spawn(follow(cell.clone(), seen.clone(), stop.clone()));
+        // Also a replica that makes no calls, or has no limit, is to know of pauses.
+        let seen = cell.follow(stop.clone());
         Self { cell, rate, seen, taken: Mutex::default(), _following: stop.drop_guard() }
     }
 
@@ -91,12 +90,12 @@ impl Budget {
 
     async fn take(&self, interval: Micros) -> VecDeque<Micros> {
         let calls = (micros(CHUNK) / interval).max(1);
-        let mut known = *self.seen.borrow();
+        let mut known = self.seen.now();
         loop {
             let (state, moments) = taken(known.0, now(), calls, interval, self.rate.burst);
             match self.cell.set(&state, known.1).await {
                 Ok(seq) => {
-                    self.learn(state, seq);
+                    self.seen.learn(state, seq);
                     return moments;
                 }
                 Err(error) => known = self.after(error, known).await,
@@ -107,11 +106,11 @@ impl Budget {
     /// Has every replica make no call for this long (at most an hour).
     pub async fn pause(&self, wait: Duration) {
         let until = now() + micros(wait.min(LONGEST_PAUSE));
-        let mut known = *self.seen.borrow();
+        let mut known = self.seen.now();
         while paused(known.0, now()).is_none_or(|known| known < until) {
             let state = BudgetState { paused_until: until, ..known.0 };
             match self.cell.set(&state, known.1).await {
-                Ok(seq) => return self.learn(state, seq),
+                Ok(seq) => return self.seen.learn(state, seq),
                 Err(error) => known = self.after(error, known).await,
             }
         }
@@ -119,7 +118,7 @@ impl Budget {
 
     /// When the pause that is on ends; `None` when there is none.
     pub fn paused_until(&self) -> Option<Micros> {
-        paused(self.seen.borrow().0, now())
+        paused(self.seen.now().0, now())
     }
 
     /// The newest value after an attempt to set it failed.
@@ -130,7 +129,7 @@ impl Budget {
         }
         match self.cell.get().await {
             Ok((state, seq)) => {
-                self.learn(state, seq);
+                self.seen.learn(state, seq);
                 (state, seq)
             }
             Err(_) => {
@@ -138,45 +137,6 @@ impl Budget {
                 known
             }
         }
-    }
-
-    fn learn(&self, state: BudgetState, seq: u64) {
-        learn(&self.seen, state, seq);
-    }
-}
-
-fn learn(seen: &watch::Sender<(BudgetState, u64)>, state: BudgetState, seq: u64) {
-    seen.send_if_modified(|known| {
-        let newer = seq > known.1;
-        if newer {
-            *known = (state, seq);
-        }
-        newer
-    });
-}
-
-/// Keeps a replica that makes no calls, or has no limit, informed of pauses.
-async fn follow(cell: Cell, seen: watch::Sender<(BudgetState, u64)>, stop: CancellationToken) {
-    let (journal, names, subject) = cell.parts();
-    let following = async {
-        loop {
-            if let Ok(mut log) =
-                journal.follow(names, Stream::State, Some(subject), From::LastPerSubject).await
-            {
-                while let Some(entry) = log.next().await {
-                    if let Ok(entry) = entry
-                        && let Ok(state) = entry.event::<BudgetState>()
-                    {
-                        learn(&seen, state.body, entry.seq);
-                    }
-                }
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = following => {}
     }
 }
 

@@ -1,10 +1,17 @@
 //! One small value that replicas share and change by compare-and-set: the last message of a subject of STATE.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use events::Event;
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Journal, JournalError, Record, Stream, Topology};
+use crate::{From, Journal, JournalError, Record, Stream, Topology};
+
+/// After a failure to follow the value.
+const RETRY: Duration = Duration::from_millis(250);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -46,7 +53,62 @@ impl Cell {
         self.journal.publish(&record).await.map(|stored| stored.seq)
     }
 
-    pub(crate) fn parts(&self) -> (&Journal, &Topology, &str) {
-        (&self.journal, &self.names, &self.subject)
+    /// Keeps the newest value and its sequence in a watch, until `stop`. What the caller sets itself it may put there with
+    /// [`Seen::learn`] without waiting for it to come round.
+    pub fn follow<E: Event + Default + Clone + Send + Sync + 'static>(
+        &self,
+        stop: CancellationToken,
+    ) -> Seen<E> {
+        let seen = Seen(watch::channel((E::default(), 0)).0);
+        let (cell, known) = (self.clone(), seen.clone());
+        let following = async move {
+            loop {
+                let read = cell.journal.follow(
+                    &cell.names,
+                    Stream::State,
+                    Some(&cell.subject),
+                    From::LastPerSubject,
+                );
+                if let Ok(mut log) = read.await {
+                    while let Some(entry) = log.next().await {
+                        if let Ok(entry) = entry
+                            && let Ok(state) = entry.event::<E>()
+                        {
+                            known.learn(state.body, entry.seq);
+                        }
+                    }
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::spawn(async move { stop.run_until_cancelled(following).await });
+        seen
+    }
+}
+
+/// The newest value of a [`Cell`] that is known here, and its sequence; the default and 0 before any is.
+#[derive(Debug, Clone)]
+pub struct Seen<E>(watch::Sender<(E, u64)>);
+
+impl<E: Clone> Seen<E> {
+    /// The value and its sequence.
+    pub fn now(&self) -> (E, u64) {
+        self.0.borrow().clone()
+    }
+
+    /// Notes a value, unless a newer one is known.
+    pub fn learn(&self, state: E, seq: u64) {
+        self.0.send_if_modified(|known| {
+            let newer = seq > known.1;
+            if newer {
+                *known = (state, seq);
+            }
+            newer
+        });
+    }
+
+    /// Told of every change.
+    pub fn changes(&self) -> watch::Receiver<(E, u64)> {
+        self.0.subscribe()
     }
 }

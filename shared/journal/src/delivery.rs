@@ -71,6 +71,11 @@ impl Delivery {
     pub fn trace(&self) -> Option<TraceParent> {
         trace_of(self.headers.as_ref())
     }
+
+    /// The pin under which it was delivered: another one each time that a pinned consumer changes hands.
+    pub fn pin(&self) -> Option<&str> {
+        Some(self.headers.as_ref()?.get("Nats-Pin-Id")?.as_str())
+    }
 }
 
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> Option<TraceParent> {

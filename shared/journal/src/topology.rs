@@ -151,6 +151,11 @@ impl Topology {
         format!("{}.state.token.{name}", self.flow)
     }
 
+    /// Whether the writers of a target have stopped.
+    pub fn stop(&self, target: &TargetName) -> String {
+        format!("{}.state.stop.{}", self.flow, target.token())
+    }
+
     /// Raw pages.
     pub fn raw(&self) -> String {
         format!("{}.raw.page", self.flow)

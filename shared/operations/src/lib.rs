@@ -5,10 +5,12 @@ mod account;
 pub mod backfill;
 pub mod drift;
 mod instances;
+mod resume;
 mod run;
 mod status;
 
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
 pub use instances::instances;
+pub use resume::{Stopped, resume, stopped};
 pub use run::{account_from, finished, started};
 pub use status::{DeadLetters, StageStatus, Status, Watermark, drained};

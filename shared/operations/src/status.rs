@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::instances;
+use crate::resume::{self, Stopped};
 
 /// One stage, or one target of the write stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,8 +62,10 @@ pub struct Status {
     pub lanes: Vec<WindowLine>,
     /// The stages.
     pub stages: Vec<StageStatus>,
-    /// The transformers that answer right now.
+    /// The transformers and writers that answer right now.
     pub instances: Vec<Instance>,
+    /// The targets whose writers have stopped because too much was refused.
+    pub stopped: Vec<Stopped>,
     /// Dead letters by stage and kind.
     pub dead: Vec<DeadLetters>,
     /// Dead letters that nobody has dealt with.
@@ -82,11 +85,13 @@ impl Status {
         targets: &[TargetName],
     ) -> Result<Self, JournalError> {
         // Those who are asked answer while the streams are read.
-        let (instances, status) = futures::join!(
+        let (mut here, writers, status) = futures::join!(
             instances(journal, names, Stage::Transform),
+            instances(journal, names, Stage::Write),
             Self::stored(journal, names, targets)
         );
-        Ok(Self { instances, ..status? })
+        here.extend(writers);
+        Ok(Self { instances: here, ..status? })
     }
 
     /// All of it that the streams and consumers say.
@@ -105,8 +110,10 @@ impl Status {
         let mut stages = vec![stage(journal, names, Stage::Fetch, Stream::Jobs).await?];
         stages.extend(StageStatus::background(journal, names).await?);
         stages.push(stage(journal, names, Stage::Transform, Stream::Raw).await?);
+        let mut stopped = Vec::new();
         for target in targets {
             stages.push(Self::write_stage(journal, names, target).await?);
+            stopped.extend(resume::stopped(journal, names, target).await?);
         }
         let (dead, dead_open) = dead(journal, names).await?;
         let (_, _, orders) = journal.size(names, Stream::Receipts).await?;
@@ -116,7 +123,7 @@ impl Status {
             .partition::<Vec<_>, _>(|line| WindowId::named(&line.window).lane() == LIVE);
         let window = live.into_iter().next();
         let (flow, instances) = (names.flow().to_string(), Vec::new());
-        Ok(Self { flow, watermark, window, lanes, stages, instances, dead, dead_open, orders })
+        Ok(Self { flow, watermark, window, lanes, stages, instances, stopped, dead, dead_open, orders })
     }
 
     /// The write stage of one target, summed over its partitions.
@@ -144,16 +151,23 @@ impl Status {
         Ok(StageStatus::new(Stage::Write, Some(target.to_string()), sum))
     }
 
-    /// Whether something waits for a person: a window without proof, open dead letters, or a mapping that was changed and
-    /// cannot be used, or transformers with different mappings.
+    /// Whether something waits for a person: a window without proof, open dead letters, a target whose writers have
+    /// stopped, orders of which the target's state is not known, a mapping that was changed and cannot be used, or
+    /// transformers with different mappings.
     pub fn needs_attention(&self) -> bool {
         let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
         let rejecting = |instance: &Instance| instance.mapping_rejected.is_some();
-        let differing = self.instances.windows(2).any(|two| two[0].mapping != two[1].mapping);
+        let mut mappings = self.instances.iter().filter_map(|instance| instance.mapping.as_ref());
+        let first = mappings.next();
+        let differing = mappings.any(|mapping| Some(mapping) != first);
+        let unknown = self.instances.iter().filter_map(|instance| instance.writing.as_ref());
+        let unknown = unknown.flat_map(|writing| &writing.partitions).any(|held| held.unknown > Some(0));
         self.window.iter().chain(&self.lanes).any(failed)
             || self.dead_open > 0
             || self.instances.iter().any(rejecting)
             || differing
+            || unknown
+            || !self.stopped.is_empty()
     }
 }
 

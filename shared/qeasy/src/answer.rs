@@ -4,7 +4,7 @@ use http::{Answer, Class, HttpError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What the target did with an order.
+/// What the target did with the orders of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It took it.
@@ -31,6 +31,32 @@ pub enum WriteError {
         /// What it means.
         class: Class,
     },
+    /// Some orders of the batch were refused, and the answer does not say which.
+    #[error("the target answered HTTP {status}: {failed} of {rows} orders failed: {said}")]
+    Partly {
+        /// HTTP status.
+        status: u16,
+        /// How many were refused.
+        failed: u64,
+        /// How many were sent.
+        rows: usize,
+        /// What the body said, for a person.
+        said: String,
+        /// The start of the body.
+        excerpt: String,
+    },
+    /// An answer that counts more orders than were sent: it was given to another request before.
+    #[error("the target answered HTTP {status} about {counted} orders to a request of {rows}")]
+    Another {
+        /// HTTP status.
+        status: u16,
+        /// How many it counts.
+        counted: u64,
+        /// How many were sent.
+        rows: usize,
+        /// The start of the body.
+        excerpt: String,
+    },
 }
 
 impl WriteError {
@@ -39,6 +65,8 @@ impl WriteError {
         match self {
             Self::Http(error) => error.class(),
             Self::Answer { class, .. } => *class,
+            Self::Partly { .. } => Class::Permanent,
+            Self::Another { .. } => Class::Refusing,
         }
     }
 
@@ -46,7 +74,9 @@ impl WriteError {
     pub fn answer(&self) -> Option<(u16, &str)> {
         match self {
             Self::Http(_) => None,
-            Self::Answer { status, excerpt, .. } => Some((*status, excerpt)),
+            Self::Answer { status, excerpt, .. }
+            | Self::Partly { status, excerpt, .. }
+            | Self::Another { status, excerpt, .. } => Some((*status, excerpt)),
         }
     }
 }
@@ -66,21 +96,19 @@ struct Body<'a> {
 #[derive(Deserialize)]
 struct Counts {
     #[serde(default)]
+    inserted: u64,
+    #[serde(default)]
     failed: u64,
 }
 
-/// Decides what the answer to one order means. With `trust_status`, HTTP 2xx with a body that says nothing either way is
-/// success, as the case has it; without, only a body that says so is.
+/// Decides what the answer to a request with `rows` orders means. With `trust_status`, HTTP 2xx with a body that says
+/// nothing either way is success, as the case has it; without, only a body that says so is.
 ///
 /// # Errors
-/// [`WriteError::Answer`] with the class of the failure.
-pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError> {
-    let failed = |class, said: String| WriteError::Answer {
-        status: answer.status,
-        said,
-        excerpt: answer.excerpt(),
-        class,
-    };
+/// [`WriteError`]; its class says what to do.
+pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict, WriteError> {
+    let status = answer.status;
+    let failed = |class, said: String| WriteError::Answer { status, said, excerpt: answer.excerpt(), class };
     let of_status = Class::of_status(answer.status, answer.retry_after);
     let body = serde_json::from_slice::<Body<'_>>(&answer.body).ok();
     let code = body
@@ -89,9 +117,11 @@ pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError>
         .and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
     let success = body.as_ref().and_then(|body| body.success);
     let message = body.as_ref().and_then(|body| body.message.clone()).unwrap_or_default();
+    // Of a batch it says only that some order is there already, not which.
+    let repeat = rows == 1 && message.to_ascii_uppercase().contains("REPEAT");
     let says_no = success == Some(false) || code.is_some_and(|code| code != 0 && code != 200);
     if says_no {
-        if message.to_ascii_uppercase().contains("REPEAT") {
+        if repeat {
             return Ok(Verdict::Repeat);
         }
         let class = of_code(code, answer).or(of_status).unwrap_or(Class::Refusing);
@@ -103,10 +133,23 @@ pub fn judge(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError>
         let class = if class == Class::Permanent && answer.is_html() { Class::Outage } else { class };
         return Err(failed(class, answer.excerpt()));
     }
-    let counts =
-        body.as_ref().and_then(|body| body.content).and_then(|raw| serde_json::from_str(raw.get()).ok());
-    if let Some(Counts { failed: 1.. }) = counts {
-        return Err(failed(Class::Permanent, format!("success, but failed > 0: {message}")));
+    let counts = body
+        .as_ref()
+        .and_then(|body| body.content)
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or(Counts { inserted: 0, failed: 0 });
+    let counted = counts.inserted.saturating_add(counts.failed);
+    if counted > rows as u64 {
+        return Err(WriteError::Another { status, counted, rows, excerpt: answer.excerpt() });
+    }
+    match (counts.failed, rows) {
+        (0, _) => {}
+        (_, 1) if repeat => return Ok(Verdict::Repeat),
+        (_, 1) => return Err(failed(Class::Permanent, format!("success, but failed > 0: {message}"))),
+        (failed, _) => {
+            let excerpt = answer.excerpt();
+            return Err(WriteError::Partly { status, failed, rows, said: message, excerpt });
+        }
     }
     let says_yes = success == Some(true) || code.is_some();
     // A web page with status 200 is a login form or a proxy's notice, whatever one is willing to trust.
@@ -142,7 +185,7 @@ mod tests {
     }
 
     fn class(status: u16, body: &str) -> Class {
-        judge(&answer(status, body), false).expect_err(body).class()
+        judge(&answer(status, body), false, 1).expect_err(body).class()
     }
 
     #[test]
@@ -152,13 +195,13 @@ mod tests {
             r#"{"code":200}"#,
             r#"{"success":true}"#,
         ] {
-            assert_eq!(judge(&answer(200, body), false).expect(body), Verdict::Written);
+            assert_eq!(judge(&answer(200, body), false, 1).expect(body), Verdict::Written);
         }
         for body in ["", "ok", "{}", "[]", "<html>login</html>"] {
             assert_eq!(class(200, body), Class::Outage, "{body}");
         }
-        assert!(judge(&answer(200, "ok"), true).is_ok());
-        assert!(judge(&answer(200, "<html>login</html>"), true).is_err());
+        assert!(judge(&answer(200, "ok"), true, 1).is_ok());
+        assert!(judge(&answer(200, "<html>login</html>"), true, 1).is_err());
     }
 
     #[test]
@@ -183,6 +226,28 @@ mod tests {
     #[test]
     fn repeat_is_an_outcome_of_its_own() {
         let repeat = answer(200, r#"{"success":false,"code":40901,"message":"REPEAT"}"#);
-        assert_eq!(judge(&repeat, false).expect("an outcome"), Verdict::Repeat);
+        assert_eq!(judge(&repeat, false, 1).expect("an outcome"), Verdict::Repeat);
+    }
+
+    #[test]
+    fn a_batch_is_judged_by_its_counts() {
+        let said = |inserted: u64, failed: u64, message: &str| {
+            format!(
+                r#"{{"success":true,"code":0,"message":"{message}","content":{{"inserted":{inserted},"failed":{failed}}}}}"#
+            )
+        };
+        let judged = |body: &str, rows| judge(&answer(200, body), false, rows);
+        assert_eq!(judged(&said(3, 0, "success"), 3).expect("all"), Verdict::Written);
+        // Updates are not counted as inserted.
+        assert_eq!(judged(&said(1, 0, "success"), 3).expect("all"), Verdict::Written);
+        let partly = judged(&said(2, 1, "客户不存在"), 3).expect_err("one failed");
+        assert!(matches!(partly, WriteError::Partly { failed: 1, rows: 3, .. }), "{partly}");
+        let repeat = judged(&said(2, 1, "REPEAT"), 3).expect_err("which one is not said");
+        assert!(matches!(repeat, WriteError::Partly { .. }), "{repeat}");
+        assert_eq!(judged(&said(0, 1, "REPEAT"), 1).expect("an outcome"), Verdict::Repeat);
+        let another = judged(&said(99, 1, "x"), 50).expect_err("an answer about 100 orders");
+        assert!(matches!(another, WriteError::Another { counted: 100, rows: 50, .. }), "{another}");
+        let whole = r#"{"success":false,"code":40901,"message":"REPEAT"}"#;
+        assert_eq!(judged(whole, 3).expect_err("refused whole").class(), Class::Retryable);
     }
 }

@@ -1,12 +1,13 @@
-//! Calls: one order to either write endpoint.
+//! Calls: orders to either write endpoint.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Class, Client, Method, Request, Token, TokenCache};
+use http::{Answer, Class, Client, Method, Request, Token, TokenCache};
 use serde::Deserialize;
 
 use crate::answer::{Verdict, WriteError, judge};
+use crate::found::{self, Found};
 
 /// Which endpoint an order is written to.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub enum Form {
         app_key: String,
         /// The application's secret; never printed.
         app_secret: String,
+        /// The field by which an order is asked back.
+        key: String,
     },
 }
 
@@ -90,32 +93,81 @@ impl Qeasy {
         Self { settings, client, tokens: TokenCache::default(), around }
     }
 
-    /// Writes one order: `record` goes out byte for byte. A `store` token that is refused is renewed once.
+    /// Writes orders in one request: each record goes out byte for byte. A `store` token that is refused is renewed once.
     ///
     /// # Errors
     /// [`WriteError`]; its class says what to do.
-    pub async fn write(&self, record: &[u8], idempotency_key: &str) -> Result<Written, WriteError> {
-        let mut body = Vec::with_capacity(self.around.0.len() + record.len() + self.around.1.len());
-        body.extend_from_slice(&self.around.0);
-        body.extend_from_slice(record);
-        body.extend_from_slice(self.around.1);
-        let body = Bytes::from(body);
-        let Form::Store { scheme_id, app_key, app_secret } = &self.settings.form else {
-            let url = self.settings.url.clone();
-            return self.post(self.settings.method, url, Vec::new(), body, idempotency_key).await;
+    pub async fn write(&self, records: &[&[u8]], idempotency_key: &str) -> Result<Written, WriteError> {
+        let key = Some(idempotency_key);
+        let answer = match &self.settings.form {
+            Form::Execute { .. } => {
+                let (method, url) = (self.settings.method, self.settings.url.clone());
+                self.post(method, url, Vec::new(), self.body(records), key).await?
+            }
+            Form::Store { .. } => self.open_api("store", &self.body(records), key).await?,
+        };
+        let verdict = judge(&answer, self.settings.trust_status, records.len())?;
+        Ok(Written { verdict, status: answer.status })
+    }
+
+    /// Whether the target can be asked what it holds.
+    pub fn can_be_asked(&self) -> bool {
+        matches!(self.settings.form, Form::Store { .. })
+    }
+
+    /// Asks the target whether it holds this record. `None` when it cannot be asked: in the `execute` form, or when the
+    /// record has no key field.
+    ///
+    /// # Errors
+    /// [`WriteError`]; its class says what to do.
+    pub async fn holds(&self, record: &[u8]) -> Result<Option<Found>, WriteError> {
+        let Form::Store { key, .. } = &self.settings.form else { return Ok(None) };
+        let Some(body) = found::question(record, key) else { return Ok(None) };
+        let answer = self.open_api("query", &Bytes::from(body), None).await?;
+        judge(&answer, false, usize::MAX)?;
+        found::answered(&answer.body, record).map(Some).ok_or_else(|| WriteError::Answer {
+            status: answer.status,
+            said: "expected a list of records in content".into(),
+            excerpt: answer.excerpt(),
+            class: Class::Outage,
+        })
+    }
+
+    fn body(&self, records: &[&[u8]]) -> Bytes {
+        let (before, after) = &self.around;
+        let size: usize = records.iter().map(|record| record.len() + 1).sum();
+        let mut body = Vec::with_capacity(before.len() + size + 2 + after.len());
+        body.extend_from_slice(before);
+        // One order of `execute` is an object, as the case has it; several are a list.
+        let list = records.len() != 1 && matches!(self.settings.form, Form::Execute { .. });
+        body.extend(list.then_some(b'['));
+        for (at, record) in records.iter().enumerate() {
+            body.extend((at > 0).then_some(b','));
+            body.extend_from_slice(record);
+        }
+        body.extend(list.then_some(b']'));
+        body.extend_from_slice(after);
+        Bytes::from(body)
+    }
+
+    /// A call of the documented API, with a token; with another one when that is refused.
+    async fn open_api(&self, call: &str, body: &Bytes, key: Option<&str>) -> Result<Answer, WriteError> {
+        let Form::Store { scheme_id, app_key, app_secret, .. } = &self.settings.form else {
+            let said = "the execute form has no such call".to_string();
+            return Err(WriteError::Answer { status: 0, said, excerpt: String::new(), class: Class::Outage });
         };
         let base = self.settings.url.trim_end_matches('/');
-        let url = format!("{base}/v2/open-api/business/{scheme_id}/store");
-        let token = self.token(base, app_key, app_secret).await?;
+        let url = format!("{base}/v2/open-api/business/{scheme_id}/{call}");
         let query = |token: String| vec![("access_token".to_string(), token)];
-        match self.post(Method::Post, url.clone(), query(token.clone()), body.clone(), idempotency_key).await
-        {
+        let token = self.token(base, app_key, app_secret).await?;
+        let answer = self.post(Method::Post, url.clone(), query(token.clone()), body.clone(), key).await?;
+        match judge(&answer, false, usize::MAX) {
             Err(error) if error.class() == Class::Credentials => {
                 self.tokens.refused(&token).await;
                 let token = self.token(base, app_key, app_secret).await?;
-                self.post(Method::Post, url, query(token), body, idempotency_key).await
+                self.post(Method::Post, url, query(token), body.clone(), key).await
             }
-            other => other,
+            _ => Ok(answer),
         }
     }
 
@@ -125,15 +177,13 @@ impl Qeasy {
         url: String,
         query: Vec<(String, String)>,
         body: Bytes,
-        idempotency_key: &str,
-    ) -> Result<Written, WriteError> {
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer, WriteError> {
         let mut headers = self.settings.headers.clone();
-        headers.push((self.settings.idempotency_header.clone(), idempotency_key.to_string()));
+        let key = idempotency_key.map(|key| (self.settings.idempotency_header.clone(), key.to_string()));
+        headers.extend(key);
         let timeout = self.settings.timeout;
-        let answer =
-            self.client.send(&Request { method, url, query, headers, body: Some(body), timeout }).await?;
-        let verdict = judge(&answer, self.settings.trust_status)?;
-        Ok(Written { verdict, status: answer.status })
+        Ok(self.client.send(&Request { method, url, query, headers, body: Some(body), timeout }).await?)
     }
 
     async fn token(&self, base: &str, app_key: &str, app_secret: &str) -> Result<String, WriteError> {
@@ -150,7 +200,7 @@ impl Qeasy {
                     timeout: self.settings.timeout,
                 })
                 .await?;
-            judge(&answer, false)?;
+            judge(&answer, false, usize::MAX)?;
             let parsed: Option<OauthAnswer> = serde_json::from_slice(&answer.body).ok();
             let content = parsed.and_then(|answer| answer.content).ok_or_else(|| WriteError::Answer {
                 status: answer.status,

@@ -2,6 +2,8 @@
 
 mod answer;
 mod client;
+mod found;
 
 pub use answer::{Verdict, WriteError, judge};
 pub use client::{Form, Qeasy, Settings, Written};
+pub use found::Found;

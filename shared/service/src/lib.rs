@@ -6,7 +6,7 @@ mod host;
 mod shutdown;
 mod telemetry;
 
-pub use chain::chain;
+pub use chain::{causes, chain};
 pub use config::{Config, ConfigError};
 pub use host::host;
 pub use shutdown::on_signals;

@@ -66,6 +66,8 @@ impl Demo {
             target.url = match target.kind {
                 service::config::TargetKind::Execute => format!("{}/execute", sandbox.url()),
                 service::config::TargetKind::Store => sandbox.url(),
+                // The sandbox plays no database: one that is configured is a real one.
+                service::config::TargetKind::Postgres => continue,
             };
         }
         eprintln!("sandbox at {} (report: {}/sandbox/report)", sandbox.url(), sandbox.url());

@@ -43,6 +43,11 @@ impl Home {
     }
 }
 
+/// The data folder of an `orderflow up` that does not run at the moment; `None` when there is none, or it runs.
+pub fn resting(data: &Path) -> Option<Home> {
+    data.join("nats").is_dir().then(|| Home::open(data).ok()).flatten()
+}
+
 /// The address of the nats-server that a running `orderflow up` started in its data folder.
 pub fn running_server(data: &Path) -> anyhow::Result<String> {
     journal::local_url(&data.join("nats")).ok_or_else(|| {

@@ -20,7 +20,7 @@ use crate::cli::UpArgs;
 use crate::exit::Exit;
 use demo::Demo;
 use home::Home;
-pub use home::running_server;
+pub use home::{resting, running_server};
 
 /// What runs in this process.
 struct Flow {

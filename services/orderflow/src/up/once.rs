@@ -29,6 +29,8 @@ enum Waited {
     Interrupted,
     /// Nothing moved for the whole patience.
     Stuck,
+    /// The writers of this target have stopped: too much was refused.
+    Stopped(String),
 }
 
 pub async fn run(
@@ -92,6 +94,10 @@ pub async fn run(
     }
     match waited {
         Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
+        Waited::Stopped(target) => eprintln!(
+            "error: the writers stopped{trouble}; mend the cause, then `orderflow resume --target {target} --execute \
+             --reason \"...\"`, and the same command goes on from here"
+        ),
         Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
         Waited::Drained => {}
     }
@@ -139,6 +145,15 @@ async fn wait(
         let drained = left.as_ref().is_some_and(|left| left.iter().all(StageStatus::is_drained));
         if let Some(ended) = fetched.take_if(|_| drained) {
             return Ok((ended, Waited::Drained));
+        }
+        let stopped = flow.targets.iter().zip(&flow.writers).find(|(_, live)| live.stopped().is_some());
+        if let Some((target, _)) = stopped {
+            stop.cancel();
+            let ended = match fetched {
+                Some(ended) => ended,
+                None => fetching.await??,
+            };
+            return Ok((ended, Waited::Stopped(target.to_string())));
         }
         let progress = flow.fetcher.progress();
         // What is in hand goes up and down while nothing gets done: only what is done counts as moving.

@@ -78,7 +78,8 @@ fn like(key: &str, now: Option<&Value>, text: &str) -> Value {
     let float = || text.parse().map_or_else(|_| string(), Value::Float);
     let boolean = || text.parse().map_or_else(|_| string(), Value::Boolean);
     match (now, key) {
-        (Some(Value::Integer(_)), _) | (None, "batch" | "concurrency" | "burst") => integer(),
+        (Some(Value::Integer(_)), _)
+        | (None, "batch" | "concurrency" | "concurrency_min" | "burst" | "after" | "of") => integer(),
         (Some(Value::Float(_)), _) | (None, "requests_per_minute") => float(),
         (Some(Value::Boolean(_)), _) | (None, "idCheck" | "trust_status") => boolean(),
         _ => string(),

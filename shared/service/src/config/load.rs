@@ -130,12 +130,31 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
     }
     let targets = file.get("target").and_then(Value::as_array).into_iter().flatten();
     for (at, target) in targets.enumerate() {
-        if target.get("app_secret").is_some() {
-            let name = target.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
-            return refuse("app_secret", format!("ORDERFLOW_TARGET__{name}__APP_SECRET"));
+        let name = || target.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
+        for secret in ["app_secret", "password"] {
+            if target.get(secret).is_some() {
+                let variable = format!("ORDERFLOW_TARGET__{}__{}", name(), secret.to_uppercase());
+                return refuse(secret, variable);
+            }
+        }
+        let url = target.get("url").and_then(Value::as_str).unwrap_or_default();
+        if url.starts_with("postgres") && has_password(url) {
+            let message = format!(
+                "`url` must not hold a password; give it as ORDERFLOW_TARGET__{}__PASSWORD, or name a file with password_file",
+                name()
+            );
+            return Err(place(path, text, message));
         }
     }
     Ok(())
+}
+
+/// Whether an address says `user:password@`, or `password=` in its query.
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let user =
+        rest.split(['/', '?']).next().and_then(|host| host.rsplit_once('@')).map_or("", |(user, _)| user);
+    user.contains(':') || rest.split_once('?').is_some_and(|(_, query)| query.contains("password="))
 }
 
 /// Files are named relative to the configuration; from here on they are known by where they are.
@@ -145,7 +164,9 @@ fn settle_paths(path: &Path, config: &mut Config) {
         *file = file.as_ref().map(|file| beside(path, file));
     }
     for target in &mut config.targets {
-        target.app_secret_file = target.app_secret_file.as_ref().map(|file| beside(path, file));
+        for file in [&mut target.app_secret_file, &mut target.password_file] {
+            *file = file.as_ref().map(|file| beside(path, file));
+        }
         for value in target.headers.values_mut() {
             if let Some(file) = value.strip_prefix("file:") {
                 *value = format!("file:{}", beside(path, Path::new(file)).display());

@@ -61,7 +61,7 @@ fn cron_replaces_every() {
 
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
-    let long = format!("{TARGET}batch = 50\n");
+    let long = format!("{TARGET}batch = 5000\n");
     let twice = format!("{TARGET}{TARGET}");
     let secret = format!("{TARGET}app_secret = \"x\"\n");
     for (text, expected) in [
@@ -93,7 +93,15 @@ fn what_is_wrong_is_named_with_its_place() {
             "`source.limit.background_share`: found 2, expected 0.01 to 1",
         ),
         ("[source]\ngranularity = \"hour\"", "unknown variant `hour`, expected `second` or `day`"),
-        (&long, "conf/orderflow.toml:5: `target.batch`: found 50; this release writes one order a request"),
+        (&long, "conf/orderflow.toml:5: `target.batch`: found 5000, expected 1 to 1000 orders a request"),
+        (
+            "[[target]]\nname = \"db\"\nkind = \"postgres\"\nurl = \"postgres://u:pw@h/d\"\ntable = \"t\"\n",
+            "conf/orderflow.toml:4: `url` must not hold a password; give it as ORDERFLOW_TARGET__DB__PASSWORD",
+        ),
+        (
+            "[[target]]\nname = \"db\"\nkind = \"postgres\"\nurl = \"http://h/d\"\ntable = \"t\"\n",
+            "`target.url`: found scheme \"http\", expected postgres:// or postgresql://",
+        ),
         (&twice, "two targets are called \"qeasy\""),
         (
             &secret,

@@ -10,8 +10,8 @@ mod validate;
 
 pub use error::ConfigError;
 pub use model::{
-    Backoff, Config, Deleted, Detail, Granularity, Kind, Limit, Mapping, Nats, Schedule, Source, SourceLimit,
-    Sweep, Target, TargetKind, TargetLimit, Writer,
+    Backoff, Config, Deleted, Detail, Granularity, Kind, Mapping, Nats, Schedule, Source, SourceLimit,
+    StopAfter, Sweep, Target, TargetKind, TargetLimit, Writer,
 };
 pub use secret::Secret;
 pub use span::Span;

@@ -188,6 +188,19 @@ pub enum TargetKind {
     Execute,
     /// The documented form.
     Store,
+    /// A table of PostgreSQL.
+    Postgres,
+}
+
+impl TargetKind {
+    /// The name that the configuration gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Execute => "execute",
+            Self::Store => "store",
+            Self::Postgres => "postgres",
+        }
+    }
 }
 
 /// `[[target]]`
@@ -221,12 +234,18 @@ pub struct Target {
     /// Whether HTTP 200 alone counts.
     #[serde(default)]
     pub trust_status: bool,
-    /// Orders a request.
+    /// Orders a request, at most.
     #[serde(default = "one")]
     pub batch: usize,
-    /// Requests at the same time.
+    /// How long an order waits for company.
+    #[serde(default = "fifty_milliseconds")]
+    pub linger: Span,
+    /// Requests at the same time, at most, in each writer.
     #[serde(default = "thirty_two")]
     pub concurrency: usize,
+    /// Requests at the same time when the target bears no more.
+    #[serde(default = "one")]
+    pub concurrency_min: usize,
     /// How long a call may take.
     #[serde(default = "half_a_minute")]
     pub timeout: Span,
@@ -241,24 +260,59 @@ pub struct Target {
     /// `store`: the scheme written to.
     #[serde(default)]
     pub scheme_id: String,
+    /// `store`, `postgres`: the field of the record, or the column, that identifies an order there.
+    #[serde(default = "order_id_field")]
+    pub key: String,
+    /// `postgres`: the table.
+    #[serde(default)]
+    pub table: String,
+    /// `postgres`: the table of the versions that we keep beside it.
+    #[serde(default = "versions")]
+    pub versions: String,
+    /// `postgres`: the password, from the environment only.
+    #[serde(default)]
+    pub password: Secret,
+    /// `postgres`: a file that holds the password.
+    pub password_file: Option<PathBuf>,
     /// How often we may write.
     #[serde(default)]
     pub limit: TargetLimit,
+    /// When to stop because too much is refused.
+    #[serde(default)]
+    pub stop: StopAfter,
+}
+
+/// `target.stop`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopAfter {
+    /// So many refused orders; 0 never stops.
+    pub after: usize,
+    /// Of so many in a row.
+    pub of: usize,
+}
+
+impl Default for StopAfter {
+    fn default() -> Self {
+        Self { after: 100, of: 200 }
+    }
 }
 
 /// `[target.limit]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetLimit {
-    /// Requests a minute; 0 is no limit.
-    pub requests_per_minute: f64,
+    /// Requests a minute over all writers; 0 is no limit.
+    pub requests_per_minute: Option<f64>,
     /// Requests at once after a pause.
     pub burst: u32,
+    /// How long the target is left alone after it said that we ask too often, unless it said how long.
+    pub penalty: Span,
 }
 
 impl Default for TargetLimit {
     fn default() -> Self {
-        Self { requests_per_minute: 0.0, burst: 1 }
+        Self { requests_per_minute: None, burst: 1, penalty: Span::from(std::time::Duration::from_secs(300)) }
     }
 }
 
@@ -284,17 +338,6 @@ pub struct Backoff {
     pub max: Span,
     /// How much a delay may differ from its middle.
     pub jitter: f64,
-}
-
-/// Requests within a period: `[source.limit]` and `[target.limit]` in one form.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limit {
-    /// How many.
-    pub requests: f64,
-    /// In how long.
-    pub period: std::time::Duration,
-    /// How many at once.
-    pub burst: u32,
 }
 
 fn order_info() -> String {
@@ -332,6 +375,15 @@ fn one() -> usize {
 }
 fn thirty_two() -> usize {
     32
+}
+fn fifty_milliseconds() -> Span {
+    Span::from(std::time::Duration::from_millis(50))
+}
+fn order_id_field() -> String {
+    "orderId".into()
+}
+fn versions() -> String {
+    "orderflow_versions".into()
 }
 fn half_a_minute() -> Span {
     Span::from(std::time::Duration::from_secs(30))

@@ -77,6 +77,19 @@ impl Target {
         }
     }
 
+    /// The password; empty when there is none.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn password(&self) -> Result<Secret, ConfigError> {
+        match &self.password_file {
+            Some(file) if self.password.is_empty() => {
+                read(&format!("target {}, password_file", self.name), file)
+            }
+            _ => Ok(self.password.clone()),
+        }
+    }
+
     /// The headers, with those that come from the environment or a file.
     ///
     /// # Errors

@@ -94,8 +94,17 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         if config.targets[..at].iter().any(|other| other.name == *name) {
             return wrong("target.name", format!("two targets are called \"{name}\""));
         }
-        if !target.url.starts_with("http://") && !target.url.starts_with("https://") {
-            return wrong("target.url", format!("found \"{}\", expected http:// or https://", target.url));
+        let schemes: &[&str] = match target.kind {
+            TargetKind::Postgres => &["postgres://", "postgresql://"],
+            TargetKind::Execute | TargetKind::Store => &["http://", "https://"],
+        };
+        if !schemes.iter().any(|scheme| target.url.starts_with(scheme)) {
+            // What stands there may hold a password: it is not repeated.
+            let found = target.url.split_once("://").map_or("none", |(scheme, _)| scheme);
+            return wrong(
+                "target.url",
+                format!("found scheme \"{found}\", expected {}", schemes.join(" or ")),
+            );
         }
         if !matches!(target.method.as_str(), "POST" | "PUT") {
             return wrong("target.method", format!("found \"{}\", expected POST or PUT", target.method));
@@ -106,14 +115,37 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         if target.concurrency == 0 {
             return wrong("target.concurrency", "found 0, expected at least 1".into());
         }
-        if target.batch != 1 {
+        if !(1..=target.concurrency).contains(&target.concurrency_min) {
+            let (least, most) = (target.concurrency_min, target.concurrency);
+            return wrong(
+                "target.concurrency_min",
+                format!("found {least}, expected 1 to concurrency, {most}"),
+            );
+        }
+        if !(1..=1_000).contains(&target.batch) {
             return wrong(
                 "target.batch",
-                format!("found {}; this release writes one order a request", target.batch),
+                format!("found {}, expected 1 to 1000 orders a request", target.batch),
             );
+        }
+        if target.linger.get() > std::time::Duration::from_secs(10) {
+            return wrong("target.linger", format!("found {}, expected at most 10s", target.linger));
+        }
+        if target.timeout.get() < std::time::Duration::from_millis(100) {
+            return wrong("target.timeout", format!("found {}, expected at least 100ms", target.timeout));
+        }
+        if target.stop.after > target.stop.of {
+            let (after, of) = (target.stop.after, target.stop.of);
+            return wrong("target.stop", format!("found after = {after} of = {of}, expected after <= of"));
+        }
+        if target.limit.requests_per_minute.is_some_and(|requests| !requests.is_finite() || requests < 0.0) {
+            return wrong("requests_per_minute", "expected 0 (no limit) or more".into());
         }
         if target.kind == TargetKind::Store && (target.scheme_id.is_empty() || target.app_key.is_empty()) {
             return wrong("target.kind", "\"store\" needs scheme_id, app_key and app_secret".into());
+        }
+        if target.kind == TargetKind::Postgres && target.table.is_empty() {
+            return wrong("target.kind", "\"postgres\" needs a table".into());
         }
     }
     Ok(())

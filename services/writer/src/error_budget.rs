@@ -1,0 +1,105 @@
+//! A bad release must not drain the stream into DEAD: when too many of the last orders were refused, every writer of the
+//! target stops until a person says to go on.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use events::{StopState, now};
+use journal::{Cell, JournalError, Seen};
+use service::config::StopAfter;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How much may be refused, and whether it has been.
+#[derive(Debug)]
+pub(crate) struct ErrorBudget {
+    stop: StopAfter,
+    /// Whether each of the last orders was refused.
+    recent: Mutex<VecDeque<bool>>,
+    cell: Cell,
+    seen: Seen<StopState>,
+    _following: DropGuard,
+}
+
+impl ErrorBudget {
+    /// A budget of this writer; that it is used up is shared by all that name the same cell.
+    pub(crate) fn start(stop: StopAfter, cell: Cell) -> Self {
+        let following = CancellationToken::new();
+        let seen = cell.follow(following.clone());
+        Self { stop, recent: Mutex::default(), cell, seen, _following: following.drop_guard() }
+    }
+
+    /// Waits until orders may be written.
+    pub(crate) async fn open(&self) {
+        let mut changes = self.seen.changes();
+        // The sender is ours: it does not end before we do.
+        let _ = changes.wait_for(|(state, _)| !state.stopped).await;
+    }
+
+    /// Why nothing is written, when that is so.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        let (state, _) = self.seen.now();
+        state.stopped.then_some(state.reason)
+    }
+
+    /// Notes that an order was taken.
+    pub(crate) fn taken(&self) {
+        self.note(false);
+    }
+
+    /// Notes that an order was refused. False when that is one too many: it is not to be given up, everything stops.
+    pub(crate) async fn refused(&self, why: &str, by: &str) -> bool {
+        if self.stopped().is_some() {
+            return false;
+        }
+        let Some((refused, of)) = self.note(true) else { return true };
+        let reason = format!("{refused} of the last {of} orders were refused; the last: {why}");
+        tracing::error!(reason, "every writer of this target stops; `orderflow resume` lets them go on");
+        let state = StopState { stopped: true, reason, by: by.to_string(), at: now() };
+        self.set(state).await;
+        self.recent().clear();
+        false
+    }
+
+    async fn set(&self, state: StopState) {
+        loop {
+            let (known, seq) = self.seen.now();
+            if known.stopped {
+                return;
+            }
+            match self.cell.set(&state, seq).await {
+                Ok(seq) => return self.seen.learn(state, seq),
+                Err(JournalError::Conflict { .. }) => match self.cell.get::<StopState>().await {
+                    Ok((state, seq)) => self.seen.learn(state, seq),
+                    Err(error) => {
+                        tracing::warn!(%error, "the stop of this target cannot be read; trying again")
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "the stop of this target cannot be stored; trying again");
+                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+                }
+            }
+        }
+    }
+
+    /// Notes one order; how many of how many were refused when that is too much.
+    fn note(&self, refused: bool) -> Option<(usize, usize)> {
+        if self.stop.after == 0 {
+            return None;
+        }
+        let mut recent = self.recent();
+        recent.push_back(refused);
+        if recent.len() > self.stop.of {
+            recent.pop_front();
+        }
+        if !refused {
+            return None;
+        }
+        let count = recent.iter().filter(|refused| **refused).count();
+        (count >= self.stop.after).then_some((count, recent.len()))
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, VecDeque<bool>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a writer says of itself when it is asked: where it runs, which partitions it holds, and how the target does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use events::{HeldPartition, Instance, Stage, Writing, encode, now};
+use journal::JournalError;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::Live;
+use crate::order::Partition;
+use crate::send::Writer;
+
+/// The partitions that are held now.
+#[derive(Default)]
+pub(crate) struct Holdings(Mutex<BTreeMap<u16, Weak<Partition>>>);
+
+impl Holdings {
+    /// Notes that a partition is held, as long as it is.
+    pub(crate) fn note(&self, partition: &Arc<Partition>) {
+        self.held().insert(partition.number(), Arc::downgrade(partition));
+    }
+
+    fn now(&self) -> Vec<HeldPartition> {
+        let mut held = self.held();
+        held.retain(|_, partition| partition.strong_count() > 0);
+        let partitions = held.iter().filter_map(|(number, partition)| Some((*number, partition.upgrade()?)));
+        partitions
+            .map(|(partition, held)| {
+                let counts = held.counts();
+                let (orders, unknown) = (counts.map(|counts| counts.0), counts.map(|counts| counts.1));
+                HeldPartition { partition, orders, unknown }
+            })
+            .collect()
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u16, Weak<Partition>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers for this writer until the guard goes.
+pub(crate) async fn answer(
+    writer: &Arc<Writer>,
+    holdings: Arc<Holdings>,
+    live: Live,
+) -> Result<DropGuard, JournalError> {
+    let (journal, until) = (&writer.journal, CancellationToken::new());
+    let (member, host, pid, started_at) = (journal.member(), service::host(), std::process::id(), now());
+    let shared = Arc::clone(writer);
+    let instance = move || Instance {
+        stage: Stage::Write,
+        member: member.clone(),
+        host: host.clone(),
+        pid,
+        started_at,
+        mapping: None,
+        mapping_rejected: None,
+        writing: Some(Writing {
+            target: shared.name.clone(),
+            partitions: holdings.now(),
+            trouble: live.trouble(),
+            concurrency: shared.concurrency.limit() as u64,
+        }),
+    };
+    // Nothing in an instance can fail to encode; who gets an empty answer passes over it.
+    let reply = move || encode(&instance(), now()).map(Vec::from).unwrap_or_default();
+    journal.answer(writer.topology.presence(Stage::Write), reply, until.clone()).await?;
+    Ok(until.drop_guard())
+}

@@ -1,0 +1,107 @@
+//! Whether the server still hears us and we hear it. Who was cut off, or held up, for long may have lost its partitions
+//! without knowing: what it had in hand then may be in other hands, and must not be sent.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{Journal, JournalError};
+
+/// How often we send ourselves a word by way of the server.
+const BEAT: Duration = Duration::from_millis(400);
+
+/// What was heard this long ago is news of the moment.
+pub const FRESH: Duration = Duration::from_millis(1_500);
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    at: Instant,
+    /// How often it had been silent for longer than is safe.
+    broken: u64,
+}
+
+/// The contact with the server.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    heard: watch::Receiver<Heard>,
+    _keeping: std::sync::Arc<DropGuard>,
+}
+
+/// A moment of unbroken contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(u64);
+
+impl Journal {
+    /// Watches the contact with the server. A silence longer than `safe` breaks it: nothing that was in hand before may be
+    /// acted on after that.
+    ///
+    /// # Errors
+    /// When the server cannot be listened to.
+    pub async fn contact(&self, safe: Duration) -> Result<Contact, JournalError> {
+        let client = self.client().clone();
+        let subject = client.new_inbox();
+        let mut own = client
+            .subscribe(subject.clone())
+            .await
+            .map_err(|error| JournalError::unavailable("watch the contact with the server", error))?;
+        let (told, heard) = watch::channel(Heard { at: Instant::now(), broken: 0 });
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            let mut beat = tokio::time::interval(BEAT);
+            beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = stopped.cancelled() => return,
+                    _ = beat.tick() => {
+                        // Words that pile up while the connection is away would all come round at once after it.
+                        if client.connection_state() == State::Connected {
+                            let sent = (Instant::now() - began()).as_micros().to_string();
+                            let _ = client.publish(subject.clone(), sent.into()).await;
+                        }
+                    }
+                    word = own.next() => {
+                        let Some(word) = word else { return };
+                        let sent = std::str::from_utf8(&word.payload).ok().and_then(|text| text.parse().ok());
+                        let Some(sent) = sent.map(|micros| began() + Duration::from_micros(micros)) else { continue };
+                        told.send_modify(|heard| {
+                            // When it was sent, not when it came: it may have waited with us.
+                            if sent > heard.at {
+                                heard.broken += u64::from(sent - heard.at > safe);
+                                heard.at = sent;
+                            }
+                        });
+                    }
+                }
+            }
+        });
+        Ok(Contact { heard, _keeping: std::sync::Arc::new(stop.drop_guard()) })
+    }
+}
+
+/// The beginning of this process's reckoning.
+fn began() -> Instant {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *BEGAN.get_or_init(Instant::now)
+}
+
+impl Contact {
+    /// This moment, to be asked about later.
+    pub fn moment(&self) -> Moment {
+        Moment(self.heard.borrow().broken)
+    }
+
+    /// Waits until the server has been heard a moment ago; then says whether the contact was never broken since `since`.
+    pub async fn holds(&self, since: Moment) -> bool {
+        let mut heard = self.heard.clone();
+        // The sender lives as long as `self`; should it have ended, nothing is certain any more.
+        match heard.wait_for(|heard| heard.at.elapsed() < FRESH).await {
+            Ok(heard) => heard.broken == since.0,
+            Err(_) => false,
+        }
+    }
+}
