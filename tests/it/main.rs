@@ -6,6 +6,7 @@ mod arrows;
 mod backfill;
 mod bad_input;
 mod bad_source;
+mod batches;
 mod chaos;
 mod consume;
 mod crash;
@@ -23,6 +24,7 @@ mod presence;
 mod replicas;
 mod telemetry;
 mod windows;
+mod writers;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orderflow-under-test");

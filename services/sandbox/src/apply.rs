@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 
 use crate::dial::Armed;
-use crate::draw::in_share;
+use crate::draw::{hash_text, in_share};
 use crate::key::Key;
 use crate::ledger::{Outcome, Total, Write};
-use crate::lock::read;
+use crate::lock::{lock, read};
 use crate::record;
 use crate::state::{State, add};
 
@@ -17,7 +17,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// What became of the rows of a call.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Done {
     pub(crate) inserted: u64,
     pub(crate) failed: u64,
@@ -33,6 +33,19 @@ impl Done {
 
 /// Writes one record, or each of a list (then `true`); `None` when the text is neither.
 pub(crate) fn rows(state: &State, armed: &Armed, rows: &RawValue, call: &Call<'_>) -> Option<(Done, bool)> {
+    // The answers by key, where keys stand for requests.
+    let key = call.idempotency.filter(|_| armed.faults.target.answer_by_key).map(hash_text);
+    if let Some(known) = key.and_then(|key| lock(&state.answers).get(&key).cloned()) {
+        return Some(known);
+    }
+    let done = applied(state, armed, rows, call)?;
+    if let Some(key) = key {
+        lock(&state.answers).insert(key, done.clone());
+    }
+    Some(done)
+}
+
+fn applied(state: &State, armed: &Armed, rows: &RawValue, call: &Call<'_>) -> Option<(Done, bool)> {
     let mut done = Done::default();
     let batch = match rows.get().as_bytes().first()? {
         b'{' => {

@@ -230,6 +230,9 @@ pub struct TargetFaults {
     pub html: f64,
     /// Idempotency keys are ignored: a repeated call is applied again.
     pub ignore_idempotency: bool,
+    /// Idempotency keys stand for requests and not for orders: what was answered first under a key is answered to every
+    /// later call with it, whatever its body, and nothing is done.
+    pub answer_by_key: bool,
     /// Ids of orders refused for a business reason (code 40002).
     pub refuse: Vec<String>,
     /// Share of the orders refused for a business reason, always the same ones.
@@ -254,6 +257,7 @@ impl Default for TargetFaults {
             hang: 0.0,
             html: 0.0,
             ignore_idempotency: false,
+            answer_by_key: false,
             refuse: Vec::new(),
             refuse_share: 0.0,
             latency_ms: 0,

@@ -1,13 +1,15 @@
 //! Everything the routes share: both sides' holdings, the faults in force and the counters.
 
-use std::sync::RwLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::Faults;
+use crate::apply::Done;
 use crate::civil::{self, Seconds};
 use crate::dial::Dial;
 use crate::draw::Dice;
@@ -50,6 +52,8 @@ pub(crate) struct State {
     /// Pages cut from a shuffled list; each has an order of its own.
     pub(crate) shuffles: AtomicU64,
     pub(crate) calls: Calls,
+    /// What was answered under each idempotency key, where keys stand for requests: whether the rows were a list, too.
+    pub(crate) answers: Mutex<HashMap<u64, (Done, bool)>>,
     pub(crate) source_gate: Gate,
     pub(crate) target_gate: Gate,
     pub(crate) source_tokens: Tokens,
@@ -110,6 +114,7 @@ impl State {
             dice: Dice::new(options.seed),
             shuffles: AtomicU64::new(0),
             calls: Calls::default(),
+            answers: Mutex::default(),
             source_gate: Gate::default(),
             target_gate: Gate::default(),
             source_tokens: token("okki", SOURCE_TOKEN_SECONDS),
