@@ -1,0 +1,139 @@
+//! The statements: one that writes a version once, and those around the table of versions.
+
+use crate::name::{TableName, literal, quoted};
+
+/// What the statements are about.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) table: TableName,
+    pub(crate) key: String,
+    pub(crate) ledger: TableName,
+}
+
+/// A version as something that compares as [`events::Version`] does: no update time is older than any.
+fn version(of: &str) -> String {
+    format!("({of}.updated_at IS NOT NULL, coalesce({of}.updated_at, 0), {of}.raw_seq, {of}.generation)")
+}
+
+impl Names {
+    /// Writes one record when its version is newer than the one that is held. Parameters: scope, key, update time, sequence,
+    /// generation, content, record. Gives one row: the first field that its column would round (then nothing is written), and
+    /// whether the version was taken.
+    ///
+    /// An equal version with other content counts as newer: the order was mapped again by another mapping before its message
+    /// was settled, and what is written last is what the receipts will say.
+    pub(crate) fn write<'a>(
+        &self,
+        fields: impl Iterator<Item = &'a str> + Clone,
+        rounds: impl Fn(&str) -> bool,
+    ) -> String {
+        let (table, ledger, key) = (self.table.sql(), self.ledger.sql(), quoted(&self.key));
+        let columns: Vec<String> = fields.clone().map(quoted).collect();
+        let news: Vec<String> = columns.iter().map(|column| format!("new.{column}")).collect();
+        let (columns, news) = (columns.join(", "), news.join(", "));
+        let sets: Vec<String> = fields
+            .clone()
+            .filter(|field| *field != self.key)
+            .map(|field| format!("{0} = excluded.{0}", quoted(field)))
+            .collect();
+        let update = match sets.is_empty() {
+            true => "NOTHING".to_string(),
+            false => format!("UPDATE SET {}", sets.join(", ")),
+        };
+        let whens: String = fields
+            .filter(|field| rounds(field))
+            .map(|field| {
+                let (column, text) = (quoted(field), literal(field));
+                format!(
+                    " WHEN new.{column}::numeric IS DISTINCT FROM (doc.j ->> {text})::numeric THEN {text}"
+                )
+            })
+            .collect();
+        let inexact = match whens.is_empty() {
+            true => "NULL".to_string(),
+            false => format!("CASE{whens} END"),
+        };
+        let (held, excluded) = (version("held"), version("excluded"));
+        format!(
+            "WITH doc AS MATERIALIZED (SELECT $7::text::jsonb AS j), \
+             new AS MATERIALIZED (SELECT r.* FROM doc, jsonb_populate_record(NULL::{table}, doc.j) AS r), \
+             checked AS MATERIALIZED (SELECT ({inexact})::text AS inexact FROM doc, new), \
+             moved AS (INSERT INTO {ledger} AS held (scope, key, updated_at, raw_seq, generation, content) \
+             SELECT $1::text, $2::text, $3::bigint, $4::bigint, $5::bigint, $6::text FROM checked \
+             WHERE checked.inexact IS NULL \
+             ON CONFLICT (scope, key) DO UPDATE SET updated_at = excluded.updated_at, raw_seq = excluded.raw_seq, \
+             generation = excluded.generation, content = excluded.content, written_at = now() \
+             WHERE {held} < {excluded} OR ({held} = {excluded} AND held.content <> excluded.content) \
+             RETURNING 1), \
+             written AS (INSERT INTO {table} ({columns}) SELECT {news} FROM new, moved \
+             ON CONFLICT ({key}) DO {update}) \
+             SELECT checked.inexact, EXISTS (SELECT FROM moved) FROM checked"
+        )
+    }
+
+    /// The versions that are held of some keys. Parameters: scope, keys.
+    pub(crate) fn held(&self) -> String {
+        format!(
+            "SELECT key, updated_at, raw_seq, generation FROM {} WHERE scope = $1::text AND key = ANY ($2::text[])",
+            self.ledger.sql()
+        )
+    }
+
+    /// Makes the table of versions.
+    pub(crate) fn create_ledger(&self) -> String {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (scope text NOT NULL, key text NOT NULL, updated_at bigint, \
+             raw_seq bigint NOT NULL, generation bigint NOT NULL, content text NOT NULL, \
+             written_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (scope, key));",
+            self.ledger.sql()
+        )
+    }
+
+    /// Makes the key what `ON CONFLICT` needs.
+    pub(crate) fn make_unique(&self) -> String {
+        format!("ALTER TABLE {} ADD UNIQUE ({});", self.table.sql(), quoted(&self.key))
+    }
+}
+
+/// Whether there is a table of that name. Parameter: the name as it stands in a statement.
+pub(crate) const EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";
+
+/// The columns of a table, and whether each may round a number it is given: a numeric with a scale, a float, money.
+/// Parameter: the name as it stands in a statement.
+pub(crate) const COLUMNS: &str = "\
+    SELECT a.attname::text, \
+           coalesce(b.oid, t.oid) IN ('float4'::regtype, 'float8'::regtype, 'money'::regtype) \
+           OR (coalesce(b.oid, t.oid) = 'numeric'::regtype \
+               AND (CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END) <> -1) \
+    FROM pg_catalog.pg_attribute a \
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+    LEFT JOIN pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
+    WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_stay_names() {
+        let names = Names {
+            table: TableName::new("table", r#"or"ders"#).expect("a name"),
+            key: "id".into(),
+            ledger: TableName::new("ledger", "v").expect("a name"),
+        };
+        let hostile = r#"x" = 1; DROP TABLE y; --'"#;
+        let sql = names.write(["id", hostile].into_iter(), |field| field == hostile);
+        assert!(sql.contains(r#"INSERT INTO "or""ders" ("id", "x"" = 1; DROP TABLE y; --'")"#), "{sql}");
+        assert!(sql.contains(r#"(doc.j ->> 'x" = 1; DROP TABLE y; --''')::numeric"#), "{sql}");
+    }
+
+    #[test]
+    fn a_record_of_nothing_but_its_key_updates_nothing() {
+        let names = Names {
+            table: TableName::new("table", "t").expect("a name"),
+            key: "id".into(),
+            ledger: TableName::new("ledger", "v").expect("a name"),
+        };
+        assert!(names.write(["id"].into_iter(), |_| false).contains(r#"ON CONFLICT ("id") DO NOTHING"#));
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing: each version once, several orders all or nothing.
+
+use std::time::Duration;
+
+use events::{ContentHash, Version};
+use tokio::time::{Instant, timeout_at};
+
+use crate::catalog::Catalog;
+use crate::error::PostgresError;
+use crate::name::TableName;
+use crate::pool::{Pool, Session};
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::sqlstate::is_about_the_tables;
+use crate::statement::Names;
+use crate::tls;
+use crate::url::Server;
+
+/// One order to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Its business key: what its version is kept under.
+    pub key: &'a str,
+    /// One JSON object; each field is a column.
+    pub record: &'a [u8],
+    /// How new it is.
+    pub version: Version,
+    /// The hash of the record.
+    pub content: ContentHash,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The table holds it now.
+    Written,
+    /// This very version was there already: an answer was lost.
+    Already,
+    /// The table holds a newer one.
+    Newer,
+}
+
+/// How far a call has come when its time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It waits for a connection to be free.
+    Waiting,
+    /// It connects and looks.
+    Looking,
+    /// Rows are on their way.
+    Sent,
+}
+
+/// The target.
+pub struct Postgres {
+    pub(crate) names: Names,
+    pub(crate) scope: String,
+    pub(crate) catalog: Catalog,
+    pool: Pool,
+    timeout: Duration,
+}
+
+impl Postgres {
+    /// A target. Connects to nobody yet.
+    ///
+    /// # Errors
+    /// [`PostgresError::Settings`] or [`PostgresError::Tls`] when it could never be reached this way.
+    pub fn new(settings: Settings) -> Result<Self, PostgresError> {
+        let server = Server::new(&settings)?;
+        let tls = tls::connector(&server.proof)?;
+        let names = Names {
+            table: TableName::new("table", &settings.table)?,
+            ledger: TableName::new("ledger", &settings.ledger)?,
+            key: settings.key,
+        };
+        if names.key.is_empty() || names.key.contains('\0') {
+            let what = format!("key {:?} is no name of a column", names.key);
+            return Err(PostgresError::Settings { what });
+        }
+        let pool = Pool::new(server, tls, settings.connections, settings.timeout);
+        let (scope, timeout) = (settings.scope, settings.timeout);
+        Ok(Self { names, scope, catalog: Catalog::default(), pool, timeout })
+    }
+
+    /// Writes orders: all of them or, when one of them cannot be written, none. An order may be among them several times; the
+    /// newest one stays. The verdicts are in the order of the rows.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; its class says what to do.
+    pub async fn write(&self, rows: &[Row<'_>]) -> Result<Vec<Verdict>, PostgresError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut orders = rows
+            .iter()
+            .enumerate()
+            .map(|(place, row)| {
+                let record = Record::read(row.record, &self.names.table, &self.names.key)?;
+                Ok((place, row, record))
+            })
+            .collect::<Result<Vec<_>, PostgresError>>()?;
+        // Two batches that share orders take their locks in one order, and wait for each other instead of dying.
+        orders.sort_by_key(|(_, row, _)| row.key);
+        let (places, orders): (Vec<usize>, Vec<_>) =
+            orders.into_iter().map(|(place, row, record)| (place, (row, record))).unzip();
+        let (rows, records): (Vec<&Row<'_>>, Vec<Record<'_>>) = orders.into_iter().unzip();
+
+        let mut phase = Phase::Waiting;
+        let within =
+            timeout_at(Instant::now() + self.timeout, self.attempt(&rows, &records, &mut phase)).await;
+        let (server, after) = (self.pool.server().to_string(), self.timeout);
+        let sorted = within.map_err(|_| match phase {
+            Phase::Waiting => PostgresError::Busy { server, after },
+            Phase::Looking => PostgresError::Timeout { server, after, sent: false },
+            Phase::Sent => PostgresError::Timeout { server, after, sent: true },
+        })??;
+        let mut verdicts = vec![Verdict::Written; sorted.len()];
+        for (place, verdict) in places.into_iter().zip(sorted) {
+            verdicts[place] = verdict;
+        }
+        Ok(verdicts)
+    }
+
+    async fn attempt(
+        &self,
+        rows: &[&Row<'_>],
+        records: &[Record<'_>],
+        phase: &mut Phase,
+    ) -> Result<Vec<Verdict>, PostgresError> {
+        let _slot = self.pool.slot().await;
+        *phase = Phase::Looking;
+        let mut session = self.pool.take().await?;
+        let mut result = self.once(&mut session, rows, records, phase).await;
+        let stale = result.as_ref().err().and_then(PostgresError::sqlstate).is_some_and(is_about_the_tables);
+        if stale {
+            // The tables are not what they were: look again at once, so that a change is no outage.
+            session.forget();
+            self.catalog.forget();
+            if Self::clean(&session).await {
+                result = self.once(&mut session, rows, records, phase).await;
+            }
+        }
+        if result.is_ok() || Self::clean(&session).await {
+            self.pool.give_back(session);
+        }
+        result
+    }
+
+    /// Ends whatever an error has left open. The server says so with a warning when there was nothing.
+    async fn clean(session: &Session) -> bool {
+        session.client().batch_execute("ROLLBACK").await.is_ok()
+    }
+}
