@@ -69,8 +69,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new(server: Server, tls: MakeRustlsConnect, connections: usize, timeout: Duration) -> Self {
-        // What the server gives up on is not written later, behind the back of a newer try.
-        let millis = timeout.as_millis().clamp(1, 2_147_483_647);
+        // A little less than we wait: then the server says that it has given up, and what it says is certain.
+        let millis = (timeout.as_millis() * 9 / 10).clamp(1, 2_147_483_647);
         // What has been acknowledged is written off here, so a commit has to be on disk. How far beyond that it has to be
         // (standbys) is the server's own setting.
         let setup = format!(
