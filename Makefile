@@ -9,6 +9,8 @@
 
 # Finds or fetches a nats-server and hands it to what follows.
 with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
+# The same for a PostgreSQL server.
+with_postgres = POSTGRES_BIN="$$(deploy/get-postgres.sh)" && export POSTGRES_BIN &&
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -17,8 +19,8 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 	@$(with_nats) cargo build --release --locked -p orderflow && \
 	./target/release/orderflow up --demo --once $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
 
-test: deps ## every test, against a real nats-server
-	@$(with_nats) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
+test: deps ## every test, against a real nats-server and a real PostgreSQL
+	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
 
 bench: deps ## the throughput of the pipeline and of fetching alone, and the accuracy of the call budget
 	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench fetch -- $(ARGS)
