@@ -20,6 +20,8 @@ mod mapping;
 mod pages;
 mod partitions;
 mod pipeline;
+mod postgres;
+mod postgres_faults;
 mod presence;
 mod replicas;
 mod telemetry;

@@ -1,10 +1,12 @@
-//! The harness: a real nats-server for each test, a sandbox, and the stages in between.
+//! The harness: a real nats-server for each test, a PostgreSQL where one is needed, a sandbox, and the stages in between.
 
 mod nats;
+mod postgres;
 mod program;
 mod world;
 
 pub use nats::Nats;
+pub use postgres::PostgresServer;
 pub use program::Program;
 pub use world::{Run, World};
 
