@@ -24,6 +24,7 @@ mod postgres;
 mod postgres_faults;
 mod presence;
 mod replicas;
+mod targets;
 mod telemetry;
 mod windows;
 mod writers;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mapping::Plan;
 use service::Config;
+use service::config::TargetKind;
 
 use crate::cli::CheckArgs;
 use crate::exit::{Exit, print};
@@ -33,9 +34,13 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         said.push_str("there is no [[target]]: orders are fetched and mapped, and written nowhere\n");
     }
     for target in &config.targets {
-        target.secret()?;
-        target.resolved_headers()?;
-        said.push_str(&format!("target {}: {} {}\n", target.name, target.method, target.url));
+        writer::check(&config, target)?;
+        let (name, url, batch) = (&target.name, &target.url, target.batch);
+        let how = match target.kind {
+            TargetKind::Execute | TargetKind::Store => &target.method,
+            TargetKind::Postgres => &target.table,
+        };
+        said.push_str(&format!("target {name}: {}, {how} {url}, {batch} a request\n", target.kind.name()));
     }
     print(&said);
     Ok(Exit::Ok)

@@ -39,6 +39,9 @@ pub enum WriterError {
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] http::HttpError),
+    /// The settings of a database.
+    #[error(transparent)]
+    Postgres(#[from] postgres::PostgresError),
 }
 
 /// What the writers of one process show of themselves.
@@ -96,6 +99,14 @@ impl Live {
     }
 }
 
+/// Checks what can be checked of a target without connecting to it.
+///
+/// # Errors
+/// What is wrong with its configuration.
+pub fn check(config: &Config, target: &Target) -> Result<(), WriterError> {
+    target::Target::of(&config.flow, target).map(drop)
+}
+
 /// Runs a writer for one target until `shutdown`.
 ///
 /// # Errors
@@ -122,7 +133,7 @@ pub async fn run(
     let writer = Arc::new(send::Writer {
         topology: topology.clone(),
         name: name.clone(),
-        target: target::Target::of(target)?,
+        target: target::Target::of(topology.flow(), target)?,
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
         concurrency: concurrency::Concurrency::new(target.concurrency_min, target.concurrency),
         limit: Budget::start(cell(topology.budget(&format!("target-{}", name.token()))), settings.rate),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use events::{MappedOrder, Outcome};
 use http::{Class, Client, Method};
 use journal::Moment;
+use postgres::{Postgres, PostgresError};
 use qeasy::{Form, Found, Qeasy, Verdict, WriteError};
 use service::config::{self, TargetKind};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ pub(crate) struct Taken {
 /// A target of any kind.
 pub(crate) enum Target {
     Qeasy(Qeasy),
+    Postgres(Postgres),
 }
 
 /// Why an order was not written, or not known to be.
@@ -47,6 +49,8 @@ pub(crate) enum Target {
 pub(crate) enum TargetError {
     #[error(transparent)]
     Qeasy(#[from] WriteError),
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
 }
 
 impl TargetError {
@@ -54,6 +58,7 @@ impl TargetError {
     pub(crate) fn class(&self) -> Class {
         match self {
             Self::Qeasy(error) => error.class(),
+            Self::Postgres(error) => error.class(),
         }
     }
 
@@ -61,6 +66,7 @@ impl TargetError {
     pub(crate) fn answer(&self) -> Option<(u16, &str)> {
         match self {
             Self::Qeasy(error) => error.answer(),
+            Self::Postgres(_) => None,
         }
     }
 
@@ -71,8 +77,8 @@ impl TargetError {
 }
 
 impl Target {
-    /// The target that the configuration names.
-    pub(crate) fn of(target: &config::Target) -> Result<Self, WriterError> {
+    /// The target that the configuration names, for this flow.
+    pub(crate) fn of(flow: &str, target: &config::Target) -> Result<Self, WriterError> {
         let form = match target.kind {
             TargetKind::Execute => Form::Execute { api: target.api.clone(), id_check: target.id_check },
             TargetKind::Store => Form::Store {
@@ -81,23 +87,37 @@ impl Target {
                 app_secret: target.secret()?.reveal().to_string(),
                 key: target.key.clone(),
             },
-            TargetKind::Postgres => todo!(),
-        };
-        let timeout = match target.kind {
-            // A token, the call, and once more both of them: the whole exchange ends within the configured time.
-            TargetKind::Store => target.timeout.get() / 4,
-            TargetKind::Execute | TargetKind::Postgres => target.timeout.get(),
+            TargetKind::Postgres => return Self::postgres(flow, target),
         };
         let settings = qeasy::Settings {
             url: target.url.clone(),
             method: if target.method == "PUT" { Method::Put } else { Method::Post },
             headers: target.resolved_headers()?,
             idempotency_header: target.idempotency_header.clone(),
-            timeout,
+            timeout: match form {
+                Form::Execute { .. } => target.timeout.get(),
+                // A token, the call, and once more both of them: the whole exchange ends within the configured time.
+                Form::Store { .. } => target.timeout.get() / 4,
+            },
             trust_status: target.trust_status,
             form,
         };
         Ok(Self::Qeasy(Qeasy::new(settings, Client::new(target.concurrency)?)))
+    }
+
+    fn postgres(flow: &str, target: &config::Target) -> Result<Self, WriterError> {
+        let password = target.password()?;
+        let settings = postgres::Settings {
+            url: target.url.clone(),
+            password: (!password.is_empty()).then(|| password.reveal().to_string()),
+            table: target.table.clone(),
+            key: target.key.clone(),
+            ledger: target.versions.clone(),
+            scope: format!("{flow}/{}", target.name),
+            connections: target.concurrency,
+            timeout: target.timeout.get(),
+        };
+        Ok(Self::Postgres(Postgres::new(settings)?))
     }
 
     /// Writes the orders in one request; says of each what became of it.
@@ -112,6 +132,27 @@ impl Target {
                 };
                 Ok(vec![Taken { outcome, status: Some(written.status) }; rows.len()])
             }
+            Self::Postgres(postgres) => {
+                let records: Vec<postgres::Row<'_>> = rows
+                    .iter()
+                    .map(|row| postgres::Row {
+                        key: row.order.key.as_str(),
+                        record: &row.order.record,
+                        version: row.order.version,
+                        content: row.order.content,
+                    })
+                    .collect();
+                let outcome = |verdict| match verdict {
+                    // Already: an answer was lost, and this version is there.
+                    postgres::Verdict::Written | postgres::Verdict::Already => Outcome::Written,
+                    postgres::Verdict::Newer => Outcome::Superseded,
+                };
+                let verdicts = postgres.write(&records).await?;
+                Ok(verdicts
+                    .into_iter()
+                    .map(|verdict| Taken { outcome: outcome(verdict), status: None })
+                    .collect())
+            }
         }
     }
 
@@ -119,6 +160,8 @@ impl Target {
     pub(crate) fn can_be_asked(&self) -> bool {
         match self {
             Self::Qeasy(qeasy) => qeasy.can_be_asked(),
+            // It need not be: the same version again changes nothing there.
+            Self::Postgres(_) => false,
         }
     }
 
@@ -128,6 +171,7 @@ impl Target {
             Self::Qeasy(qeasy) => {
                 Ok(qeasy.holds(&row.order.record).await?.map(|found| found == Found::ThisOne))
             }
+            Self::Postgres(_) => Ok(None),
         }
     }
 }
