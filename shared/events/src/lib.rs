@@ -6,9 +6,11 @@
 
 pub mod codec;
 mod dead;
+mod fingerprint;
 mod ids;
 mod mapped;
 mod operation;
+mod pattern;
 mod payload;
 mod presence;
 mod raw;

@@ -22,6 +22,10 @@ pub enum Label {
     Target,
     /// The sequence in RAW of a whole page that became a dead letter.
     Page,
+    /// Which dead letters are the same failure.
+    Fingerprint,
+    /// The version of the mapping a dead letter's order was mapped with, or failed under.
+    Mapping,
 }
 
 impl Label {
@@ -34,6 +38,8 @@ impl Label {
             Self::Rows => "Orderflow-Rows",
             Self::Target => "Orderflow-Target",
             Self::Page => "Orderflow-Page",
+            Self::Fingerprint => "Orderflow-Fingerprint",
+            Self::Mapping => "Orderflow-Mapping",
         }
     }
 }

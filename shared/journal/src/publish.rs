@@ -60,6 +60,10 @@ impl Journal {
             (Some(raw), None) => record.labelled(Label::Page, raw),
             _ => record,
         };
+        record = record.labelled(Label::Fingerprint, letter.fingerprint());
+        if let Some(mapping) = &letter.mapping {
+            record = record.labelled(Label::Mapping, mapping);
+        }
         if let Some(target) = &letter.target {
             record = record.labelled(Label::Mapped, origin.sequence).labelled(Label::Target, target.token());
         }
