@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, Listing, PageJob, Payload, Slice, Stage, WindowFailed,
-    WindowOpened, now,
+    Answer, Attempt, DeadLetter, LetterOrigin, PageJob, Payload, Slice, Stage, WindowFailed, WindowOpened,
+    now,
 };
 use http::Class;
 use journal::{Delivery, Journal, Record, Settlement, TraceParent};
@@ -164,12 +164,12 @@ impl Pages {
         }
         let attempts = self.with_attempts(job.seq, std::mem::take);
         let kind = error.kind().to_string();
+        let causes = std::iter::once(error.to_string()).chain(service::causes(&error)).collect();
         let (payload, answer) = match error {
-            OkkiError::Malformed { body, status, .. } => {
+            OkkiError::Malformed { body, status, .. } | OkkiError::Business { body, status, .. } => {
                 let excerpt = String::from_utf8_lossy(&body).chars().take(240).collect();
                 (Payload::pack(&body), Some(Answer { status, excerpt }))
             }
-            OkkiError::Business { .. } => (Payload::pack(&[]), None),
             // No answer, or none that means anything: the failed window says it all, and the next one asks again.
             _ => return Settlement::Done,
         };
@@ -177,7 +177,7 @@ impl Pages {
             stage: Stage::Fetch,
             kind,
             message: reason,
-            causes: vec![message],
+            causes,
             origin: LetterOrigin {
                 stream: job.stream.clone(),
                 sequence: job.seq,
@@ -185,7 +185,7 @@ impl Pages {
                 page: Some(page),
                 row: None,
                 raw_seq: None,
-                listing: Listing::Orders,
+                listing: task.window.listing,
             },
             target: None,
             key: None,

@@ -1,6 +1,6 @@
 //! The dead letters of the transform stage.
 
-use events::{DeadLetter, LetterOrigin, Listing, Origin, Payload, RawPage, Stage};
+use events::{Attempt, DeadLetter, LetterOrigin, Listing, Origin, Payload, RawPage, Stage, now};
 use journal::{Delivery, Stream, Topology, TraceParent};
 
 /// Why an order cannot go on, for its letter.
@@ -8,6 +8,8 @@ use journal::{Delivery, Stream, Topology, TraceParent};
 pub(crate) struct Failure {
     pub(crate) kind: String,
     pub(crate) message: String,
+    /// What caused it, outermost first.
+    pub(crate) causes: Vec<String>,
     pub(crate) key: Option<String>,
     pub(crate) number: Option<String>,
 }
@@ -23,10 +25,11 @@ pub(crate) fn of_row(
     trace: TraceParent,
 ) -> DeadLetter {
     DeadLetter {
+        attempts: once(&failure.message),
         stage: Stage::Transform,
         kind: failure.kind,
         message: failure.message,
-        causes: Vec::new(),
+        causes: failure.causes,
         origin: LetterOrigin {
             stream: names.stream(Stream::Raw),
             sequence: origin.raw_seq,
@@ -41,7 +44,6 @@ pub(crate) fn of_row(
         number: failure.number,
         payload: Payload::pack(row),
         answer: None,
-        attempts: Vec::new(),
         mapping: Some(mapping.to_string()),
         trace_id: Some(trace.trace_id()),
     }
@@ -53,16 +55,18 @@ pub(crate) fn of_page(
     raw: &Delivery,
     page: Option<&RawPage>,
     bytes: &[u8],
-    message: &str,
+    error: &dyn std::error::Error,
     mapping: &str,
     trace: TraceParent,
 ) -> DeadLetter {
+    let message = service::chain(error);
     tracing::error!(raw_seq = raw.seq, error = message, "a raw page cannot be read");
     DeadLetter {
+        attempts: once(&message),
         stage: Stage::Transform,
         kind: "malformed".into(),
         message: format!("raw page {} cannot be read: {message}", raw.seq),
-        causes: Vec::new(),
+        causes: std::iter::once(error.to_string()).chain(service::causes(error)).collect(),
         origin: LetterOrigin {
             stream: raw.stream.clone(),
             sequence: raw.seq,
@@ -77,8 +81,12 @@ pub(crate) fn of_page(
         number: None,
         payload: Payload::pack(bytes),
         answer: None,
-        attempts: Vec::new(),
         mapping: Some(mapping.to_string()),
         trace_id: Some(trace.trace_id()),
     }
+}
+
+/// The same bytes map to the same under the same mapping: there is one attempt.
+fn once(message: &str) -> Vec<Attempt> {
+    vec![Attempt { at: now(), message: message.to_string() }]
 }

@@ -50,8 +50,8 @@ impl Pages {
     async fn page(&self, raw: &Delivery, trace: TraceParent) -> Result<Settlement, JournalError> {
         // One mapping for the whole page, also when another one is put in use meanwhile.
         let plan = self.mappings.plan();
-        let unreadable = |page: Option<&RawPage>, bytes: &[u8], error: &dyn std::fmt::Display| {
-            let letter = letter::of_page(raw, page, bytes, &error.to_string(), plan.version(), trace);
+        let unreadable = |page: Option<&RawPage>, bytes: &[u8], error: &dyn std::error::Error| {
+            let letter = letter::of_page(raw, page, bytes, error, plan.version(), trace);
             Ok(Settlement::Dead(Box::new(letter)))
         };
         let whole = match raw.event() {

@@ -118,7 +118,7 @@ impl Mapper<'_> {
         }
         let message = format!("the mapped order has {size} bytes, NATS takes {limit} (max_payload)");
         let (key, number) = (Some(quoted(order.key.as_str())), order.number.as_deref().map(quoted));
-        Err(Failure { kind: "too_large".to_string(), message, key, number })
+        Err(Failure { kind: "too_large".to_string(), message, causes: Vec::new(), key, number })
     }
 
     fn message(
@@ -130,7 +130,8 @@ impl Mapper<'_> {
     ) -> Result<MappedOrder, Failure> {
         let Some(key) = identity.key.and_then(OrderKey::new) else {
             let (kind, message) = ("missing_key".to_string(), "the mapped order has no key".to_string());
-            return Err(Failure { kind, message, key: None, number: identity.number.as_deref().map(quoted) });
+            let number = identity.number.as_deref().map(quoted);
+            return Err(Failure { kind, message, causes: Vec::new(), key: None, number });
         };
         Ok(MappedOrder {
             version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
@@ -158,7 +159,8 @@ impl Mapper<'_> {
     fn failed(&self, row: &RawValue, error: &RowError) -> Failure {
         let who = self.plan.identify(row);
         let (key, number) = (who.key.as_deref().map(quoted), who.number.as_deref().map(quoted));
-        Failure { kind: error.kind().to_string(), message: error.to_string(), key, number }
+        let (kind, message) = (error.kind().to_string(), error.to_string());
+        Failure { kind, message, causes: service::causes(error), key, number }
     }
 }
 

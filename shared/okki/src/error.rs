@@ -29,6 +29,10 @@ pub enum OkkiError {
         code: i64,
         /// Its message.
         message: String,
+        /// HTTP status.
+        status: u16,
+        /// The whole answer, for the dead letter.
+        body: bytes::Bytes,
     },
     /// The source does not accept the client id and secret, or the token made of them.
     #[error(

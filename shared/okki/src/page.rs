@@ -133,7 +133,8 @@ impl Reader<'_> {
         };
         if code != 200 && code != 0 {
             let message = plain(envelope.message).unwrap_or_else(|| "no message".into());
-            return Err(OkkiError::Business { request: self.request.to_string(), code, message });
+            let (request, status, body) = (self.request.to_string(), self.status, body.clone());
+            return Err(OkkiError::Business { request, code, message, status, body });
         }
         Ok(envelope)
     }
