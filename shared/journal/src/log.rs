@@ -31,6 +31,8 @@ pub struct Entry {
     pub stream: String,
     /// Its sequence there.
     pub seq: u64,
+    /// When it was stored, by the server's clock.
+    pub stored_at: Micros,
     /// Its subject.
     pub subject: String,
     /// The encoded event; empty when only headers were asked for.
@@ -194,6 +196,7 @@ impl Journal {
             Ok(found) => Ok(Some(Entry {
                 stream: name,
                 seq: found.sequence,
+                stored_at: micros(found.time),
                 subject: found.subject.to_string(),
                 payload: found.payload,
                 headers: Some(found.headers),
@@ -236,6 +239,7 @@ impl Journal {
             Ok(found) => Ok(Some(Entry {
                 stream: name,
                 seq,
+                stored_at: micros(found.time),
                 subject: found.subject.to_string(),
                 payload: found.payload,
                 headers: Some(found.headers),
@@ -324,16 +328,21 @@ fn server_time(at: Micros) -> time::OffsetDateTime {
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
+fn micros(at: time::OffsetDateTime) -> Micros {
+    Micros::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(Micros::MAX)
+}
+
 fn entry(stream: &str, message: Message) -> Result<(Entry, u64), JournalError> {
-    let (seq, pending) = {
+    let (seq, stored_at, pending) = {
         let info =
             message.info().map_err(|error| JournalError::unavailable(format!("read {stream}"), error))?;
-        (info.stream_sequence, info.pending)
+        (info.stream_sequence, micros(info.published), info.pending)
     };
     let message = message.message;
     let entry = Entry {
         stream: stream.to_string(),
         seq,
+        stored_at,
         subject: message.subject.to_string(),
         payload: message.payload,
         headers: message.headers,

@@ -3,6 +3,7 @@
 
 mod account;
 pub mod backfill;
+mod dead_groups;
 pub mod drift;
 mod instances;
 mod resume;
@@ -10,6 +11,7 @@ mod run;
 mod status;
 
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
+pub use dead_groups::DeadGroup;
 pub use instances::instances;
 pub use resume::{Stopped, resume, stopped};
 pub use run::{account_from, finished, started};

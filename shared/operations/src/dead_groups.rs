@@ -1,0 +1,134 @@
+//! Dead letters by what went wrong: a thousand orders that fail alike are one line.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use events::{DeadLetter, DeadResolved, Micros, Stage};
+use futures::StreamExt;
+use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
+use serde::Serialize;
+
+/// The dead letters of one fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadGroup {
+    /// The fingerprint.
+    pub fingerprint: String,
+    /// The stage that gave up.
+    pub stage: Stage,
+    /// What kind of failure.
+    pub kind: String,
+    /// The message, without what differs from order to order.
+    pub pattern: String,
+    /// The targets, for the write stage.
+    pub targets: BTreeSet<String>,
+    /// Letters that nobody has dealt with.
+    pub open: u64,
+    /// Letters that somebody or another mapping has dealt with.
+    pub resolved: u64,
+    /// When the first of them was stored, microseconds since the Unix epoch.
+    pub first_seen: Micros,
+    /// When the last of them was stored.
+    pub last_seen: Micros,
+    /// The versions of the mapping that their orders were mapped with, or failed under. Of letters without this in their
+    /// headers, those of the first one.
+    pub mappings: BTreeSet<String>,
+}
+
+impl DeadGroup {
+    /// Reads all of DEAD, headers only but for the first letter of each group and target: most open ones first, then the
+    /// newest.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn all(journal: &Journal, names: &Topology) -> Result<Vec<Self>, JournalError> {
+        let resolved = resolved(journal, names).await?;
+        let mut groups: HashMap<String, Self> = HashMap::new();
+        // Whose first letter has been read, by fingerprint and the target's token.
+        let mut known: HashSet<(String, String)> = HashSet::new();
+        let mut log = journal.read(names, Stream::Dead, None, From::Start, true).await?;
+        while let Some(entry) = log.next().await {
+            let entry = entry?;
+            if entry.subject == names.dead_resolved() {
+                continue;
+            }
+            let target = entry.label(Label::Target).unwrap_or_default().to_string();
+            let labelled =
+                entry.label(Label::Fingerprint).map(|fingerprint| (fingerprint.to_string(), target));
+            let group = match labelled {
+                Some(key) if known.contains(&key) => groups.get_mut(&key.0),
+                // The first of its kind, or written before there were fingerprints.
+                labelled => {
+                    let Some(letter) = whole(journal, names, &entry).await? else { continue };
+                    let fingerprint = letter.fingerprint();
+                    known.extend(labelled);
+                    let group = groups
+                        .entry(fingerprint.clone())
+                        .or_insert_with(|| Self::new(fingerprint, &letter, entry.stored_at));
+                    group.targets.extend(letter.target.map(|target| target.to_string()));
+                    group.mappings.extend(letter.mapping);
+                    Some(group)
+                }
+            };
+            if let Some(group) = group {
+                group.add(&entry, resolved.contains(&entry.seq));
+            }
+        }
+        let mut groups: Vec<Self> = groups.into_values().collect();
+        groups.sort_by(|a, b| {
+            let order = |group: &Self| (group.open, group.last_seen);
+            order(b).cmp(&order(a)).then_with(|| a.fingerprint.cmp(&b.fingerprint))
+        });
+        Ok(groups)
+    }
+
+    fn new(fingerprint: String, letter: &DeadLetter, at: Micros) -> Self {
+        Self {
+            fingerprint,
+            stage: letter.stage,
+            kind: letter.kind.clone(),
+            pattern: letter.pattern(),
+            targets: BTreeSet::new(),
+            open: 0,
+            resolved: 0,
+            first_seen: at,
+            last_seen: at,
+            mappings: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, resolved: bool) {
+        *if resolved { &mut self.resolved } else { &mut self.open } += 1;
+        self.last_seen = self.last_seen.max(entry.stored_at);
+        if let Some(mapping) = entry.label(Label::Mapping)
+            && !self.mappings.contains(mapping)
+        {
+            self.mappings.insert(mapping.to_string());
+        }
+    }
+}
+
+/// The sequences of the letters that were dealt with.
+async fn resolved(journal: &Journal, names: &Topology) -> Result<HashSet<u64>, JournalError> {
+    let filter = names.dead_resolved();
+    let mut log = journal.read(names, Stream::Dead, Some(&filter), From::Start, false).await?;
+    let mut resolved = HashSet::new();
+    while let Some(entry) = log.next().await {
+        // What cannot be read (put there by hand, or by a newer build) must not hide the others.
+        if let Ok(event) = entry?.event::<DeadResolved>() {
+            resolved.insert(event.body.letter);
+        }
+    }
+    Ok(resolved)
+}
+
+/// The letter itself; `None` when it cannot be read.
+async fn whole(
+    journal: &Journal,
+    names: &Topology,
+    entry: &Entry,
+) -> Result<Option<DeadLetter>, JournalError> {
+    let letter = journal.get(names, Stream::Dead, entry.seq).await?.event::<DeadLetter>();
+    if let Err(error) = &letter {
+        tracing::warn!(%error, letter = entry.seq, "a dead letter cannot be read");
+    }
+    Ok(letter.ok().map(|letter| letter.body))
+}
