@@ -8,13 +8,16 @@
 mod limits;
 #[path = "process.rs"]
 mod process;
+#[path = "sandbox_process.rs"]
+#[allow(dead_code)] // its report is for another bench
+mod sandbox_process;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use orderflow_tests::{Nats, Program};
 use process::{Usage, Watched};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use sandbox_process::SandboxProcess;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orderflow-under-test");
 const DEMO: &str = include_str!("../../deploy/examples/demo.toml");
@@ -72,20 +75,15 @@ async fn main() {
 
 async fn run(orders: u64, latency: u64) -> Run {
     let (nats, folder) = (Nats::start().await, tempfile::tempdir().unwrap());
-    let faults = folder.path().join("faults.json");
-    std::fs::write(&faults, format!("{{\"target\":{{\"latency_ms\":{latency}}}}}")).unwrap();
-    let (count, faults) = (orders.to_string(), faults.display().to_string());
-    let args =
-        ["--log", "text", "sandbox", "--count", &count, "--listen", "127.0.0.1:0", "--faults", &faults];
-    let mut sandbox = Program::new(PROGRAM, folder.path(), &args).start();
-    let url = url_of(&mut sandbox).await;
+    let sandbox = SandboxProcess::start(orders, latency).await;
+    let url = &sandbox.url;
     let config = DEMO
         .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
         .replace("http://127.0.0.1/execute", &format!("{url}/execute"))
         .replace("concurrency = 32", "concurrency = 64");
     std::fs::write(folder.path().join("orderflow.toml"), config).unwrap();
     std::fs::write(folder.path().join("mapping.toml"), CASE).unwrap();
-    let watched = [("nats-server", nats.pid()), ("sandbox", sandbox.id().unwrap())];
+    let watched = [("nats-server", nats.pid()), ("sandbox", sandbox.pid())];
     let began = Instant::now();
     let up = Program::new(PROGRAM, folder.path(), &["up", "--once"])
         .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
@@ -97,27 +95,6 @@ async fn run(orders: u64, latency: u64) -> Run {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let usage = watching.end().await;
-    sandbox.kill().await.unwrap();
+    sandbox.kill().await;
     Run { seconds, usage }
-}
-
-/// Reads the address that the sandbox prints when it listens.
-async fn url_of(sandbox: &mut tokio::process::Child) -> String {
-    let stdout = BufReader::new(sandbox.stdout.take().unwrap());
-    let mut lines = stdout.lines();
-    let finding = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(at) = line.find("http://127.0.0.1:") {
-                let rest = &line[at..];
-                let end = rest
-                    .find(|c: char| c.is_whitespace() || c == '/' && rest.len() < 7)
-                    .unwrap_or(rest.len());
-                return rest[..end].trim_end_matches(['/', '.', ',']).to_string();
-            }
-        }
-        panic!("the sandbox did not say where it listens");
-    };
-    let url = tokio::time::timeout(Duration::from_secs(60), finding).await.unwrap();
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    url
 }

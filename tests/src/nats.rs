@@ -1,11 +1,14 @@
 //! A real nats-server on a free port, with its streams in a folder that goes with the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use journal::{Connection, Journal, LocalServer, find_server};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
+
+/// The folder of the streams within that of the server.
+const STREAMS: &str = "data";
 
 static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -41,6 +44,23 @@ impl Nats {
         server.stop().await;
     }
 
+    /// Ends it and keeps its streams, for [`Nats::copy`].
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+    }
+
+    /// Another server with the streams of this one as they were when it was stopped.
+    pub async fn copy(&self) -> Self {
+        assert!(self.server.is_none(), "streams that change cannot be copied");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        copy(&self.folder.path().join(STREAMS), &folder.path().join(STREAMS)).expect("copied");
+        let mut nats = Self { folder, server: None };
+        nats.restart().await;
+        nats
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         self.server.as_ref().expect("running").url().to_string()
@@ -64,6 +84,22 @@ impl Drop for Nats {
             let _ = std::process::Command::new("kill").args(["-9", &server.pid().to_string()]).status();
         }
     }
+}
+
+/// Copies a folder. It is on disk afterwards, so that writing it there disturbs nothing that is measured.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), &to)?;
+            std::fs::File::open(&to)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// Sends SIGKILL.

@@ -51,6 +51,12 @@ impl Program {
         self.command.spawn().expect("the program starts")
     }
 
+    /// Tells a started one to end, as Ctrl-C does: it finishes what it has in hand.
+    pub async fn end(pid: u32) {
+        let sent = Command::new("kill").args(["-INT", &pid.to_string()]).status().await.expect("kill runs");
+        assert!(sent.success(), "process {pid} is there to be told");
+    }
+
     /// Ends a started one without warning and waits until it is gone.
     pub async fn kill(mut child: Child) {
         kill9(child.id().expect("running")).await;
