@@ -22,8 +22,8 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 test: deps ## every test, against a real nats-server and a real PostgreSQL
 	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
 
-bench: deps ## the throughput of the pipeline and of fetching alone, and the accuracy of the call budget
-	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench fetch -- $(ARGS)
+bench: deps ## the throughput of the pipeline, of writing and of fetching alone, and the accuracy of the call budget
+	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench write --bench fetch -- $(ARGS)
 
 bench-mapping: deps ## mapping alone beside serde_json reading the same bytes, on one core: ORDERS=FILE
 	@$(if $(ORDERS),ORDERS="$(abspath $(ORDERS))") cargo bench --locked -p orderflow-tests --bench mapping -- $(ARGS)
