@@ -26,18 +26,3 @@ pub fn chain(error: &dyn Error) -> String {
     }
     text
 }
-
-/// What caused the error, outermost first, without what a message above has said already.
-pub fn causes(error: &dyn Error) -> Vec<String> {
-    let (mut said, mut causes) = (error.to_string(), Vec::new());
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-            causes.push(text);
-        }
-        cause = inner.source();
-    }
-    causes
-}
