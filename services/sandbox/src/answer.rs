@@ -57,19 +57,23 @@ pub(crate) fn padded(mut start: Vec<u8>, bytes: u64) -> Response {
         .into_response()
 }
 
-/// Waits or hangs as the faults say; `Some` is the end of the call.
-pub(crate) async fn delay(state: &State, hang: f64, slow: f64, slow_ms: u64) -> Option<Response> {
-    if state.dice.roll(hang) {
-        tokio::select! {
-            () = tokio::time::sleep(HANG) => {}
-            () = state.shutdown.cancelled() => {}
-        }
-        return Some(dropped());
+/// Hangs as the faults say; `Some` is the end of the call.
+pub(crate) async fn hang(state: &State, hang: f64) -> Option<Response> {
+    if !state.dice.roll(hang) {
+        return None;
     }
+    tokio::select! {
+        () = tokio::time::sleep(HANG) => {}
+        () = state.shutdown.cancelled() => {}
+    }
+    Some(dropped())
+}
+
+/// Waits as the faults say.
+pub(crate) async fn slow(state: &State, slow: f64, slow_ms: u64) {
     if state.dice.roll(slow) {
         tokio::time::sleep(Duration::from_millis(slow_ms)).await;
     }
-    None
 }
 
 /// Adds when to come back to a 429.

@@ -31,6 +31,15 @@ impl Done {
     }
 }
 
+/// The orders of a call, as far as they can be told; looked at only when somebody wants to know.
+pub(crate) fn keys(state: &State, rows: &RawValue) -> Vec<Key> {
+    let rows = match rows.get().as_bytes().first() {
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(rows.get()).unwrap_or_default(),
+        _ => vec![rows],
+    };
+    rows.into_iter().filter_map(|row| record::look(row.get(), &state.zone)).map(|record| record.key).collect()
+}
+
 /// Writes one record, or each of a list (then `true`); `None` when the text is neither.
 pub(crate) fn rows(state: &State, armed: &Armed, rows: &RawValue, call: &Call<'_>) -> Option<(Done, bool)> {
     // The answers by key, where keys stand for requests.

@@ -13,6 +13,7 @@ mod dial;
 mod draw;
 mod faults;
 mod fields;
+mod in_hand;
 mod key;
 mod ledger;
 mod limit;

@@ -74,6 +74,9 @@ pub struct TargetReport {
     pub rate_limited: u64,
     /// Calls whose work was done and whose answer was withheld.
     pub lost_answers: u64,
+    /// Orders of a call that another call was working on at that moment. Only calls that take time are looked at, those
+    /// that wait `latency_ms` or may wait `slow_ms`; one that hangs does nothing.
+    pub overlapping_requests: u64,
 }
 
 impl fmt::Display for Report {
@@ -114,6 +117,7 @@ impl fmt::Display for Report {
                     ("refused rows", target.refused_rows),
                     ("rate limited", target.rate_limited),
                     ("lost answers", target.lost_answers),
+                    ("overlapping", target.overlapping_requests),
                 ],
             ),
         ];

@@ -112,6 +112,12 @@ impl Sandbox {
         self.state.report()
     }
 
+    /// The ids of the orders of which the target does not hold the source's newest state: those that the report counts as
+    /// missing, outdated or undeleted.
+    pub fn behind(&self) -> Vec<String> {
+        self.state.behind()
+    }
+
     /// Whether the orders have their lines in `product_list` (from a file) rather than in `items`.
     pub fn has_product_list(&self) -> bool {
         read(&self.state.book).has_product_list()

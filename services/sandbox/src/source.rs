@@ -122,9 +122,10 @@ async fn before(state: &State, armed: &Armed, headers: &HeaderMap) -> Option<Res
     if faults.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
     }
-    if let Some(response) = answer::delay(state, faults.hang, faults.slow, faults.slow_ms).await {
+    if let Some(response) = answer::hang(state, faults.hang).await {
         return Some(response);
     }
+    answer::slow(state, faults.slow, faults.slow_ms).await;
     let limit = faults.rate_limit_per_second;
     if let Err(wait) = state.source_gate.pass(Instant::now(), limit, SECOND, Duration::ZERO) {
         add(&state.calls.source_limited);

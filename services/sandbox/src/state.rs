@@ -1,6 +1,6 @@
 //! Everything the routes share: both sides' holdings, the faults in force and the counters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::civil::{self, Seconds};
 use crate::dial::Dial;
 use crate::draw::Dice;
 use crate::faults::SourceFaults;
+use crate::in_hand::InHand;
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::limit::Gate;
@@ -45,6 +46,7 @@ pub(crate) struct State {
     pub(crate) book: RwLock<Book>,
     pub(crate) collected: Collected,
     pub(crate) ledger: Ledger,
+    pub(crate) in_hand: InHand,
     pub(crate) source_log: Option<Log>,
     pub(crate) target_log: Option<Log>,
     pub(crate) dial: Dial,
@@ -108,6 +110,7 @@ impl State {
             book: RwLock::new(book),
             collected: Collected::default(),
             ledger,
+            in_hand: InHand::new(),
             source_log,
             target_log,
             dial: Dial::new(options.faults),
@@ -245,8 +248,30 @@ impl State {
                 refused_rows: get(&calls.refused_rows),
                 rate_limited: get(&calls.target_limited),
                 lost_answers: get(&calls.lost_answers),
+                overlapping_requests: self.in_hand.overlapping(),
             },
         }
+    }
+
+    /// The ids of the orders that [`Report`] counts as missing, outdated or undeleted.
+    pub(crate) fn behind(&self) -> Vec<String> {
+        let book = read(&self.book);
+        let (mut held, mut behind) = (HashSet::new(), Vec::new());
+        self.ledger.each(|key, newest| {
+            let Some(index) = book.find(key) else { return };
+            held.insert(index);
+            let as_it_should = match book.is_live(index) {
+                true => !newest.deletion && book.is_current(index, newest.updated, newest.total),
+                false => newest.deletion,
+            };
+            if !as_it_should {
+                behind.push(key.to_string());
+            }
+        });
+        let missing = book.live_keys().filter(|(index, _)| !held.contains(index));
+        behind.extend(missing.map(|(_, key)| key.to_string()));
+        behind.sort_unstable();
+        behind
     }
 }
 

@@ -17,6 +17,7 @@ use crate::answer;
 use crate::apply::{self, Call, Done};
 use crate::dial::Armed;
 use crate::fields::quote;
+use crate::in_hand::Held;
 use crate::key::Key;
 use crate::log::Log;
 use crate::state::{State, TARGET_TOKEN_SECONDS, add};
@@ -75,6 +76,11 @@ struct Access {
 async fn execute(Shared(state): Shared<Arc<State>>, key: IdempotencyKey, body: Bytes) -> Response {
     add(&state.calls.write);
     let armed = state.dial.now();
+    if let Some(response) = away(&state, &armed).await {
+        return response;
+    }
+    let rows = || serde_json::from_slice(&body).ok().map(|Execute { data, .. }| data);
+    let _in_hand = in_hand(&state, &armed, rows);
     if let Some(response) = before(&state, &armed, true).await {
         return response;
     }
@@ -97,6 +103,11 @@ async fn store(
 ) -> Response {
     add(&state.calls.write);
     let armed = state.dial.now();
+    if let Some(response) = away(&state, &armed).await {
+        return response;
+    }
+    let rows = || serde_json::from_slice(&body).ok().map(|Store { content, .. }| content);
+    let _in_hand = in_hand(&state, &armed, rows);
     if let Some(response) = before(&state, &armed, true).await {
         return response;
     }
@@ -157,6 +168,9 @@ fn hundred() -> usize {
 
 async fn query(Shared(state): Shared<Arc<State>>, Query(access): Query<Access>, body: Bytes) -> Response {
     let armed = state.dial.now();
+    if let Some(response) = away(&state, &armed).await {
+        return response;
+    }
     if let Some(response) = before(&state, &armed, false).await {
         return response;
     }
@@ -186,18 +200,32 @@ async fn query(Shared(state): Shared<Arc<State>>, Query(access): Query<Access>, 
     success("success", &content)
 }
 
-/// What comes before any work: outages, waits, limits and errors.
-async fn before(state: &State, armed: &Armed, writes: bool) -> Option<Response> {
+/// Nobody there: an outage, or a call that hangs.
+async fn away(state: &State, armed: &Armed) -> Option<Response> {
     let faults = &armed.faults.target;
     if faults.outage {
         return Some(answer::html(StatusCode::SERVICE_UNAVAILABLE));
     }
+    answer::hang(state, faults.hang).await
+}
+
+/// Takes the orders of a call in hand while it is worked on. A call that takes no time meets no other: then nothing is read.
+fn in_hand<'a>(
+    state: &'a State,
+    armed: &Armed,
+    rows: impl FnOnce() -> Option<&'a RawValue>,
+) -> Option<Held<'a>> {
+    let takes_time = armed.faults.target.latency_ms > 0 || armed.faults.target.slow > 0.0;
+    takes_time.then(|| state.in_hand.take(rows().map(|rows| apply::keys(state, rows)).unwrap_or_default()))
+}
+
+/// What comes before any work: waits, limits and errors.
+async fn before(state: &State, armed: &Armed, writes: bool) -> Option<Response> {
+    let faults = &armed.faults.target;
     if faults.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
     }
-    if let Some(response) = answer::delay(state, faults.hang, faults.slow, faults.slow_ms).await {
-        return Some(response);
-    }
+    answer::slow(state, faults.slow, faults.slow_ms).await;
     let (limit, penalty) = (faults.rate_limit_per_minute, Duration::from_secs(faults.penalty_seconds));
     if let Err(wait) = state.target_gate.pass(Instant::now(), limit, MINUTE, penalty) {
         add(&state.calls.target_limited);

@@ -129,6 +129,11 @@ impl Book {
         self.edits
     }
 
+    /// Live orders by position, with their ids.
+    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (u32, Key)> {
+        self.live.iter().map(|(_, index)| (*index, self.key(*index)))
+    }
+
     pub(crate) fn find(&self, key: &Key) -> Option<u32> {
         let index = match &self.base {
             Base::Generated => generate::index_of(key)?,

@@ -335,3 +335,34 @@ async fn a_deletion_at_the_source_asks_for_one_at_the_target() {
     execute(&second, record_of(gone.unwrap())).await;
     assert_eq!(second.sandbox.report().target.undeleted, 1);
 }
+
+#[tokio::test]
+async fn an_order_in_two_calls_at_once_is_counted() {
+    let bench = generated(2, json!({"target": {"latency_ms": 300}})).await;
+    let orders = bench.source("list").await.json()["data"]["list"].clone();
+    let (one, other) = (record_of(&orders[0]), record_of(&orders[1]));
+    let both = json!([one.clone(), other.clone()]);
+    futures::join!(execute(&bench, one.clone()), execute(&bench, other.clone()));
+    assert_eq!(bench.sandbox.report().target.overlapping_requests, 0);
+    futures::join!(execute(&bench, one.clone()), execute(&bench, both));
+    assert_eq!(bench.sandbox.report().target.overlapping_requests, 1);
+    execute(&bench, one).await;
+    assert_eq!(bench.sandbox.report().target.overlapping_requests, 1);
+}
+
+#[tokio::test]
+async fn what_the_target_lacks_is_named() {
+    let bench = generated(4, json!({})).await;
+    let orders = bench.source("list").await.json()["data"]["list"].clone();
+    let mut ids: Vec<String> = orders.as_array().unwrap().iter().map(id_of).collect();
+    ids.sort_unstable();
+    assert_eq!(bench.sandbox.behind(), ids);
+    for order in orders.as_array().unwrap() {
+        execute(&bench, record_of(order)).await;
+    }
+    assert!(bench.sandbox.behind().is_empty());
+    let (edited, removed) = (bench.sandbox.edit(1), bench.sandbox.remove(1));
+    let mut behind = if edited == removed { removed } else { [edited, removed].concat() };
+    behind.sort_unstable();
+    assert_eq!(bench.sandbox.behind(), behind);
+}
