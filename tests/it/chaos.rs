@@ -6,7 +6,7 @@ use std::time::Duration;
 use events::{WindowEvent, WindowId};
 use futures::StreamExt;
 use journal::{From, Stream};
-use orderflow_tests::{Program, World, eventually};
+use orderflow_tests::{Dice, Program, World, eventually};
 use sandbox::{Faults, Options, Orders, RetryAfter, SourceFaults, TargetFaults};
 use service::config::{Span, Sweep};
 use tokio_util::sync::CancellationToken;
@@ -15,45 +15,32 @@ use crate::PROGRAM;
 
 const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
 
-/// What is done in one run, drawn from its seed.
-struct Dice(u64);
-
-impl Dice {
-    /// 0 to `below - 1`; splitmix64.
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % below
-    }
-
-    fn faults(&mut self) -> Faults {
-        let share = |dice: &mut Self, percent: u64| dice.roll(percent + 1) as f64 / 100.0;
-        let retry_after = [RetryAfter::Seconds, RetryAfter::Date, RetryAfter::None][self.roll(3) as usize];
-        let source = SourceFaults {
-            moving_rows: self.roll(3),
-            late_inserts: self.roll(2),
-            removing_rows: self.roll(2),
-            latency_ms: 10 + self.roll(15),
-            token_requests: [0, 25, 60][self.roll(3) as usize],
-            rate_limit_per_second: [0, 0, 25, 50][self.roll(4) as usize] as u32,
-            retry_after,
-            error_5xx: share(self, 8),
-            soft_error: share(self, 5),
-            truncate: share(self, 5),
-            html: share(self, 3),
-            shuffle: self.roll(4) == 0,
-            ..SourceFaults::default()
-        };
-        let target = TargetFaults {
-            error_5xx: share(self, 4),
-            lost_answer: share(self, 3),
-            latency_ms: self.roll(4),
-            ..TargetFaults::default()
-        };
-        Faults { source, target }
-    }
+/// How the sandbox misbehaves in one run.
+fn faults(dice: &mut Dice) -> Faults {
+    let share = |dice: &mut Dice, percent: u64| dice.roll(percent + 1) as f64 / 100.0;
+    let retry_after = [RetryAfter::Seconds, RetryAfter::Date, RetryAfter::None][dice.roll(3) as usize];
+    let source = SourceFaults {
+        moving_rows: dice.roll(3),
+        late_inserts: dice.roll(2),
+        removing_rows: dice.roll(2),
+        latency_ms: 10 + dice.roll(15),
+        token_requests: [0, 25, 60][dice.roll(3) as usize],
+        rate_limit_per_second: [0, 0, 25, 50][dice.roll(4) as usize] as u32,
+        retry_after,
+        error_5xx: share(dice, 8),
+        soft_error: share(dice, 5),
+        truncate: share(dice, 5),
+        html: share(dice, 3),
+        shuffle: dice.roll(4) == 0,
+        ..SourceFaults::default()
+    };
+    let target = TargetFaults {
+        error_5xx: share(dice, 4),
+        lost_answer: share(dice, 3),
+        latency_ms: dice.roll(4),
+        ..TargetFaults::default()
+    };
+    Faults { source, target }
 }
 
 /// The configuration of every fetcher of a run.
@@ -62,8 +49,8 @@ const SCHEDULE: &str = "\n[schedule]\nevery = \"1s\"\nsince = \"2009-01-01 00:00
 
 async fn run(seed: u64) {
     println!("chaos seed {seed}");
-    let mut dice = Dice(seed);
-    let faults = dice.faults();
+    let mut dice = Dice::new(seed);
+    let faults = faults(&mut dice);
     let late = faults.source.late_inserts > 0;
     let options = Options {
         orders: Orders::Generated { count: 1_500 + dice.roll(1_500) },

@@ -1,13 +1,18 @@
 //! The harness: a real nats-server for each test, a PostgreSQL where one is needed, a sandbox, and the stages in between.
 
+mod dice;
 mod nats;
 mod postgres;
 mod program;
+mod proxy;
 mod world;
 
 pub use nats::Nats;
 pub use postgres::PostgresServer;
+pub use dice::Dice;
+pub use nats::{Nats, signal};
 pub use program::Program;
+pub use proxy::{Line, Proxy};
 pub use world::{Run, World};
 
 /// Waits until something outside of this process's reach has come true; panics with `what` after two minutes.

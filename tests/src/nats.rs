@@ -104,6 +104,15 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Sends SIGKILL.
 pub(crate) async fn kill9(pid: u32) {
-    let sent = Command::new("kill").args(["-9", &pid.to_string()]).status().await.expect("kill runs");
-    assert!(sent.success(), "process {pid} is there to be killed");
+    assert!(signal(pid, "KILL").await, "process {pid} is there to be killed");
+}
+
+/// Sends a signal, `STOP` or `CONT` for example; `false` when the process is gone.
+///
+/// # Panics
+/// When there is no `kill` to run.
+pub async fn signal(pid: u32, name: &str) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{name}"), &pid.to_string()]).stderr(std::process::Stdio::null());
+    kill.status().await.expect("kill runs").success()
 }

@@ -33,6 +33,18 @@ impl Program {
         self
     }
 
+    /// Has it write what it prints behind what is in this file: somebody has to read it, or it would stop when a pipe is full.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn writing_to(mut self, file: &Path) -> Self {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(file).expect("a file");
+        let both = file.try_clone().expect("a file");
+        self.command.stdout(file).stderr(both);
+        self
+    }
+
     /// Runs it to its end.
     pub async fn output(mut self) -> Output {
         self.command.output().await.expect("the program runs")
