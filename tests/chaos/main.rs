@@ -6,6 +6,7 @@
 
 mod blow;
 mod dust;
+mod evidence;
 mod run;
 mod scenario;
 mod stage;
@@ -105,7 +106,10 @@ fn told(ran: &Ran, live: bool) {
     for fault in &ran.faults {
         println!("  FAULT {fault}");
     }
+    for line in &ran.evidence {
+        println!("  {line}");
+    }
     if let Some(folder) = &ran.kept {
-        println!("  what the processes printed, and the logs of the flow: {}", folder.display());
+        println!("  what the processes printed, and what the sandbox took: {}", folder.display());
     }
 }

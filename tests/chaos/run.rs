@@ -11,7 +11,7 @@ use crate::blow::Act;
 use crate::scenario::{Scenario, Weather};
 use crate::stage::{STAGES, Stage};
 use crate::story::Story;
-use crate::{dust, verdict};
+use crate::{dust, evidence, verdict};
 
 /// How often processes that ended by themselves are looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -30,6 +30,8 @@ pub struct Ran {
     pub summary: String,
     /// What is wrong; empty when all is well.
     pub faults: Vec<String>,
+    /// What the logs and the target say of some of the orders that are wrong.
+    pub evidence: Vec<String>,
     /// What happened.
     pub story: Story,
     /// Where the evidence is, when something is wrong.
@@ -51,20 +53,23 @@ pub struct Stand {
 /// Runs one scenario.
 pub async fn run(scenario: Scenario, live: bool) -> Ran {
     let mut story = Story::begin(scenario.seed, live);
+    let kept = tempfile::tempdir().expect("a temporary folder");
     let options = Options {
         orders: Orders::Generated { count: scenario.orders },
         faults: scenario.faults.clone(),
         seed: scenario.seed,
+        data_dir: Some(kept.path().join(evidence::SANDBOX)),
         ..Options::default()
     };
     let mut world = World::with(options).await;
     world.map_with(&format!("{}{CASE}{}", DELETIONS.0, DELETIONS.1));
     world.config.writer.partitions = Scenario::PARTITIONS;
     world.journal.ensure(&world.names()).await.unwrap_or_else(|error| panic!("{error}"));
-    let folder = world.folder_of_a_program(Scenario::SCHEDULE);
-    let file = folder.path().join("orderflow.toml");
-    let text = std::fs::read_to_string(&file).expect("written");
-    std::fs::write(&file, scenario.configure(&text)).expect("written");
+    let demo = world.folder_of_a_program(Scenario::SCHEDULE);
+    let folder = kept.path();
+    let text = std::fs::read_to_string(demo.path().join("orderflow.toml")).expect("written");
+    std::fs::write(folder.join("orderflow.toml"), scenario.configure(&text)).expect("written");
+    std::fs::copy(demo.path().join("mapping.toml"), folder.join("mapping.toml")).expect("copied");
     let mut stand = Stand {
         weather: Weather::of(scenario.faults.clone()),
         stages: Vec::new(),
@@ -75,7 +80,7 @@ pub async fn run(scenario: Scenario, live: bool) -> Ran {
     stand.poison(&mut story);
     let server = address(&stand.world.nats);
     for index in 0..STAGES.len() {
-        stand.stages.push(Stage::start(index, folder.path(), &server).await);
+        stand.stages.push(Stage::start(index, folder, &server).await);
     }
     let began = Instant::now();
     for (at, act) in &scenario.acts {
@@ -88,7 +93,7 @@ pub async fn run(scenario: Scenario, live: bool) -> Ran {
     story.tell("no more blows");
     let calm = Instant::now();
     let mut faults = dust::settles(&mut stand, &mut story).await;
-    let judged = verdict::judge(&stand.world, &scenario).await;
+    let judged = verdict::judge(&stand.world, &scenario, folder, story.began_at).await;
     faults.extend(judged.faults);
     let summary = format!(
         "seed {}: {} in {} s, settled in {} s; {}, ended by themselves {}",
@@ -99,8 +104,8 @@ pub async fn run(scenario: Scenario, live: bool) -> Ran {
         judged.summary,
         story.ended
     );
-    let kept = (!faults.is_empty()).then(|| folder.keep());
-    Ran { summary, faults, story, kept }
+    let kept = (!faults.is_empty()).then(|| kept.keep());
+    Ran { summary, faults, evidence: judged.evidence, story, kept }
 }
 
 /// `host:port` of the server.

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use events::Micros;
+
 use crate::blow::Act;
 
 /// The story of one run.
 #[derive(Debug)]
 pub struct Story {
     began: Instant,
+    /// The time at which it began.
+    pub began_at: Micros,
     seed: u64,
     live: bool,
     lines: Vec<String>,
@@ -20,7 +24,15 @@ pub struct Story {
 impl Story {
     /// An empty one; told while it happens when it is `live`.
     pub fn begin(seed: u64, live: bool) -> Self {
-        Self { began: Instant::now(), seed, live, lines: Vec::new(), blows: BTreeMap::new(), ended: 0 }
+        Self {
+            began: Instant::now(),
+            began_at: events::now(),
+            seed,
+            live,
+            lines: Vec::new(),
+            blows: BTreeMap::new(),
+            ended: 0,
+        }
     }
 
     /// Adds a line.

@@ -1,13 +1,15 @@
 //! The verdict: the reconciliation and the account from the logs alone, and beside them what the sandbox saw.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use events::Outcome;
+use events::{Micros, Outcome};
 use journal::JournalError;
 use operations::{Account, Reconciliation, WindowState};
 use orderflow_tests::World;
 use sandbox::Report;
 
+use crate::evidence::{Writes, history};
 use crate::scenario::Scenario;
 
 /// What was found.
@@ -16,7 +18,12 @@ pub struct Judged {
     pub summary: String,
     /// What is wrong.
     pub faults: Vec<String>,
+    /// What is known of some of the orders that are wrong.
+    pub evidence: Vec<String>,
 }
+
+/// So many orders are shown in full.
+const SHOWN: usize = 4;
 
 /// What the two sides of the truth say: the logs, and the sandbox.
 struct Evidence {
@@ -56,18 +63,32 @@ pub async fn is_settled(world: &World) -> bool {
 }
 
 /// Judges what is there now.
-pub async fn judge(world: &World, scenario: &Scenario) -> Judged {
+pub async fn judge(world: &World, scenario: &Scenario, folder: &Path, began: Micros) -> Judged {
     let evidence = match Evidence::of(world).await {
         Ok(evidence) => evidence,
         Err(error) => {
             let faults = vec![format!("the logs cannot be read: {error}")];
-            return Judged { summary: String::new(), faults };
+            return Judged { summary: String::new(), faults, evidence: Vec::new() };
         }
     };
     let mut faults = logs(&evidence.reconciliation);
     faults.extend(accounted(&evidence.account));
     faults.extend(seen(&evidence, scenario));
-    Judged { summary: summary(&evidence), faults }
+    let writes = Writes::read(folder);
+    let wrong = writes.wrong();
+    faults.extend(
+        wrong.iter().map(|wrong| format!("at the target, a write of {} was {}", wrong.key, wrong.what)),
+    );
+    let lost = evidence.lost().into_iter().cloned();
+    let by_the_logs = evidence.reconciliation.faults().into_iter().map(|(_, key)| key.to_string());
+    let keys: BTreeSet<String> =
+        wrong.into_iter().map(|wrong| wrong.key).chain(lost).chain(by_the_logs).collect();
+    let mut shown = Vec::new();
+    for key in keys.iter().take(SHOWN) {
+        let history = history(world, &writes, key, began).await;
+        shown.extend(history.unwrap_or_else(|error| vec![format!("order {key}: {error}")]));
+    }
+    Judged { summary: summary(&evidence), faults, evidence: shown }
 }
 
 /// The invariant, from the logs alone.

@@ -7,7 +7,6 @@ mod program;
 mod proxy;
 mod world;
 
-pub use nats::Nats;
 pub use postgres::PostgresServer;
 pub use dice::Dice;
 pub use nats::{Nats, signal};
