@@ -1,11 +1,11 @@
 # make            lists the targets
 # make run        the demo, on a machine that has nothing but Rust
 # Variables:      ORDERS=FILE (.ndjson or .ndjson.gz, one order a line), ARGS='...' (further flags of `orderflow up`, of a bench)
-#                 SECONDS=600 (how long to fuzz)
+#                 SECONDS=600 (how long to fuzz), SEED=7 and MINUTES=30 (of chaos)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test bench bench-mapping fuzz lint deps clean-data
+.PHONY: help run test chaos bench bench-mapping fuzz lint deps clean-data
 
 # Finds or fetches a nats-server and hands it to what follows.
 with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
@@ -21,6 +21,9 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 
 test: deps ## every test, against a real nats-server and a real PostgreSQL
 	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
+
+chaos: deps ## processes killed, paused and cut off while orders change: SEED=7 MINUTES=30; without, ten seeds of a minute
+	@$(with_nats) cargo test --locked -p orderflow-tests --test chaos
 
 bench: deps ## the throughput of the pipeline, of writing and of fetching alone, and the accuracy of the call budget
 	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench write --bench fetch -- $(ARGS)
