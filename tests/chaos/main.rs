@@ -99,8 +99,10 @@ async fn all(seed: Option<u64>, length: Duration) -> ExitCode {
 }
 
 fn told(ran: &Ran, live: bool) {
-    if !ran.faults.is_empty() && !live {
-        println!("{}", ran.story.lines().join("\n"));
+    // Of a run that is well, only what nobody did is of interest.
+    let of_interest = |line: &&String| !ran.faults.is_empty() || line.contains("ended by itself");
+    for line in ran.story.lines().iter().filter(of_interest).filter(|_| !live) {
+        println!("{line}");
     }
     println!("{}", ran.summary);
     for fault in &ran.faults {

@@ -39,13 +39,21 @@ impl Stage {
         stage
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", STAGES[self.index].0.replace(' ', "-")))
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        text.lines().last().unwrap_or_default().chars().take(300).collect()
+    }
+
     fn begin(&mut self) {
-        let (name, command) = STAGES[self.index];
-        let log = self.folder.join(format!("{}.log", name.replace(' ', "-")));
+        let (_, command) = STAGES[self.index];
         let program = Program::new(env!("CARGO_BIN_EXE_orderflow-under-test"), &self.folder, &[command])
             .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
             .env("ORDERFLOW_NATS__URL", &format!("nats://{}", self.proxy.address()))
-            .writing_to(&log);
+            .writing_to(&self.log());
         (self.child, self.started) = (Some(program.start()), Instant::now());
     }
 
@@ -82,7 +90,8 @@ impl Stage {
                     let lived = self.started.elapsed();
                     self.child = None;
                     self.started = Instant::now();
-                    Some(format!("{} ended by itself after {lived:.1?}: {status}", STAGES[self.index].0))
+                    let (name, last) = (STAGES[self.index].0, self.last_words());
+                    Some(format!("{name} ended by itself after {lived:.1?}: {status}: {last}"))
                 }
                 _ => None,
             },
