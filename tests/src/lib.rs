@@ -7,9 +7,9 @@ mod program;
 mod proxy;
 mod world;
 
-pub use postgres::PostgresServer;
 pub use dice::Dice;
 pub use nats::{Nats, signal};
+pub use postgres::PostgresServer;
 pub use program::Program;
 pub use proxy::{Line, Proxy};
 pub use world::{Run, World};

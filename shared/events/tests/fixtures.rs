@@ -165,7 +165,13 @@ fn instance() -> Instance {
         started_at: AT,
         mapping: Some("0123456789abcdef".into()),
         mapping_rejected: Some("mapping.toml:3: `form` is no key of a field".into()),
+        writing: None,
     }
+}
+
+fn stop() -> StopState {
+    let reason = "20 of the last 40 orders were refused".into();
+    StopState { stopped: true, reason, by: "aBcD".into(), at: AT }
 }
 
 /// The events whose later fields are all in use.
@@ -215,6 +221,16 @@ mod full {
         let letter = super::dead();
         let origin = LetterOrigin { listing: Listing::Deleted, ..letter.origin };
         DeadLetter { origin, ..letter }
+    }
+
+    pub fn instance() -> Instance {
+        let partitions = vec![
+            HeldPartition { partition: 3, orders: Some(700), unknown: Some(1) },
+            HeldPartition { partition: 4, orders: None, unknown: None },
+        ];
+        let (target, trouble) = (TargetName::new("qeasy"), Some("HTTP 503".into()));
+        let writing = Some(Writing { target, partitions, trouble, concurrency: 16 });
+        Instance { stage: Stage::Write, writing, ..super::instance() }
     }
 
     pub fn raw() -> RawPage {
@@ -273,6 +289,8 @@ macro_rules! each_event {
         $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");
         $check(BackfillEnded { id: "backfill-1".into(), complete: true, result: "2 orders".into() }, "");
         $check(instance(), "");
+        $check(full::instance(), "-full");
+        $check(stop(), "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(
             TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },
