@@ -115,7 +115,7 @@ pub fn plan(dice: &mut Dice, length: Duration) -> Vec<(Duration, Act)> {
     let mut at = 0;
     while at < end {
         let (inserts, removals) = (dice.roll(3), u64::from(dice.roll(4) == 0));
-        acts.push((Duration::from_millis(at), Act::Change { edits: dice.between(1, 6), inserts, removals }));
+        acts.push((Duration::from_millis(at), Act::Change { edits: dice.between(3, 12), inserts, removals }));
         at += dice.between(200, 600);
     }
     acts.sort_by_key(|(at, _)| *at);

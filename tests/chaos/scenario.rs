@@ -44,14 +44,15 @@ impl Scenario {
             lost_answer: 0.01,
             soft_error: 0.01,
             hang: 0.005,
-            slow: 0.05,
+            slow: 0.15,
             slow_ms: dice.between(50, 500),
             latency_ms: dice.between(1, 20),
             ..TargetFaults::default()
         };
         Self {
             seed,
-            orders: dice.between(300, 700),
+            // Few, so that an order is often edited again while its last version is still in somebody's hands.
+            orders: dice.between(150, 350),
             batch: 1,
             faults: Faults { source, target },
             poison: dice.between(2, 4),
