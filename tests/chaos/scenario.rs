@@ -53,7 +53,8 @@ impl Scenario {
             seed,
             // Few, so that an order is often edited again while its last version is still in somebody's hands.
             orders: dice.between(150, 350),
-            batch: 1,
+            // Each third run writes in batches.
+            batch: if seed % 3 == 0 { 20 } else { 1 },
             faults: Faults { source, target },
             poison: dice.between(2, 4),
             acts: plan(&mut dice, length),
@@ -66,11 +67,11 @@ impl Scenario {
                                 settle = \"1s\"\n[schedule.deleted]\nevery = \"1s\"\n";
 
     /// The configuration of all processes, made of the demo's: waits are short, so that a pause of a few seconds is longer
-    /// than them. The target's timeout of 2 s makes the ack wait and the pin of a writer 4 s.
+    /// than them. The target's timeout of 2 s makes the ack wait and the pin of a writer 7 s.
     pub fn configure(&self, demo: &str) -> String {
         let text = demo
             .replace("timeout = \"5s\"", "timeout = \"2s\"")
-            .replace("concurrency = 32", "concurrency = 8")
+            .replace("concurrency = 32", &format!("concurrency = {}", Self::CONCURRENCY))
             .replace("client_id = \"demo\"", "client_id = \"demo\"\ntimeout = \"3s\"");
         let text = if self.batch > 1 {
             text.replace("idCheck = false", &format!("idCheck = false\nbatch = {}", self.batch))
@@ -82,6 +83,9 @@ impl Scenario {
             Self::PARTITIONS
         )
     }
+
+    /// Requests of one writer at the same time.
+    pub const CONCURRENCY: u64 = 8;
 
     /// Few enough that each writer has work in all of its own.
     pub const PARTITIONS: u16 = 6;

@@ -9,8 +9,10 @@ use operations::{Account, Reconciliation, WindowState};
 use orderflow_tests::World;
 use sandbox::Report;
 
+use crate::blow::Act;
 use crate::evidence::{Writes, history};
 use crate::scenario::Scenario;
+use crate::stage::STAGES;
 
 /// What was found.
 pub struct Judged {
@@ -164,12 +166,22 @@ fn seen(evidence: &Evidence, scenario: &Scenario) -> Vec<String> {
 /// How many duplicates a kill or a lost answer can explain.
 ///
 /// With one order a request: none. What is sent again after a kill or a lost answer goes under the same idempotency key, and the
-/// target counts it as `retried_same_key`. **With several orders a request** the key belongs to the batch, and a batch that is
-/// put together differently after a kill has another one: then as many orders may be written twice as were in flight at the
-/// kills, pauses and lost answers. That rule belongs here.
+/// target counts it as `retried_same_key`. With several orders a request the key belongs to the batch, and a batch that is
+/// put together differently after a writer was killed, held up or out of touch with nats-server has another one: then what
+/// it had in flight may be written twice, and no more. A lost answer alone explains none: the batch stays together.
 fn duplicates_explained(scenario: &Scenario) -> u64 {
-    assert_eq!(scenario.batch, 1, "the rule for several orders a request is not written yet");
-    0
+    let interrupting = scenario.acts.iter().filter(|(_, act)| interrupts_a_writer(*act)).count() as u64;
+    if scenario.batch == 1 { 0 } else { interrupting * Scenario::CONCURRENCY * scenario.batch }
+}
+
+fn interrupts_a_writer(act: Act) -> bool {
+    match act {
+        Act::Kill(stage) | Act::Pause(stage) | Act::Cut(stage) | Act::Sever(stage) => {
+            STAGES[stage].1 == "write"
+        }
+        Act::KillServer | Act::PauseServer => true,
+        _ => false,
+    }
 }
 
 fn summary(evidence: &Evidence) -> String {

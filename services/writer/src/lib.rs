@@ -9,9 +9,11 @@ mod error_budget;
 mod gather;
 mod keys;
 mod ledger;
+mod letter;
 mod order;
 mod part;
 mod presence;
+mod receipt;
 mod send;
 mod settings;
 mod target;
@@ -170,7 +172,7 @@ pub async fn run(
                     consumed
                 };
                 let reading = token.run_until_cancelled(async move { ahead.read_ahead().await });
-                futures::future::join(consuming, reading).await.0
+                Box::pin(futures::future::join(consuming, reading)).await.0
             }
         })
         .await?;

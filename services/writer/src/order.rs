@@ -4,25 +4,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::{
-    Answer, Attempt, ContentHash, DeadLetter, LetterOrigin, Listing, MappedEvent, MappedOrder, OrderDeleted,
-    Outcome, Payload, Receipt, Stage, Version, now,
-};
+use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
 use http::Class;
-use journal::{Delivery, JournalError, Label, Moment, Record, Settlement, Stream, TraceParent};
+use journal::{Delivery, JournalError, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::keys::Keys;
-use crate::ledger::{Decision, Held, Ledger, decide};
+use crate::ledger::{Decision, Ledger, decide};
 use crate::part::Sent;
+use crate::receipt::Recorded;
 use crate::send::Writer;
 use crate::target::{Row, Taken, TargetError};
 
 /// The attempts of one message that failed.
 #[derive(Debug, Default)]
-struct Attempts {
-    failed: Vec<Attempt>,
+pub(crate) struct Attempts {
+    pub(crate) failed: Vec<Attempt>,
     /// The idempotency key of a request that may have been done all the same. The order goes out under it again, also
     /// when it was the key of a batch.
     uncertain: Option<String>,
@@ -33,13 +31,14 @@ struct Attempts {
 struct CaughtUp {
     /// Whether all receipts have been read once.
     once: bool,
-    /// The pin under which they were read last: another pin means that another writer may have written meanwhile.
-    pin: Option<String>,
+    /// The pin under which they were read last, and when: after another pin, or a silence, another writer may have
+    /// written meanwhile.
+    under: Option<(Option<String>, Moment)>,
 }
 
 /// One partition while this writer holds it.
 pub(crate) struct Partition {
-    writer: Arc<Writer>,
+    pub(crate) writer: Arc<Writer>,
     number: u16,
     ledger: Ledger,
     /// Caught up with the first message of each pin: only then are the receipts of its last holder complete.
@@ -48,7 +47,7 @@ pub(crate) struct Partition {
     /// Failed attempts of the messages in hand, by sequence.
     attempts: Mutex<HashMap<u64, Attempts>>,
     /// Cancelled when the partition is to be handed over.
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Partition {
@@ -83,16 +82,27 @@ impl Partition {
         self.ledger.catch_up(&writer.journal, &writer.topology, &writer.name, self.number).await
     }
 
-    /// The ledger as complete as it has to be for a message that was delivered under `pin`.
-    async fn ledger(&self, pin: Option<&str>) -> Result<&Ledger, JournalError> {
-        let mut caught_up = self.caught_up.lock().await;
-        // Without a pin (which only a test does) it is read once.
-        let current = caught_up.once && caught_up.pin.as_deref() == pin;
-        if !current {
-            self.catch_up().await?;
-            *caught_up = CaughtUp { once: true, pin: pin.map(str::to_string) };
+    /// The ledger, as complete as it has to be for a message that was delivered under `pin`. `None` when the partition is
+    /// another writer's by now: a message may have waited on the way to us for any time.
+    async fn ledger(&self, pin: Option<&str>) -> Result<Option<&Ledger>, JournalError> {
+        let (writer, mut caught_up) = (&*self.writer, self.caught_up.lock().await);
+        let moment = writer.contact.moment();
+        let under = Some((pin.map(str::to_string), moment));
+        if caught_up.once && caught_up.under == under {
+            return Ok(Some(&self.ledger));
         }
-        Ok(&self.ledger)
+        let durable = writer.topology.writer(&writer.name, self.number);
+        let honoured = writer.journal.pin(&writer.topology, Stream::Mapped, &durable).await?;
+        if honoured.as_deref() != pin {
+            tracing::info!(
+                partition = self.number,
+                "a message of a partition that is another writer's by now is given back"
+            );
+            return Ok(None);
+        }
+        self.catch_up().await?;
+        *caught_up = CaughtUp { once: true, under };
+        Ok(Some(&self.ledger))
     }
 
     pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
@@ -130,10 +140,13 @@ impl Partition {
         };
         tracing::Span::current().record("key", order.key.as_str());
         let (writer, order) = (&*self.writer, Arc::new(order));
-        let ledger = self.ledger(message.pin()).await?;
+        let Some(ledger) = self.ledger(message.pin()).await? else {
+            return Ok(Settlement::Release);
+        };
         let _in_hand = self.keys.take(&order.key).await;
         loop {
             let held = ledger.get(&order.key);
+            let mut certain = true;
             let (outcome, status, sent_as) = match decide(held.as_ref(), &order, message.seq) {
                 Decision::Settled => return Ok(Settlement::Done),
                 Decision::Unchanged => (Outcome::Unchanged, None, None),
@@ -142,8 +155,9 @@ impl Partition {
                 Decision::Send => {
                     let basis = held.map_or(0, |held| held.basis(order.content));
                     match writer.send(self.row(message, &order, basis, since)).await {
-                        Sent::Taken { taken: Taken { outcome, status }, key } => {
+                        Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {
                             writer.error_budget.taken();
+                            certain = while_ours;
                             (outcome, status, Some((key, basis)))
                         }
                         Sent::Failed { error, key } => {
@@ -157,20 +171,23 @@ impl Partition {
                 }
             };
             let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
-            let sent = receipt.attempts > 0;
-            if self.record(ledger, receipt, held, sent, trace).await? {
-                self.with_attempts(message.seq, std::mem::take);
-                writer.counts.note(outcome);
-                return Ok(Settlement::Done);
+            let recorded = self.record(ledger, receipt, held, certain, trace).await?;
+            match recorded {
+                // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
+                Recorded::DecideAgain => continue,
+                Recorded::Overwrote => self.restore(ledger, &order.key, trace).await?,
+                Recorded::Stored => {}
             }
-            // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
+            self.with_attempts(message.seq, std::mem::take);
+            writer.counts.note(if recorded == Recorded::Overwrote { Outcome::Unknown } else { outcome });
+            return Ok(Settlement::Done);
         }
     }
 
     fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {
         let (alone, uncertain) = self
             .with_attempts(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
-        let own = || format!("{}-{basis}-{}", order.key.token(), &order.content.to_string()[..16]);
+        let own = || key(order, basis);
         Row {
             seq: message.seq,
             order: Arc::clone(order),
@@ -180,53 +197,6 @@ impl Partition {
             alone,
             since,
             stop: self.stop.clone(),
-        }
-    }
-
-    fn receipt(
-        &self,
-        mapped_seq: u64,
-        order: &MappedOrder,
-        held: Option<Held>,
-        outcome: Outcome,
-        status: Option<u16>,
-        sent_as: Option<(String, u64)>,
-    ) -> Receipt {
-        let failed = self.with_attempts(mapped_seq, |attempts| attempts.failed.len());
-        let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
-        let attempts = match (&sent_as, outcome) {
-            (None, _) => 0,
-            (Some(_), Outcome::Unknown) => failed,
-            (Some(_), _) => failed + 1,
-        };
-        let last_write = held.map_or(0, |held| held.last_write);
-        let (idempotency_key, last_write) = sent_as.unwrap_or((String::new(), last_write));
-        let newest = held.map_or(order.version, |held| held.version.max(order.version));
-        let (version, content, known) = match (outcome, held) {
-            // What was superseded changes nothing about what the target holds.
-            (Outcome::Superseded, Some(held)) => (newest, held.content, held.known),
-            // The target itself said that it holds something newer, which we have no receipt of: no content is like it.
-            (Outcome::Superseded, None) => (newest, ContentHash::of(b""), true),
-            // Nor does a deletion it is not to hear of: should the order come back as it was, it is no older for that.
-            (Outcome::Ignored, Some(held)) => (held.version, held.content, held.known),
-            (Outcome::Ignored, None) => (Version::OLDEST, order.content, false),
-            _ => (newest, order.content, outcome != Outcome::Unknown),
-        };
-        Receipt {
-            target: self.writer.name.clone(),
-            key: order.key.clone(),
-            number: order.number.clone(),
-            outcome,
-            mapped_seq,
-            version: order.version,
-            held: version,
-            content,
-            known,
-            status,
-            attempts,
-            last_write,
-            idempotency_key,
-            at: now(),
         }
     }
 
@@ -270,95 +240,7 @@ impl Partition {
         Err(Settlement::Dead(Box::new(letter)))
     }
 
-    /// Stores the receipt; when another writer has recorded something of this order meanwhile, after that. `false` when
-    /// that changes the decision: nothing was sent, and nothing is stored.
-    async fn record(
-        &self,
-        ledger: &Ledger,
-        mut receipt: Receipt,
-        held: Option<Held>,
-        sent: bool,
-        trace: TraceParent,
-    ) -> Result<bool, JournalError> {
-        let writer = &*self.writer;
-        let subject = writer.topology.receipt(&writer.name, &receipt.key);
-        let mut expected = held.map_or(0, |held| held.receipt_seq);
-        loop {
-            let record =
-                Record::new(&subject, format!("receipt:{}:{}", writer.name, receipt.mapped_seq), &receipt)?
-                    .expecting(expected)
-                    .traced(Some(trace))
-                    .labelled(Label::Outcome, receipt.outcome)
-                    .labelled(Label::Mapped, receipt.mapped_seq);
-            match writer.committer.store(vec![record]).await {
-                Ok(stored) => {
-                    let seq = stored.first().map_or(0, |stored| stored.seq);
-                    ledger.set(receipt.key.clone(), Held::after(&receipt, seq));
-                    return Ok(true);
-                }
-                Err(JournalError::Conflict { .. }) => {
-                    let Some(entry) =
-                        writer.journal.last(&writer.topology, Stream::Receipts, &subject).await?
-                    else {
-                        return Err(JournalError::Conflict { subject });
-                    };
-                    let newest = ledger.learn(&entry)?;
-                    if newest.mapped_seq == receipt.mapped_seq {
-                        return Ok(true);
-                    }
-                    tracing::warn!(key = %receipt.key, "another writer recorded this order meanwhile");
-                    if !sent {
-                        return Ok(false);
-                    }
-                    if newest.version > receipt.version && receipt.outcome == Outcome::Written {
-                        // We may have written over something newer. Say so; do not guess.
-                        (receipt.outcome, receipt.known) = (Outcome::Unknown, false);
-                    }
-                    receipt.held = newest.version.max(receipt.version);
-                    receipt.last_write = newest.last_write;
-                    expected = newest.receipt_seq;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn letter(
-        &self,
-        message: &Delivery,
-        order: Option<&MappedOrder>,
-        kind: &str,
-        text: String,
-        answer: Option<Answer>,
-        trace: TraceParent,
-    ) -> DeadLetter {
-        let origin = order.map(|order| &order.origin);
-        DeadLetter {
-            stage: Stage::Write,
-            kind: kind.to_string(),
-            message: text,
-            causes: Vec::new(),
-            origin: LetterOrigin {
-                stream: message.stream.clone(),
-                sequence: message.seq,
-                window: origin.map(|origin| origin.window.clone()),
-                page: origin.map(|origin| origin.page),
-                row: origin.map(|origin| origin.row),
-                raw_seq: origin.map(|origin| origin.raw_seq),
-                listing: Listing::Orders,
-            },
-            target: Some(self.writer.name.clone()),
-            key: order.map(|order| order.key.to_string()),
-            number: order.and_then(|order| order.number.clone()),
-            payload: Payload::pack(order.map_or(&message.payload[..], |order| &order.record)),
-            answer,
-            attempts: self.with_attempts(message.seq, std::mem::take).failed,
-            mapping: order.map(|order| order.mapping.clone()),
-            trace_id: Some(trace.trace_id()),
-        }
-    }
-
-    fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {
+    pub(crate) fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {
         let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = all.entry(seq).or_default();
         let result = change(attempts);
@@ -367,4 +249,10 @@ impl Partition {
         }
         result
     }
+}
+
+/// The idempotency key of a request with this order alone: the same over every retry, another one for other content and
+/// as soon as the target took something.
+pub(crate) fn key(order: &MappedOrder, basis: u64) -> String {
+    format!("{}-{basis}-{}", order.key.token(), &order.content.to_string()[..16])
 }

@@ -10,8 +10,8 @@ use crate::target::{Row, Taken, TargetError};
 /// What sending an order came to.
 #[derive(Debug)]
 pub(crate) enum Sent {
-    /// The target answered.
-    Taken { taken: Taken, key: String },
+    /// The target answered; whether it did so while the order was ours for certain.
+    Taken { taken: Taken, key: String, while_ours: bool },
     /// It failed in a way that counts; it was sent under this key.
     Failed { error: TargetError, key: String },
     /// It is not sent: we are told to stop, or it may be in other hands by now.

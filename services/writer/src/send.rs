@@ -88,9 +88,9 @@ impl Writer {
             }
             match self.attempt(&mut part, slot.take()).await {
                 Attempted::Taken(taken) => {
-                    let key = part.key();
+                    let (key, while_ours) = (part.key(), self.contact.is_safe());
                     for (parcel, taken) in part.parcels.into_iter().zip(taken) {
-                        parcel.answer(Sent::Taken { taken, key: key.clone() });
+                        parcel.answer(Sent::Taken { taken, key: key.clone(), while_ours });
                     }
                 }
                 Attempted::Stopped => {
@@ -146,7 +146,8 @@ impl Writer {
                     self.works(&slot);
                     tracing::info!(key = %parcel.row.order.key, "the target holds this order: the lost answer was a yes");
                     let taken = Taken { outcome: Outcome::Written, status: None };
-                    part.parcels.remove(0).answer(Sent::Taken { taken, key: key.clone() });
+                    let sent = Sent::Taken { taken, key: key.clone(), while_ours: self.contact.is_safe() };
+                    part.parcels.remove(0).answer(sent);
                 }
                 Ok(_) => return self.works(&slot),
                 Err(error) => {

@@ -40,8 +40,8 @@ pub(crate) struct Taken {
 
 /// A target of any kind.
 pub(crate) enum Target {
-    Qeasy(Qeasy),
-    Postgres(Postgres),
+    Qeasy(Box<Qeasy>),
+    Postgres(Box<Postgres>),
 }
 
 /// Why an order was not written, or not known to be.
@@ -102,7 +102,7 @@ impl Target {
             trust_status: target.trust_status,
             form,
         };
-        Ok(Self::Qeasy(Qeasy::new(settings, Client::new(target.concurrency)?)))
+        Ok(Self::Qeasy(Box::new(Qeasy::new(settings, Client::new(target.concurrency)?))))
     }
 
     fn postgres(flow: &str, target: &config::Target) -> Result<Self, WriterError> {
@@ -117,7 +117,7 @@ impl Target {
             connections: target.concurrency,
             timeout: target.timeout.get(),
         };
-        Ok(Self::Postgres(Postgres::new(settings)?))
+        Ok(Self::Postgres(Box::new(Postgres::new(settings)?)))
     }
 
     /// Writes the orders in one request; says of each what became of it.

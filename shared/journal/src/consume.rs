@@ -198,6 +198,25 @@ impl Journal {
         }
     }
 
+    /// The pin that the server honours at this moment for a pinned consumer; `None` when nobody has it.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn pin(
+        &self,
+        topology: &Topology,
+        stream: Stream,
+        durable: &str,
+    ) -> Result<Option<String>, JournalError> {
+        let what = format!("ask who holds {durable}");
+        let failed =
+            |error: Box<dyn std::error::Error + Send + Sync>| JournalError::unavailable(what.as_str(), error);
+        let handle = self.jetstream().get_stream_no_info(topology.stream(stream));
+        let handle = handle.await.map_err(|error| failed(error.into()))?;
+        let info = handle.consumer_info(durable).await.map_err(|error| failed(error.into()))?;
+        Ok(info.priority_groups.into_iter().find_map(|group| group.pinned_client_id))
+    }
+
     async fn consumer(
         &self,
         topology: &Topology,

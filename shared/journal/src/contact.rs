@@ -28,6 +28,7 @@ struct Heard {
 #[derive(Debug, Clone)]
 pub struct Contact {
     heard: watch::Receiver<Heard>,
+    safe: Duration,
     _keeping: std::sync::Arc<DropGuard>,
 }
 
@@ -69,17 +70,16 @@ impl Journal {
                         let sent = std::str::from_utf8(&word.payload).ok().and_then(|text| text.parse().ok());
                         let Some(sent) = sent.map(|micros| began() + Duration::from_micros(micros)) else { continue };
                         told.send_modify(|heard| {
-                            // When it was sent, not when it came: it may have waited with us.
-                            if sent > heard.at {
-                                heard.broken += u64::from(sent - heard.at > safe);
-                                heard.at = sent;
-                            }
+                            // It tells that we were heard when it was sent. That it comes late says that it, or we, were
+                            // held up since: what else comes now may be as old.
+                            heard.broken += u64::from(heard.at.elapsed() > safe);
+                            heard.at = heard.at.max(sent);
                         });
                     }
                 }
             }
         });
-        Ok(Contact { heard, _keeping: std::sync::Arc::new(stop.drop_guard()) })
+        Ok(Contact { heard, safe, _keeping: std::sync::Arc::new(stop.drop_guard()) })
     }
 }
 
@@ -103,5 +103,11 @@ impl Contact {
             Ok(heard) => heard.broken == since.0,
             Err(_) => false,
         }
+    }
+
+    /// Whether what [`Contact::holds`] said a safe time ago, at most, is still so at this moment, also if we were held up
+    /// since without having noticed it yet.
+    pub fn is_safe(&self) -> bool {
+        self.heard.borrow().at.elapsed() <= self.safe + FRESH
     }
 }

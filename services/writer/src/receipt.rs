@@ -1,0 +1,186 @@
+//! What became of an order is stored, also when another writer had a hand in it; and what was written over is written again.
+
+use std::sync::Arc;
+
+use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now};
+use journal::{JournalError, Label, Record, Stream, TraceParent};
+
+use crate::ledger::{Held, Ledger};
+use crate::order::{Partition, key};
+use crate::part::Sent;
+use crate::target::Row;
+
+/// What storing a receipt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// It is there.
+    Stored,
+    /// It is not: nothing was sent, and what another writer recorded changes the decision.
+    DecideAgain,
+    /// It is there and says unknown: what we sent may stand where another writer had put something newer.
+    Overwrote,
+}
+
+impl Partition {
+    pub(crate) fn receipt(
+        &self,
+        mapped_seq: u64,
+        order: &MappedOrder,
+        held: Option<Held>,
+        outcome: Outcome,
+        status: Option<u16>,
+        sent_as: Option<(String, u64)>,
+    ) -> Receipt {
+        let failed = self.with_attempts(mapped_seq, |attempts| attempts.failed.len());
+        let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
+        let attempts = match (&sent_as, outcome) {
+            (None, _) => 0,
+            (Some(_), Outcome::Unknown) => failed,
+            (Some(_), _) => failed + 1,
+        };
+        let last_write = held.map_or(0, |held| held.last_write);
+        let (idempotency_key, last_write) = sent_as.unwrap_or((String::new(), last_write));
+        let newest = held.map_or(order.version, |held| held.version.max(order.version));
+        let (version, content, known) = match (outcome, held) {
+            // What was superseded changes nothing about what the target holds.
+            (Outcome::Superseded, Some(held)) => (newest, held.content, held.known),
+            // The target itself said that it holds something newer, which we have no receipt of: no content is like it.
+            (Outcome::Superseded, None) => (newest, ContentHash::of(b""), true),
+            // Nor does a deletion it is not to hear of: should the order come back as it was, it is no older for that.
+            (Outcome::Ignored, Some(held)) => (held.version, held.content, held.known),
+            (Outcome::Ignored, None) => (Version::OLDEST, order.content, false),
+            _ => (newest, order.content, outcome != Outcome::Unknown),
+        };
+        Receipt {
+            target: self.writer.name.clone(),
+            key: order.key.clone(),
+            number: order.number.clone(),
+            outcome,
+            mapped_seq,
+            version: order.version,
+            held: version,
+            content,
+            known,
+            status,
+            attempts,
+            last_write,
+            idempotency_key,
+            at: now(),
+        }
+    }
+
+    /// Stores the receipt; when another writer has recorded something of this order meanwhile, after that. `certain` says
+    /// that the target answered before the order can have been another writer's.
+    pub(crate) async fn record(
+        &self,
+        ledger: &Ledger,
+        mut receipt: Receipt,
+        held: Option<Held>,
+        certain: bool,
+        trace: TraceParent,
+    ) -> Result<Recorded, JournalError> {
+        let writer = &*self.writer;
+        let (sent, took) = (receipt.attempts > 0, receipt.outcome == Outcome::Written);
+        let mut recorded = Recorded::Stored;
+        let subject = writer.topology.receipt(&writer.name, &receipt.key);
+        let mut expected = held.map_or(0, |held| held.receipt_seq);
+        loop {
+            // With the receipt it follows: a message may have a second one, when what it wrote is written again.
+            let id = format!("receipt:{}:{}:{expected}", writer.name, receipt.mapped_seq);
+            let record = Record::new(&subject, id, &receipt)?
+                .expecting(expected)
+                .traced(Some(trace))
+                .labelled(Label::Outcome, receipt.outcome)
+                .labelled(Label::Mapped, receipt.mapped_seq);
+            match writer.committer.store(vec![record]).await {
+                Ok(stored) => {
+                    let seq = stored.first().map_or(0, |stored| stored.seq);
+                    ledger.set(receipt.key.clone(), Held::after(&receipt, seq));
+                    return Ok(recorded);
+                }
+                Err(JournalError::Conflict { .. }) => {
+                    let Some(entry) =
+                        writer.journal.last(&writer.topology, Stream::Receipts, &subject).await?
+                    else {
+                        return Err(JournalError::Conflict { subject });
+                    };
+                    let (newest, theirs) = (ledger.learn(&entry)?, entry.event::<Receipt>()?.body);
+                    let same = newest.mapped_seq == receipt.mapped_seq;
+                    // Ours was there before theirs, or theirs says that the target had nothing newer.
+                    let harmless = certain || theirs.outcome != Outcome::Superseded;
+                    if same && (!sent || harmless) {
+                        return Ok(Recorded::Stored);
+                    }
+                    tracing::warn!(key = %receipt.key, "another writer recorded this order meanwhile");
+                    if !sent {
+                        return Ok(Recorded::DecideAgain);
+                    }
+                    if took && newest.version > receipt.version && recorded == Recorded::Stored {
+                        (receipt.content, receipt.known) = match certain {
+                            // It was taken, and something newer has taken its place since.
+                            true => {
+                                receipt.outcome = Outcome::Superseded;
+                                (newest.content, newest.known)
+                            }
+                            // We may have written over something newer. Say so, do not guess; then write that again.
+                            false => {
+                                (receipt.outcome, recorded) = (Outcome::Unknown, Recorded::Overwrote);
+                                (receipt.content, false)
+                            }
+                        };
+                    }
+                    receipt.held = newest.version.max(receipt.version);
+                    receipt.last_write = newest.last_write;
+                    expected = newest.receipt_seq;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes the newest version again, after an older one may have been written over it. It stays unknown when that
+    /// cannot be done now.
+    pub(crate) async fn restore(
+        &self,
+        ledger: &Ledger,
+        order: &OrderKey,
+        trace: TraceParent,
+    ) -> Result<(), JournalError> {
+        let (writer, names) = (&*self.writer, &self.writer.topology);
+        let Some(held) = ledger.get(order).filter(|held| held.last_write > 0) else { return Ok(()) };
+        let written = writer.journal.get(names, Stream::Receipts, held.last_write).await?;
+        let seq = written.event::<Receipt>()?.body.mapped_seq;
+        let entry = writer.journal.get(names, Stream::Mapped, seq).await?;
+        let newest = match MappedEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
+            MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order)) => Arc::new(order),
+        };
+        if newest.version != held.version {
+            tracing::error!(key = %order, "what was written over is not known any more; the order stays unknown");
+            return Ok(());
+        }
+        let basis = held.basis(newest.content);
+        let row = Row {
+            seq,
+            key: key(&newest, basis),
+            uncertain: false,
+            alone: true,
+            // What is to be written again was learnt just now.
+            since: writer.contact.moment(),
+            stop: self.stop.clone(),
+            order: Arc::clone(&newest),
+        };
+        match writer.send(row).await {
+            Sent::Taken { taken, key, while_ours } => {
+                tracing::warn!(key = %order, "an older version was written over a newer one, which was written again");
+                let sent_as = Some((key, basis));
+                let receipt = self.receipt(seq, &newest, Some(held), taken.outcome, taken.status, sent_as);
+                self.record(ledger, receipt, Some(held), while_ours, trace).await.map(drop)
+            }
+            Sent::Failed { error, .. } => {
+                tracing::error!(key = %order, error = service::chain(&error), "the newer version could not be written again");
+                Ok(())
+            }
+            Sent::Stopped => Ok(()),
+        }
+    }
+}
