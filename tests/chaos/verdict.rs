@@ -77,7 +77,10 @@ pub async fn judge(world: &World, scenario: &Scenario, folder: &Path, began: Mic
     faults.extend(accounted(&evidence.account));
     faults.extend(seen(&evidence, scenario));
     let writes = Writes::read(folder);
-    let wrong = writes.wrong();
+    // Duplicates that can be explained are none of the faults.
+    let explained = evidence.report.target.duplicates <= duplicates_explained(scenario);
+    let wrong: Vec<_> =
+        writes.wrong().into_iter().filter(|wrong| wrong.what != "duplicate" || !explained).collect();
     faults.extend(
         wrong.iter().map(|wrong| format!("at the target, a write of {} was {}", wrong.key, wrong.what)),
     );

@@ -20,6 +20,8 @@ use crate::target::{Row, Taken, TargetError};
 /// The attempts of one message that failed.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
+    /// The order, once one has failed.
+    pub(crate) order: Option<Arc<MappedOrder>>,
     pub(crate) failed: Vec<Attempt>,
     /// The idempotency key of a request that may have been done all the same. The order goes out under it again, also
     /// when it was the key of a batch.
@@ -144,6 +146,7 @@ impl Partition {
             return Ok(Settlement::Release);
         };
         let _in_hand = self.keys.take(&order.key).await;
+        self.supersede_waiting(ledger, &order, trace).await?;
         loop {
             let held = ledger.get(&order.key);
             let mut certain = true;
@@ -204,7 +207,7 @@ impl Partition {
     async fn failed(
         &self,
         message: &Delivery,
-        order: &MappedOrder,
+        order: &Arc<MappedOrder>,
         error: TargetError,
         key: &str,
         trace: TraceParent,
@@ -213,6 +216,7 @@ impl Partition {
         let (class, why) = (error.class(), service::chain(&error));
         let (attempts, uncertain) = self.with_attempts(message.seq, |attempts| {
             attempts.failed.push(Attempt { at: now(), message: why.clone() });
+            attempts.order = Some(Arc::clone(order));
             if class == Class::Uncertain {
                 attempts.uncertain = Some(key.to_string());
             }
@@ -238,6 +242,17 @@ impl Partition {
         tracing::warn!(key = %order.key, error = why, "an order became a dead letter");
         writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(Settlement::Dead(Box::new(letter)))
+    }
+
+    /// Older versions of an order that failed and are to be tried again, with how often each failed.
+    pub(crate) fn waiting(&self, order: &MappedOrder) -> Vec<(u64, Arc<MappedOrder>, usize)> {
+        let all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = |other: &MappedOrder| other.key == order.key && other.version < order.version;
+        let waiting = all.iter().filter_map(|(seq, attempts)| {
+            let other = attempts.order.as_ref().filter(|other| older(other))?;
+            Some((*seq, Arc::clone(other), attempts.failed.len()))
+        });
+        waiting.collect()
     }
 
     pub(crate) fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {

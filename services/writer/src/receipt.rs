@@ -138,6 +138,35 @@ impl Partition {
         }
     }
 
+    /// Older versions that failed and wait are superseded by the order that has come, before that is sent: should we die
+    /// after it was taken and before its receipt, nobody sends the older one over it. Whether the target took one of
+    /// them, in an answer that was lost, is not known.
+    pub(crate) async fn supersede_waiting(
+        &self,
+        ledger: &Ledger,
+        order: &MappedOrder,
+        trace: TraceParent,
+    ) -> Result<(), JournalError> {
+        for (seq, older, failed) in self.waiting(order) {
+            let held = ledger.get(&older.key);
+            if held.is_some_and(|held| held.version >= older.version) {
+                continue; // it will be found superseded, or settled
+            }
+            let receipt = Receipt {
+                content: older.content,
+                known: false,
+                held: older.version,
+                attempts: 0, // under this version nothing is known to have been taken
+                ..self.receipt(seq, &older, held, Outcome::Superseded, None, None)
+            };
+            if self.record(ledger, receipt, held, true, trace).await? == Recorded::Stored {
+                tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
+                self.with_attempts(seq, std::mem::take);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the newest version again, after an older one may have been written over it. It stays unknown when that
     /// cannot be done now.
     pub(crate) async fn restore(
