@@ -54,7 +54,7 @@ impl Scenario {
             // Few, so that an order is often edited again while its last version is still in somebody's hands.
             orders: dice.between(150, 350),
             // Each third run writes in batches.
-            batch: if seed % 3 == 0 { 20 } else { 1 },
+            batch: if seed.is_multiple_of(3) { 20 } else { 1 },
             faults: Faults { source, target },
             poison: dice.between(2, 4),
             acts: plan(&mut dice, length),

@@ -14,18 +14,31 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct ErrorBudget {
     stop: StopAfter,
     /// Whether each of the last orders was refused.
-    recent: Mutex<VecDeque<bool>>,
+    recent: Mutex<Recent>,
     cell: Cell,
     seen: Seen<StopState>,
     _following: DropGuard,
 }
 
+/// The last orders, since the writers went on the last time.
+#[derive(Debug, Default)]
+struct Recent {
+    refused: VecDeque<bool>,
+    /// The sequence of the last word to stop or to go on.
+    since: u64,
+}
+
 impl ErrorBudget {
     /// A budget of this writer; that it is used up is shared by all that name the same cell.
-    pub(crate) fn start(stop: StopAfter, cell: Cell) -> Self {
+    ///
+    /// # Errors
+    /// When it cannot be read whether the writers have stopped.
+    pub(crate) async fn start(stop: StopAfter, cell: Cell) -> Result<Self, JournalError> {
+        let (state, seq) = cell.get::<StopState>().await?;
         let following = CancellationToken::new();
         let seen = cell.follow(following.clone());
-        Self { stop, recent: Mutex::default(), cell, seen, _following: following.drop_guard() }
+        seen.learn(state, seq);
+        Ok(Self { stop, recent: Mutex::default(), cell, seen, _following: following.drop_guard() })
     }
 
     /// Waits until orders may be written.
@@ -56,20 +69,19 @@ impl ErrorBudget {
         tracing::error!(reason, "every writer of this target stops; `orderflow resume` lets them go on");
         let state = StopState { stopped: true, reason, by: by.to_string(), at: now() };
         self.set(state).await;
-        self.recent().clear();
         false
     }
 
     async fn set(&self, state: StopState) {
-        loop {
-            let (known, seq) = self.seen.now();
-            if known.stopped {
-                return;
-            }
+        let (mut known, mut seq) = self.seen.now();
+        while !known.stopped {
             match self.cell.set(&state, seq).await {
                 Ok(seq) => return self.seen.learn(state, seq),
                 Err(JournalError::Conflict { .. }) => match self.cell.get::<StopState>().await {
-                    Ok((state, seq)) => self.seen.learn(state, seq),
+                    Ok((now, at)) => {
+                        self.seen.learn(now.clone(), at);
+                        (known, seq) = (now, at);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "the stop of this target cannot be read; trying again")
                     }
@@ -87,7 +99,11 @@ impl ErrorBudget {
         if self.stop.after == 0 {
             return None;
         }
-        let mut recent = self.recent();
+        let (mut recent, since) = (self.recent(), self.seen.now().1);
+        if recent.since != since {
+            *recent = Recent { refused: VecDeque::new(), since };
+        }
+        let recent = &mut recent.refused;
         recent.push_back(refused);
         if recent.len() > self.stop.of {
             recent.pop_front();
@@ -99,7 +115,7 @@ impl ErrorBudget {
         (count >= self.stop.after).then_some((count, recent.len()))
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, VecDeque<bool>> {
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

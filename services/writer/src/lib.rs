@@ -80,12 +80,12 @@ pub struct Live {
     /// What became of the orders.
     pub counts: Arc<Counts>,
     trouble: watch::Sender<Option<String>>,
-    error_budget: Arc<OnceLock<Arc<ErrorBudget>>>,
+    shared: Arc<OnceLock<(Arc<ErrorBudget>, Arc<Budget>)>>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { counts: Arc::default(), trouble: watch::channel(None).0, error_budget: Arc::default() }
+        Self { counts: Arc::default(), trouble: watch::channel(None).0, shared: Arc::default() }
     }
 }
 
@@ -97,7 +97,12 @@ impl Live {
 
     /// Why the writers of the target have stopped, when they have: only a person lets them go on.
     pub fn stopped(&self) -> Option<String> {
-        self.error_budget.get()?.stopped()
+        self.shared.get()?.0.stopped()
+    }
+
+    /// Whether the target asked to be left alone for a time that is not over.
+    pub fn paused(&self) -> bool {
+        self.shared.get().is_some_and(|(_, limit)| limit.paused_until().is_some())
     }
 }
 
@@ -130,15 +135,17 @@ pub async fn run(
         // Bounded: what is in hand of each partition is, too.
         batch => Some(mpsc::channel(batch)).unzip(),
     };
-    let error_budget = Arc::new(ErrorBudget::start(target.stop, cell(topology.stop(&name))));
-    let _ = live.error_budget.set(Arc::clone(&error_budget)); // it is there already when a test runs two writers
+    let error_budget = Arc::new(ErrorBudget::start(target.stop, cell(topology.stop(&name))).await?);
+    let limit = cell(topology.budget(&format!("target-{}", name.token())));
+    let limit = Arc::new(Budget::start(limit, settings.rate));
+    let _ = live.shared.set((Arc::clone(&error_budget), Arc::clone(&limit))); // there already when a test runs two writers
     let writer = Arc::new(send::Writer {
         topology: topology.clone(),
         name: name.clone(),
         target: target::Target::of(topology.flow(), target)?,
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
         concurrency: concurrency::Concurrency::new(target.concurrency_min, target.concurrency),
-        limit: Budget::start(cell(topology.budget(&format!("target-{}", name.token()))), settings.rate),
+        limit,
         penalty: target.limit.penalty.get(),
         error_budget: Arc::clone(&error_budget),
         contact: journal.contact(settings.safe_silence()).await?,

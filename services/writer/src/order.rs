@@ -146,7 +146,10 @@ impl Partition {
             return Ok(Settlement::Release);
         };
         let _in_hand = self.keys.take(&order.key).await;
-        self.supersede_waiting(ledger, &order, trace).await?;
+        let ignored = deleted && order.record.is_empty();
+        if !ignored {
+            self.supersede_waiting(ledger, &order, trace).await?;
+        }
         loop {
             let held = ledger.get(&order.key);
             let mut certain = true;
@@ -154,7 +157,7 @@ impl Partition {
                 Decision::Settled => return Ok(Settlement::Done),
                 Decision::Unchanged => (Outcome::Unchanged, None, None),
                 Decision::Superseded => (Outcome::Superseded, None, None),
-                Decision::Send if deleted && order.record.is_empty() => (Outcome::Ignored, None, None),
+                Decision::Send if ignored => (Outcome::Ignored, None, None),
                 Decision::Send => {
                     let basis = held.map_or(0, |held| held.basis(order.content));
                     match writer.send(self.row(message, &order, basis, since)).await {
@@ -169,7 +172,12 @@ impl Partition {
                                 Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
                             }
                         }
-                        Sent::Stopped => return Ok(Settlement::Release),
+                        Sent::Stopped { uncertain } => {
+                            if uncertain.is_some() {
+                                self.with_attempts(message.seq, |attempts| attempts.uncertain = uncertain);
+                            }
+                            return Ok(Settlement::Release);
+                        }
                     }
                 }
             };
@@ -190,13 +198,14 @@ impl Partition {
     fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {
         let (alone, uncertain) = self
             .with_attempts(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
-        let own = || key(order, basis);
+        let own = key(order, basis);
         Row {
             seq: message.seq,
             order: Arc::clone(order),
             // Delivered before: whoever had it may have sent it.
             uncertain: uncertain.is_some() || message.delivered > 1,
-            key: uncertain.unwrap_or_else(own),
+            under: uncertain.filter(|under| *under != own),
+            key: own,
             alone,
             since,
             stop: self.stop.clone(),
@@ -259,7 +268,7 @@ impl Partition {
         let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let attempts = all.entry(seq).or_default();
         let result = change(attempts);
-        if attempts.failed.is_empty() {
+        if attempts.failed.is_empty() && attempts.uncertain.is_none() {
             all.remove(&seq);
         }
         result

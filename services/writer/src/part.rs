@@ -14,8 +14,9 @@ pub(crate) enum Sent {
     Taken { taken: Taken, key: String, while_ours: bool },
     /// It failed in a way that counts; it was sent under this key.
     Failed { error: TargetError, key: String },
-    /// It is not sent: we are told to stop, or it may be in other hands by now.
-    Stopped,
+    /// It is not sent (any more): we are told to stop, or it may be in other hands by now. It may have been written under
+    /// this key.
+    Stopped { uncertain: Option<String> },
 }
 
 /// An order on its way to the target.
@@ -42,6 +43,11 @@ impl Parcel {
     /// Takes it up for sending; false when who handed it in has taken it back.
     pub(crate) fn claim(&self) -> bool {
         !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether nobody waits for the answer any more: its partition was given away when the grace period was over.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
     }
 
     pub(crate) fn answer(self, sent: Sent) {
@@ -76,7 +82,12 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn new(parcels: Vec<Parcel>) -> Self {
         let uncertain = parcels.iter().any(|parcel| parcel.row.uncertain);
-        Self { parcels, key: None, borrowed: false, failures: 0, begun: false, uncertain }
+        let key = match parcels.as_slice() {
+            [one] => one.row.under.clone(),
+            _ => None,
+        };
+        let borrowed = key.is_some();
+        Self { parcels, key, borrowed, failures: 0, begun: false, uncertain }
     }
 
     pub(crate) fn rows(&self) -> Vec<&Row> {
@@ -117,14 +128,16 @@ impl Part {
         }
     }
 
-    /// Two halves, to be sent one after the other under the key of the whole.
-    pub(crate) fn halves(mut self) -> [Self; 2] {
-        let key = Some(self.key());
+    /// Two halves, to be sent one after the other. Where some of its orders were written, under the key of the whole: what
+    /// the target has taken it then does not take again. Else each under its own, for a target that keeps answers by key
+    /// would give the second half the answer of the first.
+    pub(crate) fn halves(mut self, partly_written: bool) -> [Self; 2] {
+        let key = partly_written.then(|| self.key());
         let second = self.parcels.split_off(self.parcels.len() / 2);
         let half = |parcels| Self {
             parcels,
             key: key.clone(),
-            borrowed: true,
+            borrowed: partly_written,
             failures: 0,
             begun: true,
             uncertain: self.uncertain,

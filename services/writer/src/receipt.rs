@@ -191,6 +191,7 @@ impl Partition {
         let row = Row {
             seq,
             key: key(&newest, basis),
+            under: None,
             uncertain: false,
             alone: true,
             // What is to be written again was learnt just now.
@@ -209,7 +210,7 @@ impl Partition {
                 tracing::error!(key = %order, error = service::chain(&error), "the newer version could not be written again");
                 Ok(())
             }
-            Sent::Stopped => Ok(()),
+            Sent::Stopped { .. } => Ok(()),
         }
     }
 }

@@ -20,6 +20,16 @@ use crate::target::{Row, Taken, Target, TargetError};
 /// what the target stumbles over.
 const TOGETHER: usize = 2;
 
+/// Once an answer was lost it stays together for longer: only under its own key does the target know what it took.
+const TOGETHER_UNCERTAIN: usize = 5;
+
+/// How long after the word to stop a part that was begun goes on: what it begins then ends within the grace period, which
+/// is longer than this by the timeout.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
+/// Nothing was sent.
+const NOT_SENT: Sent = Sent::Stopped { uncertain: None };
+
 /// What the partitions of one writer share.
 pub(crate) struct Writer {
     pub(crate) topology: Topology,
@@ -29,7 +39,7 @@ pub(crate) struct Writer {
     pub(crate) circuit: Circuit,
     pub(crate) concurrency: Concurrency,
     /// Calls and pauses, shared by all writers of the target.
-    pub(crate) limit: Budget,
+    pub(crate) limit: Arc<Budget>,
     /// The pause after "too many requests" that does not say how long.
     pub(crate) penalty: Duration,
     pub(crate) error_budget: Arc<ErrorBudget>,
@@ -61,18 +71,18 @@ impl Writer {
             Some(gathering) if !alone => {
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => return Sent::Stopped,
-                    handed = gathering.send(parcel) => if handed.is_err() { return Sent::Stopped },
+                    () = stop.cancelled() => return NOT_SENT,
+                    handed = gathering.send(parcel) => if handed.is_err() { return NOT_SENT },
                 }
                 tokio::select! {
                     biased;
-                    sent = &mut waiting.answer => return sent.unwrap_or(Sent::Stopped),
-                    () = stop.cancelled() => if waiting.take_back() { return Sent::Stopped },
+                    sent = &mut waiting.answer => return sent.unwrap_or(NOT_SENT),
+                    () = stop.cancelled() => if waiting.take_back() { return NOT_SENT },
                 }
             }
             _ => self.carry(vec![parcel], None).await,
         }
-        waiting.answer.await.unwrap_or(Sent::Stopped)
+        waiting.answer.await.unwrap_or(NOT_SENT)
     }
 
     /// Sends orders together until each has an answer. `slot` is the turn of the first request, when it has come already.
@@ -83,18 +93,24 @@ impl Writer {
                 drop(slot.take()); // each question takes a turn of its own
                 self.ask(&mut part).await;
             }
+            // Who gave up waiting has given the order away with its partition.
+            part.parcels.retain(|parcel| !parcel.is_abandoned());
             if part.parcels.is_empty() {
                 continue;
             }
             match self.attempt(&mut part, slot.take()).await {
                 Attempted::Taken(taken) => {
-                    let (key, while_ours) = (part.key(), self.contact.is_safe());
+                    let key = part.key();
                     for (parcel, taken) in part.parcels.into_iter().zip(taken) {
+                        let while_ours = self.is_ours(&parcel.row);
                         parcel.answer(Sent::Taken { taken, key: key.clone(), while_ours });
                     }
                 }
                 Attempted::Stopped => {
-                    part.parcels.into_iter().for_each(|parcel| parcel.answer(Sent::Stopped))
+                    let uncertain = part.uncertain.then(|| part.key.clone()).flatten();
+                    for parcel in part.parcels {
+                        parcel.answer(Sent::Stopped { uncertain: uncertain.clone() });
+                    }
                 }
                 Attempted::Later(class) => {
                     part.uncertain |= class == Class::Uncertain;
@@ -107,7 +123,7 @@ impl Writer {
 
     /// What is to be sent after a request failed in a way that counts; last comes first.
     async fn after(&self, mut part: Part, error: TargetError) -> Vec<Part> {
-        let class = error.class();
+        let (class, partly_written) = (error.class(), error.is_of_a_part() || part.borrowed);
         part.uncertain |= class == Class::Uncertain;
         let blames_orders = matches!(class, Class::Permanent | Class::Refusing);
         if error.is_of_another_request() || (part.parcels.len() == 1 && part.borrowed && blames_orders) {
@@ -125,12 +141,13 @@ impl Writer {
             return Vec::new();
         }
         part.failures += 1;
-        if !blames_orders && part.failures < TOGETHER {
+        let together = if part.uncertain { TOGETHER_UNCERTAIN } else { TOGETHER };
+        if !blames_orders && part.failures < together {
             tokio::time::sleep(self.retry.delay(part.failures)).await;
             return vec![part];
         }
         tracing::info!(orders = part.parcels.len(), error = service::chain(&error), "a batch is halved");
-        let [first, second] = part.halves();
+        let [first, second] = part.halves(partly_written);
         vec![second, first]
     }
 
@@ -146,8 +163,9 @@ impl Writer {
                     self.works(&slot);
                     tracing::info!(key = %parcel.row.order.key, "the target holds this order: the lost answer was a yes");
                     let taken = Taken { outcome: Outcome::Written, status: None };
-                    let sent = Sent::Taken { taken, key: key.clone(), while_ours: self.contact.is_safe() };
-                    part.parcels.remove(0).answer(sent);
+                    let parcel = part.parcels.remove(0);
+                    let while_ours = self.is_ours(&parcel.row);
+                    parcel.answer(Sent::Taken { taken, key: key.clone(), while_ours });
                 }
                 Ok(_) => return self.works(&slot),
                 Err(error) => {
@@ -197,6 +215,11 @@ impl Writer {
         }
     }
 
+    /// Whether the order cannot have come into other hands since it came into ours.
+    fn is_ours(&self, row: &Row) -> bool {
+        self.contact.is_safe() && self.contact.moment() == row.since
+    }
+
     fn works(&self, slot: &Slot<'_>) {
         slot.report(Load::Fine);
         self.circuit.works();
@@ -235,7 +258,7 @@ impl Writer {
         let stopped = async {
             part.stopped().await;
             if part.begun {
-                self.circuit.opened().await;
+                let _ = tokio::time::timeout(AFTERWARDS, self.circuit.opened()).await;
             }
         };
         tokio::select! {

@@ -14,7 +14,7 @@ use crate::gather::Gathering;
 /// A writer sends only while it has heard the server within [`journal::FRESH`], and the server gives a pin away no earlier
 /// than the ack wait minus the life of a pull (3 s) after it has heard the writer: the ack wait is this much longer than the
 /// request's timeout, and the pin lasts as long as the ack wait.
-const MARGIN: Duration = Duration::from_secs(5);
+const MARGIN: Duration = Duration::from_secs(6);
 
 /// Orders of one partition in hand, at most.
 const MOST: usize = 1_000;
@@ -65,7 +65,7 @@ impl Settings {
 
     /// A silence between us and NATS up to this long leaves what is in hand ours.
     pub(crate) fn safe_silence(&self) -> Duration {
-        self.timeout
+        self.timeout.max(journal::FRESH)
     }
 
     /// How one partition is consumed.

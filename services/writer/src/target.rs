@@ -20,6 +20,8 @@ pub(crate) struct Row {
     pub(crate) order: Arc<MappedOrder>,
     /// The idempotency key of a request with this order alone.
     pub(crate) key: String,
+    /// The key of a batch under which it may have been written: it goes out under that again.
+    pub(crate) under: Option<String>,
     /// It may have been written already: an answer was lost, or its last holder died.
     pub(crate) uncertain: bool,
     /// It failed before: it goes alone, so that it cannot take others with it.
@@ -68,6 +70,11 @@ impl TargetError {
             Self::Qeasy(error) => error.answer(),
             Self::Postgres(_) => None,
         }
+    }
+
+    /// Whether some of the orders were written, and it is not said which.
+    pub(crate) fn is_of_a_part(&self) -> bool {
+        matches!(self, Self::Qeasy(WriteError::Partly { .. }))
     }
 
     /// Whether the answer is one that the target gave to another request with the same idempotency key.

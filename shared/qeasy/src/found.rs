@@ -44,10 +44,11 @@ pub(crate) fn answered(body: &[u8], record: &[u8]) -> Option<Found> {
         }
     };
     let sent = std::str::from_utf8(record).ok()?;
-    Some(match list.iter().any(|held| contains(held.get(), sent)) {
-        true => Found::ThisOne,
-        false if list.is_empty() => Found::Nothing,
-        false => Found::Another,
+    Some(match list.as_slice() {
+        [] => Found::Nothing,
+        [held] if contains(held.get(), sent) => Found::ThisOne,
+        // Of several it is not known which one counts.
+        _ => Found::Another,
     })
 }
 
@@ -102,6 +103,7 @@ mod tests {
             )
         };
         assert_eq!(of("[]"), Some(Found::Nothing));
+        assert_eq!(of(&format!("[{sent},{sent}]")), Some(Found::Another));
         let more = r#"[{"_id":"x","lines":[ {"amount": 0.10, "at":1} ],"name":"\u5c0f满","orderId":1}]"#;
         assert_eq!(of(more), Some(Found::ThisOne));
         for other in [

@@ -160,7 +160,8 @@ async fn wait(
         let done: Vec<_> = flow.writers.iter().map(|live| live.counts.done()).collect();
         let lag = left.and_then(|left| left.first().and_then(|transform| transform.lag));
         let now = format!("{progress:?} {lag:?} {done:?}");
-        if now != last {
+        // A target that asked to be left alone for a while is no standstill.
+        if now != last || flow.writers.iter().any(writer::Live::paused) {
             (moved_at, last) = (Instant::now(), now);
         } else if moved_at.elapsed() > patience {
             stop.cancel();

@@ -141,6 +141,9 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         if target.limit.requests_per_minute.is_some_and(|requests| !requests.is_finite() || requests < 0.0) {
             return wrong("requests_per_minute", "expected 0 (no limit) or more".into());
         }
+        if target.limit.penalty.get() < std::time::Duration::from_secs(1) {
+            return wrong("penalty", format!("found {}, expected at least 1s", target.limit.penalty));
+        }
         if target.kind == TargetKind::Store && (target.scheme_id.is_empty() || target.app_key.is_empty()) {
             return wrong("target.kind", "\"store\" needs scheme_id, app_key and app_secret".into());
         }
