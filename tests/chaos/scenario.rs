@@ -67,7 +67,7 @@ impl Scenario {
                                 settle = \"1s\"\n[schedule.deleted]\nevery = \"1s\"\n";
 
     /// The configuration of all processes, made of the demo's: waits are short, so that a pause of a few seconds is longer
-    /// than them. The target's timeout of 2 s makes the ack wait and the pin of a writer 7 s.
+    /// than them. The target's timeout of 2 s makes the ack wait and the pin of a writer 8 s.
     pub fn configure(&self, demo: &str) -> String {
         let text = demo
             .replace("timeout = \"5s\"", "timeout = \"2s\"")
