@@ -101,6 +101,17 @@ impl Circuit {
         *self.phase.borrow() == Phase::Closed
     }
 
+    /// A turn was not used: if it was the probe, another one may probe at once.
+    pub(crate) fn unused(&self) {
+        self.phase.send_if_modified(|phase| {
+            let probing = *phase == Phase::Probing;
+            if probing {
+                *phase = Phase::Open { until: Instant::now() };
+            }
+            probing
+        });
+    }
+
     /// Waits until requests are held back.
     pub(crate) async fn opened(&self) {
         // The sender is ours: it does not end before we do.
@@ -153,13 +164,7 @@ impl Circuit {
             self.down(Some(wait), &format!("{SUSPICIOUS} orders in a row failed; the last: {why}"));
         } else {
             // A probe that ends like this has told nothing: let the next one through.
-            self.phase.send_if_modified(|phase| {
-                let probing = *phase == Phase::Probing;
-                if probing {
-                    *phase = Phase::Open { until: Instant::now() };
-                }
-                probing
-            });
+            self.unused();
         }
         excused
     }
@@ -192,6 +197,17 @@ mod tests {
         waiting.await;
         assert_eq!(start.elapsed(), Duration::from_secs(1));
         assert_eq!(*circuit.trouble.borrow(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_was_not_used_is_another_ones_at_once() {
+        let circuit = circuit();
+        circuit.down(None, "no connection");
+        circuit.pass().await;
+        let start = Instant::now();
+        circuit.unused();
+        assert_eq!(circuit.pass().await, Pass::Probe);
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -53,7 +53,8 @@ async fn carry(writer: Arc<Writer>, has_turn: oneshot::Sender<()>, batch: onesho
         return;
     }
     let parcels = batch.await.unwrap_or_default();
-    if !parcels.is_empty() {
-        writer.carry(parcels, Some(slot)).await;
+    match parcels.is_empty() {
+        true => writer.circuit.unused(),
+        false => writer.carry(parcels, Some(slot)).await,
     }
 }

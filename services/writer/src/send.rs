@@ -23,9 +23,9 @@ const TOGETHER: usize = 2;
 /// Once an answer was lost it stays together for longer: only under its own key does the target know what it took.
 const TOGETHER_UNCERTAIN: usize = 5;
 
-/// How long after the word to stop a part that was begun goes on: what it begins then ends within the grace period, which
-/// is longer than this by the timeout.
-const AFTERWARDS: Duration = Duration::from_secs(5);
+/// How long after the word to stop a part that was begun goes on. What it begins then ends before the pin can pass on: that
+/// lasts for the timeout and 3 s more after the last pull has ended.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// Nothing was sent.
 const NOT_SENT: Sent = Sent::Stopped { uncertain: None };
@@ -195,6 +195,7 @@ impl Writer {
             held &= self.contact.holds(row.since).await;
         }
         if !held {
+            self.circuit.unused();
             tracing::warn!(
                 "we were out of touch with NATS for long: what was in hand is given back, others may have it"
             );
@@ -263,7 +264,10 @@ impl Writer {
         };
         tokio::select! {
             biased;
-            () = stopped => None,
+            () = stopped => {
+                self.circuit.unused(); // it may have been our turn to probe, and we were waiting for the rest
+                None
+            }
             slot = self.slot() => Some(slot),
         }
     }

@@ -98,7 +98,7 @@ impl Journal {
             handler,
         });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
-        let (mut in_hand, mut received) = (JoinSet::new(), false);
+        let (mut in_hand, mut pinned) = (JoinSet::new(), None);
         'connected: while !shutdown.is_cancelled() {
             let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
                 break;
@@ -114,7 +114,7 @@ impl Journal {
                 };
                 match message {
                     Some(Ok(message)) => {
-                        received = true;
+                        pinned = pin_of(message.headers.as_ref()).or(pinned);
                         let worker = Arc::clone(&worker);
                         in_hand.spawn(async move {
                             worker.settle(message).await;
@@ -131,16 +131,20 @@ impl Journal {
             }
         }
         drain(in_hand, consumption).await;
-        // Without a message the pin may be another replica's; taking that away would interrupt it.
-        if consumption.pinned.is_some() && received {
+        if let Some(pin) = pinned {
             // Without NATS this would wait for it; the pin then times out by itself.
-            let _ = tokio::time::timeout(UNPIN, self.unpin(topology, consumption)).await;
+            let _ = tokio::time::timeout(UNPIN, self.unpin(topology, consumption, &pin)).await;
         }
         Ok(())
     }
 
-    /// Lets another replica have the pin at once instead of after its timeout.
-    async fn unpin(&self, topology: &Topology, consumption: &Consumption) {
+    /// Lets another replica have the pin at once instead of after its timeout. The server takes it away from whoever has it:
+    /// one that is another replica's by now is left alone, or two would write at once.
+    async fn unpin(&self, topology: &Topology, consumption: &Consumption, pin: &str) {
+        let honoured = self.pin(topology, consumption.stream, &consumption.durable).await;
+        if !honoured.is_ok_and(|honoured| honoured.as_deref() == Some(pin)) {
+            return;
+        }
         let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
         if let Ok(stream) = stream
             && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
@@ -229,6 +233,11 @@ impl Journal {
             .await
             .map_err(|error| JournalError::unavailable(what, error))
     }
+}
+
+/// The pin that a message was delivered under.
+pub(crate) fn pin_of(headers: Option<&async_nats::HeaderMap>) -> Option<String> {
+    Some(headers?.get("Nats-Pin-Id")?.as_str().to_string())
 }
 
 /// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.
