@@ -185,12 +185,12 @@ async fn what_the_readme_shows_works() {
     let readme = std::fs::read_to_string(examples().join("../../README.md")).unwrap();
     let blocks: Vec<&str> =
         readme.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    let [chinese_config, chinese_mapping, english_config, english_mapping] = blocks[..] else {
-        panic!("a configuration and a mapping in each language, found {}", blocks.len());
-    };
-    for (config, mapping) in [(chinese_config, chinese_mapping), (english_config, english_mapping)] {
+    assert_eq!(blocks.len(), 6, "a configuration, a mapping and a second target in each language");
+    for language in blocks.chunks(3) {
+        let (config, mapping, target) = (language[0], language[1], language[2]);
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("orderflow.toml"), config).unwrap();
+        std::fs::write(folder.path().join("orderflow.toml"), format!("{config}\n{target}")).unwrap();
+        std::fs::write(folder.path().join("pg.secret"), "x").unwrap();
         std::fs::write(folder.path().join("mapping.toml"), mapping).unwrap();
         let program = |args| Program::new(PROGRAM, folder.path(), args).env("QEASY_TOKEN", "x");
         let (status, text) = program(&["check"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await;

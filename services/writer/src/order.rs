@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
+use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, now};
 use http::Class;
 use journal::{Delivery, JournalError, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
@@ -149,6 +149,14 @@ impl Partition {
         let ignored = deleted && order.record.is_empty();
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
+            // A newer version was sent and waits for its answer, or to be sent again: this one must not go over it.
+            let newer = |other: &MappedOrder| other.version > order.version;
+            if !self.waiting(&order.key, newer).is_empty()
+                && self.supersede(ledger, message.seq, &order, trace).await?
+            {
+                writer.counts.note(Outcome::Superseded);
+                return Ok(Settlement::Done);
+            }
         }
         loop {
             let held = ledger.get(&order.key);
@@ -253,12 +261,15 @@ impl Partition {
         Err(Settlement::Dead(Box::new(letter)))
     }
 
-    /// Older versions of an order that failed and are to be tried again, with how often each failed.
-    pub(crate) fn waiting(&self, order: &MappedOrder) -> Vec<(u64, Arc<MappedOrder>, usize)> {
+    /// Versions of an order that failed and are to be tried again, with how often each failed.
+    pub(crate) fn waiting(
+        &self,
+        key: &OrderKey,
+        wanted: impl Fn(&MappedOrder) -> bool,
+    ) -> Vec<(u64, Arc<MappedOrder>, usize)> {
         let all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let older = |other: &MappedOrder| other.key == order.key && other.version < order.version;
         let waiting = all.iter().filter_map(|(seq, attempts)| {
-            let other = attempts.order.as_ref().filter(|other| older(other))?;
+            let other = attempts.order.as_ref().filter(|other| other.key == *key && wanted(other))?;
             Some((*seq, Arc::clone(other), attempts.failed.len()))
         });
         waiting.collect()

@@ -147,24 +147,36 @@ impl Partition {
         order: &MappedOrder,
         trace: TraceParent,
     ) -> Result<(), JournalError> {
-        for (seq, older, failed) in self.waiting(order) {
-            let held = ledger.get(&older.key);
-            if held.is_some_and(|held| held.version >= older.version) {
-                continue; // it will be found superseded, or settled
-            }
-            let receipt = Receipt {
-                content: older.content,
-                known: false,
-                held: older.version,
-                attempts: 0, // under this version nothing is known to have been taken
-                ..self.receipt(seq, &older, held, Outcome::Superseded, None, None)
-            };
-            if self.record(ledger, receipt, held, true, trace).await? == Recorded::Stored {
+        let older = |other: &MappedOrder| other.version < order.version;
+        for (seq, older, failed) in self.waiting(&order.key, older) {
+            if self.supersede(ledger, seq, &older, trace).await? {
                 tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
                 self.with_attempts(seq, std::mem::take);
             }
         }
         Ok(())
+    }
+
+    /// Records that a newer version is in hand, so that this one is never sent. False when the ledger will say so anyway.
+    pub(crate) async fn supersede(
+        &self,
+        ledger: &Ledger,
+        seq: u64,
+        older: &MappedOrder,
+        trace: TraceParent,
+    ) -> Result<bool, JournalError> {
+        let held = ledger.get(&older.key);
+        if held.is_some_and(|held| held.version >= older.version) {
+            return Ok(false); // it will be found superseded, or settled
+        }
+        let receipt = Receipt {
+            content: older.content,
+            known: false,
+            held: older.version,
+            attempts: 0, // under this version nothing is known to have been taken
+            ..self.receipt(seq, older, held, Outcome::Superseded, None, None)
+        };
+        Ok(self.record(ledger, receipt, held, true, trace).await? == Recorded::Stored)
     }
 
     /// Writes the newest version again, after an older one may have been written over it. It stays unknown when that
