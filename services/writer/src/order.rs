@@ -89,8 +89,8 @@ impl Partition {
     async fn ledger(&self, pin: Option<&str>) -> Result<Option<&Ledger>, JournalError> {
         let (writer, mut caught_up) = (&*self.writer, self.caught_up.lock().await);
         let moment = writer.contact.moment();
-        let under = Some((pin.map(str::to_string), moment));
-        if caught_up.once && caught_up.under == under {
+        let current = |(known, at): &(Option<String>, Moment)| known.as_deref() == pin && *at == moment;
+        if caught_up.once && caught_up.under.as_ref().is_some_and(current) {
             return Ok(Some(&self.ledger));
         }
         let durable = writer.topology.writer(&writer.name, self.number);
@@ -103,7 +103,7 @@ impl Partition {
             return Ok(None);
         }
         self.catch_up().await?;
-        *caught_up = CaughtUp { once: true, under };
+        *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)) };
         Ok(Some(&self.ledger))
     }
 

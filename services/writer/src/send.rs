@@ -126,14 +126,13 @@ impl Writer {
         let (class, partly_written) = (error.class(), error.is_of_a_part() || part.borrowed);
         part.uncertain |= class == Class::Uncertain;
         let blames_orders = matches!(class, Class::Permanent | Class::Refusing);
-        if error.is_of_another_request() || (part.parcels.len() == 1 && part.borrowed && blames_orders) {
+        let alone = part.parcels.len() == 1;
+        if part.borrowed && (error.is_of_another_request() || (alone && blames_orders)) {
             // Under a borrowed key the answer may be that of the whole batch: only one of its own condemns an order.
-            if part.borrowed {
-                part.leave_the_batch();
-                return vec![part];
-            }
+            part.leave_the_batch();
+            return vec![part];
         }
-        if part.parcels.len() <= 1 {
+        if alone {
             let key = part.key();
             if let Some(one) = part.parcels.pop() {
                 one.answer(Sent::Failed { error, key });
@@ -190,11 +189,8 @@ impl Writer {
             },
         };
         // All of them came into our hands before the silence, if there was one.
-        let mut held = true;
-        for row in part.rows() {
-            held &= self.contact.holds(row.since).await;
-        }
-        if !held {
+        let now = self.contact.fresh().await;
+        if part.rows().iter().any(|row| Some(row.since) != now) {
             self.circuit.unused();
             tracing::warn!(
                 "we were out of touch with NATS for long: what was in hand is given back, others may have it"

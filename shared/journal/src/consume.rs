@@ -98,7 +98,7 @@ impl Journal {
             handler,
         });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
-        let (mut in_hand, mut pinned) = (JoinSet::new(), None);
+        let (mut in_hand, mut pinned) = (JoinSet::new(), None::<String>);
         'connected: while !shutdown.is_cancelled() {
             let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
                 break;
@@ -114,7 +114,10 @@ impl Journal {
                 };
                 match message {
                     Some(Ok(message)) => {
-                        pinned = pin_of(message.headers.as_ref()).or(pinned);
+                        let pin = crate::delivery::pin_of(message.headers.as_ref());
+                        if pin.is_some() && pin != pinned.as_deref() {
+                            pinned = pin.map(str::to_string);
+                        }
                         let worker = Arc::clone(&worker);
                         in_hand.spawn(async move {
                             worker.settle(message).await;
@@ -233,11 +236,6 @@ impl Journal {
             .await
             .map_err(|error| JournalError::unavailable(what, error))
     }
-}
-
-/// The pin that a message was delivered under.
-pub(crate) fn pin_of(headers: Option<&async_nats::HeaderMap>) -> Option<String> {
-    Some(headers?.get("Nats-Pin-Id")?.as_str().to_string())
 }
 
 /// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.

@@ -95,17 +95,15 @@ impl Contact {
         Moment(self.heard.borrow().broken)
     }
 
-    /// Waits until the server has been heard a moment ago; then says whether the contact was never broken since `since`.
-    pub async fn holds(&self, since: Moment) -> bool {
+    /// Waits until the server has been heard a moment ago; then says which moment it is. What came at the same one came in
+    /// unbroken contact. `None` when nothing is certain any more.
+    pub async fn fresh(&self) -> Option<Moment> {
         let mut heard = self.heard.clone();
-        // The sender lives as long as `self`; should it have ended, nothing is certain any more.
-        match heard.wait_for(|heard| heard.at.elapsed() < FRESH).await {
-            Ok(heard) => heard.broken == since.0,
-            Err(_) => false,
-        }
+        // The sender lives as long as `self`, unless the connection was closed for good.
+        heard.wait_for(|heard| heard.at.elapsed() < FRESH).await.ok().map(|heard| Moment(heard.broken))
     }
 
-    /// Whether what [`Contact::holds`] said a safe time ago, at most, is still so at this moment, also if we were held up
+    /// Whether what [`Contact::fresh`] said a safe time ago, at most, is still so at this moment, also if we were held up
     /// since without having noticed it yet.
     pub fn is_safe(&self) -> bool {
         self.heard.borrow().at.elapsed() <= self.safe + FRESH

@@ -80,8 +80,12 @@ impl Delivery {
 
     /// The pin under which it was delivered: another one each time that a pinned consumer changes hands.
     pub fn pin(&self) -> Option<&str> {
-        Some(self.headers.as_ref()?.get("Nats-Pin-Id")?.as_str())
+        pin_of(self.headers.as_ref())
     }
+}
+
+pub(crate) fn pin_of(headers: Option<&HeaderMap>) -> Option<&str> {
+    Some(headers?.get("Nats-Pin-Id")?.as_str())
 }
 
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> Option<TraceParent> {
