@@ -16,6 +16,8 @@ pub struct Scenario {
     pub orders: u64,
     /// Orders a request.
     pub batch: u64,
+    /// Whether the target is the documented `store` call, with tokens, which can be asked what it holds.
+    pub store: bool,
     /// How the sandbox misbehaves all the while.
     pub faults: Faults,
     /// Orders that become poison at a time.
@@ -55,6 +57,8 @@ impl Scenario {
             orders: dice.between(150, 350),
             // Each third run writes in batches.
             batch: if seed.is_multiple_of(3) { 20 } else { 1 },
+            // Each fourth, with the other form: so there are all four.
+            store: seed.is_multiple_of(4),
             faults: Faults { source, target },
             poison: dice.between(2, 4),
             acts: plan(&mut dice, length),
@@ -73,8 +77,11 @@ impl Scenario {
             .replace("timeout = \"5s\"", "timeout = \"2s\"")
             .replace("concurrency = 32", &format!("concurrency = {}", Self::CONCURRENCY))
             .replace("client_id = \"demo\"", "client_id = \"demo\"\ntimeout = \"3s\"");
-        let text = if self.batch > 1 {
-            text.replace("idCheck = false", &format!("idCheck = false\nbatch = {}", self.batch))
+        let text = text.replace("[[target]]", &format!("[[target]]\nbatch = {}", self.batch));
+        let text = if self.store {
+            // The timeout of `store` is that of a token, a call, and both of them again.
+            text.replace("kind = \"execute\"", "kind = \"store\"\nscheme_id = \"s1\"\napp_key = \"demo\"\nkey = \"orderId\"\nlimit = { requests_per_minute = 0 }")
+                .replace("/execute\"", "\"")
         } else {
             text
         };

@@ -52,6 +52,7 @@ impl Stage {
         let (_, command) = STAGES[self.index];
         let program = Program::new(env!("CARGO_BIN_EXE_orderflow-under-test"), &self.folder, &[command])
             .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+            .env("ORDERFLOW_TARGET__QEASY__APP_SECRET", "demo-secret")
             .env("ORDERFLOW_NATS__URL", &format!("nats://{}", self.proxy.address()))
             .writing_to(&self.log());
         (self.child, self.started) = (Some(program.start()), Instant::now());

@@ -98,11 +98,15 @@ pub async fn judge(world: &World, scenario: &Scenario, folder: &Path, began: Mic
 
 /// The invariant, from the logs alone.
 fn logs(reconciliation: &Reconciliation) -> Vec<String> {
-    let mut faults: Vec<String> = reconciliation
-        .faults()
+    let wrong = reconciliation.faults();
+    let mut faults: Vec<String> = wrong
         .iter()
+        .take(SHOWN)
         .map(|(what, key)| format!("by the logs, order {key} is {what}: {}", shown(reconciliation, key)))
         .collect();
+    if wrong.len() > SHOWN {
+        faults.push(format!("by the logs, {} orders are wrong in all", wrong.len()));
+    }
     if !reconciliation.messages.is_balanced() {
         faults.push(format!("messages are not balanced: {:?}", reconciliation.messages));
     }
@@ -148,7 +152,11 @@ fn seen(evidence: &Evidence, scenario: &Scenario) -> Vec<String> {
     let (target, lost) = (&evidence.report.target, evidence.lost());
     let mut faults = Vec::new();
     if !lost.is_empty() {
-        faults.push(format!("the target does not hold the newest version, and there is no letter: {lost:?}"));
+        let some = &lost[..lost.len().min(SHOWN)];
+        faults.push(format!(
+            "of {} orders the target does not hold the newest version, and there is no letter: {some:?}",
+            lost.len()
+        ));
     }
     let counts = [
         ("orders that the source never had", target.extra, 0),

@@ -132,3 +132,44 @@ async fn replicas_share_evenly_and_hand_over() {
     second.running.await.unwrap();
     assert!(held.shares().is_empty());
 }
+
+#[tokio::test]
+async fn a_replica_that_is_full_keeps_its_pin() {
+    let nats = Nats::start().await;
+    let journal = nats.journal().await;
+    journal.ensure(&names()).await.unwrap();
+    let lasts = Duration::from_secs(1);
+    let consumption =
+        Consumption { in_flight: 1, ack_wait: lasts, pinned: Some(lasts), grace: lasts, ..consumption(0) };
+    let (got, mut seen) = watch::channel(Vec::<&'static str>::new());
+    let (stop, free) = (CancellationToken::new(), CancellationToken::new());
+    let mut replicas = tokio::task::JoinSet::new();
+    for name in ["first", "second"] {
+        let (own, consumption, stop) = (nats.journal().await, consumption.clone(), stop.clone());
+        let (got, free) = (got.clone(), free.clone());
+        replicas.spawn(async move {
+            let handler = move |_: Delivery| {
+                got.send_modify(|got| got.push(name));
+                let free = free.clone();
+                async move {
+                    free.cancelled().await;
+                    Settlement::Done
+                }
+            };
+            own.consume(&names(), &consumption, &stop, handler).await.unwrap();
+        });
+        for page in 0..2 {
+            let job = PageJob { window: WindowId::live(1), pass: 1, page, slice: None };
+            let record = Record::new(names().mapped(0), format!("m:{name}:{page}"), &job).unwrap();
+            journal.publish(&record).await.unwrap();
+        }
+        seen.wait_for(|got| !got.is_empty()).await.unwrap();
+    }
+    // Full for five times as long as a pin lasts without a pull: nobody else gets what waits.
+    let others = tokio::time::timeout(lasts * 5, seen.wait_for(|got| got.len() > 1)).await.is_ok();
+    assert!(!others, "another replica got one");
+    free.cancel();
+    assert_eq!(seen.wait_for(|got| got.len() == 4).await.unwrap().as_slice(), ["first"; 4]);
+    stop.cancel();
+    replicas.join_all().await;
+}

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use events::{Outcome, Stage, Writing};
-use journal::Stream;
+use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Stage, Version, WindowId, Writing};
+use journal::{Record, Stream};
 use operations::{Account, Status, instances};
 use orderflow_tests::{Program, World, eventually, until};
 use sandbox::{Faults, RetryAfter, TargetFaults};
@@ -247,6 +247,56 @@ async fn a_terminated_writer_finishes_what_it_has_in_hand_and_a_second_signal_en
     drop(third);
     stop.cancel();
     transforming.await.unwrap();
+}
+
+/// An order of MAPPED with one field, as of a moment.
+fn mapped(at: u64, amount: u64) -> MappedOrder {
+    let record = format!(r#"{{"orderId":"1","amount":{amount}}}"#).into_bytes();
+    MappedOrder {
+        key: OrderKey::new("1").unwrap(),
+        number: None,
+        version: Version { updated_at: Some(at as i64), raw_seq: at, generation: 0 },
+        origin: Origin { window: WindowId::live(1), page: 1, row: 0, raw_seq: at },
+        mapping: "m".into(),
+        content: ContentHash::of(&record),
+        record,
+        marks: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
+    let world = World::new(1, Faults::default()).await;
+    let names = world.names();
+    world.journal.ensure(&names).await.unwrap();
+    let folder = world.folder_of_a_program("");
+    let path = folder.path().join("orderflow.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"5s\"", "timeout = \"1s\"");
+    // What failed is tried again long after what comes next.
+    std::fs::write(&path, format!("{text}\n[writer.backoff]\ninitial = \"20s\"\n")).unwrap();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let publish = async |order: MappedOrder| {
+        let id = format!("m:{}", order.version.raw_seq);
+        world.journal.publish(&Record::new(names.mapped_of(&order.key), id, &order).unwrap()).await.unwrap();
+    };
+    let first = write();
+    publish(mapped(1, 100)).await;
+    eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
+    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
+    publish(mapped(2, 200)).await;
+    eventually("the target took it and did not say so", || world.report().target.lost_answers > 0).await;
+    world.sandbox.set_faults(Faults::default());
+    kill(first).await;
+    publish(mapped(3, 100)).await;
+    let second = write();
+    // Without it, the target would keep what the second says.
+    eventually("the third arrives", || world.report().target.accepted_rows == 3).await;
+    kill(second).await;
+}
+
+async fn kill(mut child: tokio::process::Child) {
+    child.kill().await.unwrap();
 }
 
 /// Waits for the word that it is shutting down, then signals once more: it ends at once, with status 130.

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use events::{ContentHash, MappedOrder, OrderKey, Outcome, Receipt, TargetName, Version};
+use events::{
+    ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, TargetName, Version,
+};
 use futures::StreamExt;
-use journal::{Entry, From, Journal, JournalError, Stream, Topology};
+use journal::{Delivery, Entry, From, Journal, JournalError, Pin, Stream, Topology};
 
 /// What the target holds of one order: about 150 bytes with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +67,14 @@ pub(crate) enum Decision {
     Settled,
 }
 
-/// Decides about an order that arrived as message `mapped_seq`.
-pub(crate) fn decide(held: Option<&Held>, order: &MappedOrder, mapped_seq: u64) -> Decision {
+/// Decides about an order that arrived as message `mapped_seq`. `open` says that the target may have taken something else
+/// since what the ledger knows ([`Ledger::is_open`]).
+pub(crate) fn decide(held: Option<&Held>, open: bool, order: &MappedOrder, mapped_seq: u64) -> Decision {
     match held {
         None => Decision::Send,
         Some(held) if held.mapped_seq == mapped_seq => Decision::Settled,
         Some(held) if order.version < held.version => Decision::Superseded,
-        Some(held) if held.known && held.content == order.content => Decision::Unchanged,
+        Some(held) if held.known && held.content == order.content && !open => Decision::Unchanged,
         Some(_) => Decision::Send,
     }
 }
@@ -89,6 +92,8 @@ struct Fold {
     unknown: u64,
     /// The newest receipt that was read.
     through: u64,
+    /// Messages that former holders of the partition had not settled, by order, oldest first.
+    open: HashMap<OrderKey, Vec<u64>>,
 }
 
 impl Ledger {
@@ -117,6 +122,54 @@ impl Ledger {
         }
         tracing::debug!(partition, orders = self.fold().held.len(), "ledger caught up");
         Ok(())
+    }
+
+    /// Notes which orders former holders of the partition had not settled when it came to us: they may have sent them, and
+    /// died before the receipt. `first` is the first message under our pin.
+    ///
+    /// # Errors
+    /// When MAPPED cannot be read.
+    pub(crate) async fn look_for_open(
+        &self,
+        journal: &Journal,
+        names: &Topology,
+        partition: u16,
+        first: &Delivery,
+        hold: Pin,
+    ) -> Result<(), JournalError> {
+        let (filter, begin) = (names.mapped(partition), hold.ack_floor + 1);
+        // A new message with nothing open before it: all that is open came to us.
+        let new = first.delivered == 1;
+        if new && journal.next(names, Stream::Mapped, &filter, begin).await? == Some(first.seq) {
+            self.fold().open.clear();
+            return Ok(());
+        }
+        let mut open = HashMap::<OrderKey, Vec<u64>>::new();
+        let mut log = journal.read(names, Stream::Mapped, Some(&filter), From::Seq(begin), false).await?;
+        while let Some(entry) = log.next().await {
+            let entry = entry?;
+            if entry.seq > hold.delivered {
+                break;
+            }
+            // One that cannot be read was never sent.
+            if let Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) =
+                MappedEvent::decode(&entry.payload)
+            {
+                open.entry(order.key).or_default().push(entry.seq);
+            }
+        }
+        tracing::debug!(partition, orders = open.len(), "of these the last holder may have sent something");
+        self.fold().open = open;
+        Ok(())
+    }
+
+    /// Whether a former holder of the partition had a message of the order in hand that is not settled yet and comes before
+    /// `mapped_seq`: the target may have taken it.
+    pub(crate) fn is_open(&self, key: &OrderKey, mapped_seq: u64) -> bool {
+        let fold = self.fold();
+        let settled = fold.held.get(key).map_or(0, |held| held.mapped_seq);
+        let open = fold.open.get(key).into_iter().flatten();
+        open.copied().any(|open| settled < open && open < mapped_seq)
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
@@ -177,19 +230,38 @@ mod tests {
     #[test]
     fn newer_wins_and_the_same_is_not_sent_twice() {
         let (first, second) = (order(10, 1, "a"), order(20, 2, "b"));
-        assert_eq!(decide(None, &first, 5), Decision::Send);
-        assert_eq!(decide(Some(&held(&first, 5, true)), &first, 5), Decision::Settled);
-        assert_eq!(decide(Some(&held(&first, 5, true)), &second, 6), Decision::Send);
-        assert_eq!(decide(Some(&held(&second, 6, true)), &first, 7), Decision::Superseded);
-        assert_eq!(decide(Some(&held(&first, 5, true)), &order(30, 3, "a"), 8), Decision::Unchanged);
+        assert_eq!(decide(None, false, &first, 5), Decision::Send);
+        assert_eq!(decide(Some(&held(&first, 5, true)), false, &first, 5), Decision::Settled);
+        assert_eq!(decide(Some(&held(&first, 5, true)), false, &second, 6), Decision::Send);
+        assert_eq!(decide(Some(&held(&second, 6, true)), false, &first, 7), Decision::Superseded);
+        assert_eq!(decide(Some(&held(&first, 5, true)), false, &order(30, 3, "a"), 8), Decision::Unchanged);
         // Read again in an overlap, not touched at the source.
-        assert_eq!(decide(Some(&held(&first, 5, true)), &order(10, 9, "a"), 8), Decision::Unchanged);
+        assert_eq!(decide(Some(&held(&first, 5, true)), false, &order(10, 9, "a"), 8), Decision::Unchanged);
+    }
+
+    #[test]
+    fn what_somebody_may_have_sent_in_between_makes_the_same_a_change() {
+        let (first, back) = (order(10, 1, "a"), order(30, 3, "a"));
+        let ledger = Ledger::default();
+        ledger.set(first.key.clone(), held(&first, 5, true));
+        for (open, decision) in [
+            (vec![], Decision::Unchanged),
+            (vec![3, 5, 7, 9], Decision::Unchanged), // settled, itself, or after it
+            (vec![3, 6, 9], Decision::Send),
+        ] {
+            ledger.fold().open.insert(first.key.clone(), open.clone());
+            let held = ledger.get(&first.key);
+            let decided = decide(held.as_ref(), ledger.is_open(&back.key, 7), &back, 7);
+            assert_eq!(decided, decision, "{open:?}");
+        }
+        ledger.set(first.key.clone(), Held { receipt_seq: 10, ..held(&first, 6, true) });
+        assert!(!ledger.is_open(&back.key, 7), "it has come again, and is settled");
     }
 
     #[test]
     fn what_is_unknown_is_sent_again() {
         let first = order(10, 1, "a");
-        assert_eq!(decide(Some(&held(&first, 5, false)), &order(10, 2, "a"), 6), Decision::Send);
+        assert_eq!(decide(Some(&held(&first, 5, false)), false, &order(10, 2, "a"), 6), Decision::Send);
     }
 
     #[test]

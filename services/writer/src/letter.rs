@@ -35,7 +35,7 @@ impl Partition {
             number: order.and_then(|order| order.number.clone()),
             payload: Payload::pack(order.map_or(&message.payload[..], |order| &order.record)),
             answer,
-            attempts: self.with_attempts(message.seq, std::mem::take).failed,
+            attempts: self.attempts.with(message.seq, std::mem::take).failed,
             mapping: order.map(|order| order.mapping.clone()),
             trace_id: Some(trace.trace_id()),
         }

@@ -3,6 +3,7 @@
 //! Orders are spread over partitions; each partition is consumed by one writer at a time (a pinned consumer), which knows
 //! from the receipts what the target holds. So nothing is sent that is there already, and nothing older than what is there.
 
+mod attempts;
 mod circuit;
 mod concurrency;
 mod error_budget;

@@ -1,32 +1,21 @@
 //! One order: decide, send, record. What is recorded is stored before the message is settled.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, now};
+use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
 use http::Class;
 use journal::{Delivery, JournalError, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::attempts::AllAttempts;
 use crate::keys::Keys;
 use crate::ledger::{Decision, Ledger, decide};
 use crate::part::Sent;
 use crate::receipt::Recorded;
 use crate::send::Writer;
 use crate::target::{Row, Taken, TargetError};
-
-/// The attempts of one message that failed.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts {
-    /// The order, once one has failed.
-    pub(crate) order: Option<Arc<MappedOrder>>,
-    pub(crate) failed: Vec<Attempt>,
-    /// The idempotency key of a request that may have been done all the same. The order goes out under it again, also
-    /// when it was the key of a batch.
-    uncertain: Option<String>,
-}
 
 /// How the ledger came to know what it knows.
 #[derive(Debug, Default)]
@@ -46,8 +35,7 @@ pub(crate) struct Partition {
     /// Caught up with the first message of each pin: only then are the receipts of its last holder complete.
     caught_up: tokio::sync::Mutex<CaughtUp>,
     keys: Arc<Keys>,
-    /// Failed attempts of the messages in hand, by sequence.
-    attempts: Mutex<HashMap<u64, Attempts>>,
+    pub(crate) attempts: AllAttempts,
     /// Cancelled when the partition is to be handed over.
     pub(crate) stop: CancellationToken,
 }
@@ -55,7 +43,15 @@ pub(crate) struct Partition {
 impl Partition {
     pub(crate) fn new(writer: Arc<Writer>, number: u16, stop: CancellationToken) -> Self {
         let (ledger, caught_up) = (Ledger::default(), tokio::sync::Mutex::default());
-        Self { writer, number, ledger, caught_up, keys: Arc::default(), attempts: Mutex::default(), stop }
+        Self {
+            writer,
+            number,
+            ledger,
+            caught_up,
+            keys: Arc::default(),
+            attempts: AllAttempts::default(),
+            stop,
+        }
     }
 
     pub(crate) fn number(&self) -> u16 {
@@ -84,18 +80,21 @@ impl Partition {
         self.ledger.catch_up(&writer.journal, &writer.topology, &writer.name, self.number).await
     }
 
-    /// The ledger, as complete as it has to be for a message that was delivered under `pin`. `None` when the partition is
-    /// another writer's by now: a message may have waited on the way to us for any time.
-    async fn ledger(&self, pin: Option<&str>) -> Result<Option<&Ledger>, JournalError> {
+    /// The ledger, as complete as it has to be for this message. `None` when the partition is another writer's by now: a
+    /// message may have waited on the way to us for any time.
+    async fn ledger(&self, message: &Delivery) -> Result<Option<&Ledger>, JournalError> {
         let (writer, mut caught_up) = (&*self.writer, self.caught_up.lock().await);
-        let moment = writer.contact.moment();
-        let current = |(known, at): &(Option<String>, Moment)| known.as_deref() == pin && *at == moment;
-        if caught_up.once && caught_up.under.as_ref().is_some_and(current) {
+        let (pin, moment) = (message.pin(), writer.contact.moment());
+        let (same_pin, same_moment) = match &caught_up.under {
+            Some((under, at)) => (under.as_deref() == pin, *at == moment),
+            None => (false, false),
+        };
+        if caught_up.once && same_pin && same_moment {
             return Ok(Some(&self.ledger));
         }
         let durable = writer.topology.writer(&writer.name, self.number);
-        let honoured = writer.journal.pin(&writer.topology, Stream::Mapped, &durable).await?;
-        if honoured.as_deref() != pin {
+        let hold = writer.journal.pin(&writer.topology, Stream::Mapped, &durable).await?;
+        if hold.pin.as_deref() != pin {
             tracing::info!(
                 partition = self.number,
                 "a message of a partition that is another writer's by now is given back"
@@ -103,6 +102,9 @@ impl Partition {
             return Ok(None);
         }
         self.catch_up().await?;
+        if !same_pin {
+            self.ledger.look_for_open(&writer.journal, &writer.topology, self.number, message, hold).await?;
+        }
         *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)) };
         Ok(Some(&self.ledger))
     }
@@ -142,7 +144,7 @@ impl Partition {
         };
         tracing::Span::current().record("key", order.key.as_str());
         let (writer, order) = (&*self.writer, Arc::new(order));
-        let Some(ledger) = self.ledger(message.pin()).await? else {
+        let Some(ledger) = self.ledger(message).await? else {
             return Ok(Settlement::Release);
         };
         let _in_hand = self.keys.take(&order.key).await;
@@ -151,7 +153,7 @@ impl Partition {
             self.supersede_waiting(ledger, &order, trace).await?;
             // A newer version was sent and waits for its answer, or to be sent again: this one must not go over it.
             let newer = |other: &MappedOrder| other.version > order.version;
-            if !self.waiting(&order.key, newer).is_empty()
+            if !self.attempts.waiting(&order.key, newer).is_empty()
                 && self.supersede(ledger, message.seq, &order, trace).await?
             {
                 writer.counts.note(Outcome::Superseded);
@@ -161,34 +163,36 @@ impl Partition {
         loop {
             let held = ledger.get(&order.key);
             let mut certain = true;
-            let (outcome, status, sent_as) = match decide(held.as_ref(), &order, message.seq) {
-                Decision::Settled => return Ok(Settlement::Done),
-                Decision::Unchanged => (Outcome::Unchanged, None, None),
-                Decision::Superseded => (Outcome::Superseded, None, None),
-                Decision::Send if ignored => (Outcome::Ignored, None, None),
-                Decision::Send => {
-                    let basis = held.map_or(0, |held| held.basis(order.content));
-                    match writer.send(self.row(message, &order, basis, since)).await {
-                        Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {
-                            writer.error_budget.taken();
-                            certain = while_ours;
-                            (outcome, status, Some((key, basis)))
-                        }
-                        Sent::Failed { error, key } => {
-                            match self.failed(message, &order, error, &key, trace).await {
-                                Err(settlement) => return Ok(settlement),
-                                Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
+            let (outcome, status, sent_as) =
+                match decide(held.as_ref(), ledger.is_open(&order.key, message.seq), &order, message.seq) {
+                    Decision::Settled => return Ok(Settlement::Done),
+                    Decision::Unchanged => (Outcome::Unchanged, None, None),
+                    Decision::Superseded => (Outcome::Superseded, None, None),
+                    Decision::Send if ignored => (Outcome::Ignored, None, None),
+                    Decision::Send => {
+                        let basis = held.map_or(0, |held| held.basis(order.content));
+                        match writer.send(self.row(message, &order, basis, since)).await {
+                            Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {
+                                writer.error_budget.taken();
+                                certain = while_ours;
+                                (outcome, status, Some((key, basis)))
                             }
-                        }
-                        Sent::Stopped { uncertain } => {
-                            if uncertain.is_some() {
-                                self.with_attempts(message.seq, |attempts| attempts.uncertain = uncertain);
+                            Sent::Failed { error, key } => {
+                                match self.failed(message, &order, error, &key, trace).await {
+                                    Err(settlement) => return Ok(settlement),
+                                    Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
+                                }
                             }
-                            return Ok(Settlement::Release);
+                            Sent::Stopped { uncertain } => {
+                                if uncertain.is_some() {
+                                    self.attempts
+                                        .with(message.seq, |attempts| attempts.uncertain = uncertain);
+                                }
+                                return Ok(Settlement::Release);
+                            }
                         }
                     }
-                }
-            };
+                };
             let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
             let recorded = self.record(ledger, receipt, held, certain, trace).await?;
             match recorded {
@@ -197,7 +201,7 @@ impl Partition {
                 Recorded::Overwrote => self.restore(ledger, &order.key, trace).await?,
                 Recorded::Stored => {}
             }
-            self.with_attempts(message.seq, std::mem::take);
+            self.attempts.with(message.seq, std::mem::take);
             writer.counts.note(if recorded == Recorded::Overwrote { Outcome::Unknown } else { outcome });
             return Ok(Settlement::Done);
         }
@@ -205,7 +209,8 @@ impl Partition {
 
     fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {
         let (alone, uncertain) = self
-            .with_attempts(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
+            .attempts
+            .with(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
         let own = key(order, basis);
         Row {
             seq: message.seq,
@@ -231,7 +236,7 @@ impl Partition {
     ) -> Result<(), Settlement> {
         let writer = &*self.writer;
         let (class, why) = (error.class(), service::chain(&error));
-        let (attempts, uncertain) = self.with_attempts(message.seq, |attempts| {
+        let (attempts, uncertain) = self.attempts.with(message.seq, |attempts| {
             attempts.failed.push(Attempt { at: now(), message: why.clone() });
             attempts.order = Some(Arc::clone(order));
             if class == Class::Uncertain {
@@ -259,30 +264,6 @@ impl Partition {
         tracing::warn!(key = %order.key, error = why, "an order became a dead letter");
         writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Err(Settlement::Dead(Box::new(letter)))
-    }
-
-    /// Versions of an order that failed and are to be tried again, with how often each failed.
-    pub(crate) fn waiting(
-        &self,
-        key: &OrderKey,
-        wanted: impl Fn(&MappedOrder) -> bool,
-    ) -> Vec<(u64, Arc<MappedOrder>, usize)> {
-        let all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.iter().filter_map(|(seq, attempts)| {
-            let other = attempts.order.as_ref().filter(|other| other.key == *key && wanted(other))?;
-            Some((*seq, Arc::clone(other), attempts.failed.len()))
-        });
-        waiting.collect()
-    }
-
-    pub(crate) fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {
-        let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempts = all.entry(seq).or_default();
-        let result = change(attempts);
-        if attempts.failed.is_empty() && attempts.uncertain.is_none() {
-            all.remove(&seq);
-        }
-        result
     }
 }
 

@@ -31,7 +31,7 @@ impl Partition {
         status: Option<u16>,
         sent_as: Option<(String, u64)>,
     ) -> Receipt {
-        let failed = self.with_attempts(mapped_seq, |attempts| attempts.failed.len());
+        let failed = self.attempts.with(mapped_seq, |attempts| attempts.failed.len());
         let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
         let attempts = match (&sent_as, outcome) {
             (None, _) => 0,
@@ -148,10 +148,10 @@ impl Partition {
         trace: TraceParent,
     ) -> Result<(), JournalError> {
         let older = |other: &MappedOrder| other.version < order.version;
-        for (seq, older, failed) in self.waiting(&order.key, older) {
+        for (seq, older, failed) in self.attempts.waiting(&order.key, older) {
             if self.supersede(ledger, seq, &older, trace).await? {
                 tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
-                self.with_attempts(seq, std::mem::take);
+                self.attempts.with(seq, std::mem::take);
             }
         }
         Ok(())

@@ -7,14 +7,13 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull}
 use async_nats::jetstream::{AckKind, Message};
 use events::DeadLetter;
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use crate::pin::GROUP;
 use crate::{Delivery, Journal, JournalError, Stream, Topology};
-
-/// The priority group of pinned consumers.
-pub(crate) const GROUP: &str = "one";
 
 /// How long letting go of a pin may take.
 const UNPIN: Duration = Duration::from_secs(2);
@@ -98,7 +97,13 @@ impl Journal {
             handler,
         });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
-        let (mut in_hand, mut pinned) = (JoinSet::new(), None::<String>);
+        let (mut in_hand, pinned) = (JoinSet::new(), watch::Sender::new(None::<String>));
+        let _held = consumption.pinned.map(|lasts| {
+            let (journal, pin) = (self.clone(), pinned.subscribe());
+            let stream = topology.stream(consumption.stream);
+            let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", consumption.durable);
+            AbortOnDropHandle::new(tokio::spawn(async move { journal.hold_pin(next, lasts, pin).await }))
+        });
         'connected: while !shutdown.is_cancelled() {
             let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
                 break;
@@ -115,8 +120,8 @@ impl Journal {
                 match message {
                     Some(Ok(message)) => {
                         let pin = crate::delivery::pin_of(message.headers.as_ref());
-                        if pin.is_some() && pin != pinned.as_deref() {
-                            pinned = pin.map(str::to_string);
+                        if pin.is_some() && pin != pinned.borrow().as_deref() {
+                            pinned.send_replace(pin.map(str::to_string));
                         }
                         let worker = Arc::clone(&worker);
                         in_hand.spawn(async move {
@@ -128,32 +133,22 @@ impl Journal {
                     Some(Err(error)) => {
                         tracing::debug!(%error, consumer = consumption.durable, "pull interrupted")
                     }
-                    None => break,
+                    // The next pulls do not know of the pin, so it must be free to come to them.
+                    None => {
+                        pinned.send_replace(None);
+                        break;
+                    }
                 }
                 while in_hand.try_join_next().is_some() {}
             }
         }
         drain(in_hand, consumption).await;
-        if let Some(pin) = pinned {
+        let pin = pinned.borrow().clone();
+        if let Some(pin) = pin {
             // Without NATS this would wait for it; the pin then times out by itself.
             let _ = tokio::time::timeout(UNPIN, self.unpin(topology, consumption, &pin)).await;
         }
         Ok(())
-    }
-
-    /// Lets another replica have the pin at once instead of after its timeout. The server takes it away from whoever has it:
-    /// one that is another replica's by now is left alone, or two would write at once.
-    async fn unpin(&self, topology: &Topology, consumption: &Consumption, pin: &str) {
-        let honoured = self.pin(topology, consumption.stream, &consumption.durable).await;
-        if !honoured.is_ok_and(|honoured| honoured.as_deref() == Some(pin)) {
-            return;
-        }
-        let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
-        if let Ok(stream) = stream
-            && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
-        {
-            tracing::debug!(%error, consumer = consumption.durable, "pin not released; it will time out");
-        }
     }
 
     async fn pull(
@@ -203,25 +198,6 @@ impl Journal {
                 other => return other.map(Some),
             }
         }
-    }
-
-    /// The pin that the server honours at this moment for a pinned consumer; `None` when nobody has it.
-    ///
-    /// # Errors
-    /// When the server does not answer.
-    pub async fn pin(
-        &self,
-        topology: &Topology,
-        stream: Stream,
-        durable: &str,
-    ) -> Result<Option<String>, JournalError> {
-        let what = format!("ask who holds {durable}");
-        let failed =
-            |error: Box<dyn std::error::Error + Send + Sync>| JournalError::unavailable(what.as_str(), error);
-        let handle = self.jetstream().get_stream_no_info(topology.stream(stream));
-        let handle = handle.await.map_err(|error| failed(error.into()))?;
-        let info = handle.consumer_info(durable).await.map_err(|error| failed(error.into()))?;
-        Ok(info.priority_groups.into_iter().find_map(|group| group.pinned_client_id))
     }
 
     async fn consumer(

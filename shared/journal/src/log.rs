@@ -206,6 +206,31 @@ impl Journal {
         }
     }
 
+    /// The sequence of the first message of a subject from `seq` on, or `None`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn next(
+        &self,
+        topology: &Topology,
+        stream: Stream,
+        subject: &str,
+        seq: u64,
+    ) -> Result<Option<u64>, JournalError> {
+        use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
+        let what = format!("look for a message of {subject} from {seq} on");
+        let handle = self
+            .jetstream()
+            .get_stream_no_info(topology.stream(stream))
+            .await
+            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        match handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await {
+            Ok(found) => Ok(Some(found.sequence)),
+            Err(error) if error.kind() == NotFound => Ok(None),
+            Err(error) => Err(JournalError::unavailable(what, error)),
+        }
+    }
+
     /// The message with this sequence.
     ///
     /// # Errors
