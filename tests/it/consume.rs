@@ -62,6 +62,7 @@ fn letter(job: &Delivery) -> DeadLetter {
         attempts: vec![Attempt { at: 1, message: "no".into() }],
         mapping: None,
         trace_id: None,
+        retries: 0,
     }
 }
 

@@ -79,13 +79,14 @@ async fn letters_without_a_label_count_too_and_what_was_dealt_with_is_not_open()
     let record = Record::new(names.dead(old.stage, &old.kind), "old", &old).unwrap();
     world.journal.publish(&record).await.unwrap();
     // And what no build of today can read.
-    let strange = DeadResolved { letter: 1, how: "x".into(), reason: "x".into() };
+    let strange = DeadResolved { letter: 1, how: "x".into(), reason: "x".into(), operation: None };
     let record = Record::new(names.dead(Stage::Transform, "strange"), "strange", &strange).unwrap();
     world.journal.publish(&record).await.unwrap();
     let transform = groups(&world).await.remove(0);
     assert_eq!((transform.fingerprint, transform.open), (old.fingerprint(), 21));
     for number in [1, 2] {
-        let event = DeadResolved { letter: number, how: "discarded".into(), reason: "seen".into() };
+        let event =
+            DeadResolved { letter: number, how: "discarded".into(), reason: "seen".into(), operation: None };
         let record = Record::new(names.dead_resolved(), format!("resolved:{number}"), &event).unwrap();
         world.journal.publish(&record).await.unwrap();
     }

@@ -195,6 +195,7 @@ impl Pages {
             attempts,
             mapping: None,
             trace_id: Some(task.trace.trace_id()),
+            retries: 0,
         }))
     }
 

@@ -1,6 +1,6 @@
 //! `orderflow backfill`: says what would be read again; with --execute asks for it and shows how far it is.
 
-mod flags;
+pub mod flags;
 mod show;
 
 use std::path::Path;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service::LogFormat;
 
+use crate::dead::DeadCommand;
 use crate::map::MapCommand;
+use crate::operations_command::OpsCommand;
 
 /// Carries sales orders from OKKI CRM to 轻易云 through NATS JetStream: none missed, none written twice.
 #[derive(Debug, Parser)]
@@ -52,6 +54,22 @@ pub enum Command {
     /// Let the writers of a target go on that stopped because too much was refused. Says why they stopped, and does
     /// nothing without --execute.
     Resume(ResumeArgs),
+    /// The windows that were read, newest last, with the proof of each. Exit status 4 when one has none.
+    Windows(WindowsArgs),
+    /// One order's whole story in time order: every event of it in every stream.
+    Trace(TraceArgs),
+    /// Dead letters: what could not be carried. Look at them, and do something about them.
+    Dead {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeadCommand,
+    },
+    /// What people had the pipeline do: who, when, why, and what came of it.
+    Ops {
+        /// What to do.
+        #[command(subcommand)]
+        command: OpsCommand,
+    },
     /// What has to do with the mapping, and with the orders it reads.
     Map {
         /// What to do.
@@ -127,6 +145,36 @@ pub struct StatusArgs {
     pub data: PathBuf,
 }
 
+/// Flags of `windows`.
+#[derive(Debug, Args)]
+pub struct WindowsArgs {
+    /// Only this one, with the proof of each slice.
+    pub window: Option<String>,
+    /// Those that were opened in this last while: 2h, 7d.
+    #[arg(long, value_name = "LENGTH", default_value = "2d", conflicts_with = "window")]
+    pub last: String,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
+/// Flags of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// The order's key, or the number people use. By the key costs a few reads; to find a number takes reading the last receipt
+    /// of every order.
+    pub order: String,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
 /// Flags of `backfill`.
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
@@ -198,9 +246,14 @@ impl Cli {
         match self.command {
             // The progress bars tell the rest.
             Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
-            Command::Check(_) | Command::Status(_) | Command::Resume(_) | Command::Map { .. } => {
-                "warn,async_nats=off"
-            }
+            Command::Check(_)
+            | Command::Status(_)
+            | Command::Resume(_)
+            | Command::Windows(_)
+            | Command::Trace(_)
+            | Command::Dead { .. }
+            | Command::Ops { .. }
+            | Command::Map { .. } => "warn,async_nats=off",
             _ => "info,async_nats=error",
         }
     }

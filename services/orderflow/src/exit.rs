@@ -28,6 +28,8 @@ pub enum Exit {
     NothingMatched = 3,
     /// Some of it was done, and something waits for a person.
     Partial = 4,
+    /// It is not allowed, as things are.
+    Refused = 5,
     /// NATS cannot be reached, or is too old.
     Unreachable = 7,
 }

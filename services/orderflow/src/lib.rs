@@ -4,15 +4,20 @@
 mod backfill;
 mod check;
 mod cli;
+mod dead;
 mod exit;
 mod instances;
 mod map;
+mod operations_command;
+mod reach;
 mod resume;
 mod sandbox_command;
 mod stages;
 mod status;
 mod summary;
+mod trace;
 mod up;
+mod windows;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -52,6 +57,10 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(args, &cli.config).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
         Command::Resume(args) => resume::run(args, &cli.config).await,
+        Command::Windows(args) => windows::run(args, &cli.config).await,
+        Command::Trace(args) => trace::run(args, &cli.config).await,
+        Command::Dead { command } => dead::run(command, &cli.config, shutdown).await,
+        Command::Ops { command } => operations_command::run(command, &cli.config, shutdown).await,
         Command::Map { command } => map::run(command, &cli.config).await,
     }
 }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use events::TargetName;
-use journal::{LocalServer, Topology};
+use journal::Topology;
 use service::{Config, ConfigError};
 
 use crate::cli::ResumeArgs;
 use crate::exit::{Exit, print};
+use crate::reach::Reached;
 use crate::stages::connect;
-use crate::status::{time, with_server};
-use crate::up;
+use crate::status::time;
 
 pub async fn run(args: ResumeArgs, path: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
@@ -24,21 +24,10 @@ pub async fn run(args: ResumeArgs, path: &Path) -> anyhow::Result<Exit> {
         let message = "--execute needs a reason, which is kept with the operation".to_string();
         return Err(ConfigError::Key { place: "--reason".into(), message }.into());
     }
-    // Its own server ends with `up`; what has stopped is to go on with the next one.
-    let home = config.nats.url.is_none().then(|| up::resting(&args.data)).flatten();
-    let (config, server) = match &home {
-        None => (with_server(config, &args.data)?, None),
-        Some(home) => {
-            let server = LocalServer::start(&journal::find_server().await?, &home.nats()).await?;
-            let mut config = config;
-            config.nats.url = Some(server.url().to_string());
-            (config, Some(server))
-        }
-    };
-    let result = carry(&args, &config, reason).await;
-    if let Some(server) = server {
-        server.stop().await;
-    }
+    // What has stopped is to go on with the next `up`.
+    let reached = Reached::new(config, &args.data).await?;
+    let result = carry(&args, &reached.config, reason).await;
+    reached.leave().await;
     result
 }
 

@@ -13,19 +13,27 @@ use service::Config;
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
 use crate::instances;
+use crate::reach::Reached;
 use crate::stages::connect;
 use crate::up;
 
 pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
-    let config = with_server(Config::load(path)?, &args.data)?;
-    let journal = connect(&config, "status").await?;
+    // Also while nothing runs: what waits for a person does so all the same.
+    let reached = Reached::new(Config::load(path)?, &args.data).await?;
+    let result = tell(&args, &reached.config).await;
+    reached.leave().await;
+    result
+}
+
+async fn tell(args: &StatusArgs, config: &Config) -> anyhow::Result<Exit> {
+    let journal = connect(config, "status").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let targets: Vec<TargetName> =
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let status = Status::read(&journal, &names, &targets).await?;
     match args.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
-        Output::Table => print(&shown(&status, &config)),
+        Output::Table => print(&shown(&status, config)),
     }
     Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
 }

@@ -46,6 +46,7 @@ pub(crate) fn of_row(
         answer: None,
         mapping: Some(mapping.to_string()),
         trace_id: Some(trace.trace_id()),
+        retries: 0,
     }
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn of_page(
         answer: None,
         mapping: Some(mapping.to_string()),
         trace_id: Some(trace.trace_id()),
+        retries: 0,
     }
 }
 

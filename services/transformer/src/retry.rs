@@ -221,7 +221,7 @@ impl Pages {
 
     async fn resolve(&self, order: &Order, how: &str, plan: &Plan, reason: &str) -> Result<(), JournalError> {
         let reason = format!("by the mapping {} in use since: {reason}", plan.version());
-        let event = DeadResolved { letter: order.letter, how: how.to_string(), reason };
+        let event = DeadResolved { letter: order.letter, how: how.to_string(), reason, operation: None };
         let record = Record::new(self.names.dead_resolved(), format!("resolved:{}", order.letter), &event)?;
         self.journal.publish(&record.traced(Some(self.traced(order)))).await?;
         Ok(())

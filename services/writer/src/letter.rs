@@ -1,7 +1,7 @@
 //! The dead letter of an order.
 
 use events::{Answer, DeadLetter, LetterOrigin, Listing, MappedOrder, Payload, Stage};
-use journal::{Delivery, TraceParent};
+use journal::{Delivery, Label, TraceParent};
 
 use crate::order::Partition;
 
@@ -38,6 +38,7 @@ impl Partition {
             attempts: self.attempts.with(message.seq, std::mem::take).failed,
             mapping: order.map(|order| order.mapping.clone()),
             trace_id: Some(trace.trace_id()),
+            retries: message.label(Label::Retries).and_then(|retries| retries.parse().ok()).unwrap_or(0),
         }
     }
 }

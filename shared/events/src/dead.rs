@@ -103,6 +103,9 @@ pub struct DeadLetter {
     pub mapping: Option<String>,
     /// The W3C trace id.
     pub trace_id: Option<String>,
+    /// How often what failed had been retried before, by people.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retries: u32,
 }
 
 impl Event for DeadLetter {
@@ -118,6 +121,9 @@ pub struct DeadResolved {
     pub how: String,
     /// Who did it and why.
     pub reason: String,
+    /// The operation, when it was one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub operation: Option<String>,
 }
 
 impl Event for DeadResolved {

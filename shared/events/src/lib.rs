@@ -24,7 +24,9 @@ pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
 pub use mapped::{
     ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrdersSkipped, Origin, SkippedOrder, Version,
 };
-pub use operation::{Actor, OperationFinished, OperationStarted};
+pub use operation::{
+    Actor, Command, Failure, OperationCommanded, OperationFinished, OperationMoved, OperationStarted, Work,
+};
 pub use payload::{Encoding, Payload, PayloadError};
 pub use presence::{HeldPartition, Instance, Writing};
 pub use raw::{RawDetail, RawPage};

@@ -26,6 +26,7 @@ fn letter(stage: Stage, kind: &str, message: &str) -> DeadLetter {
         attempts: Vec::new(),
         mapping: None,
         trace_id: None,
+        retries: 0,
     }
 }
 

@@ -135,7 +135,13 @@ fn dead() -> DeadLetter {
         attempts: vec![Attempt { at: AT, message: "code 40002".into() }],
         mapping: Some("0123456789abcdef".into()),
         trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+        retries: 0,
     }
+}
+
+fn resolved() -> DeadResolved {
+    let (how, reason) = ("retried".into(), "customer created".into());
+    DeadResolved { letter: 3, how, reason, operation: None }
 }
 
 fn started() -> OperationStarted {
@@ -146,6 +152,8 @@ fn started() -> OperationStarted {
         actor,
         plan: "sync up to now".into(),
         from_sync: 3,
+        reason: String::new(),
+        work: None,
     }
 }
 
@@ -271,7 +279,43 @@ macro_rules! each_event {
         $check(mapped(), "");
         $check(receipt(), "");
         $check(dead(), "");
-        $check(DeadResolved { letter: 3, how: "retried".into(), reason: "customer created".into() }, "");
+        $check(resolved(), "");
+        $check(DeadResolved { operation: Some("retry-1".into()), ..resolved() }, "-full");
+        $check(DeadLetter { retries: 2, ..dead() }, "-retried");
+        $check(
+            OperationStarted {
+                reason: "customers were added".into(),
+                work: Some(Work::Retry { letters: vec![(3, 5), (9, 9)], max_replays: 5, per_second: 200 }),
+                ..started()
+            },
+            "-retry",
+        );
+        $check(
+            OperationStarted {
+                work: Some(Work::Discard { letters: vec![(3, 3)], per_second: 200 }),
+                ..started()
+            },
+            "-discard",
+        );
+        $check(
+            OperationMoved {
+                id: "retry-1".into(),
+                by: "aBcD".into(),
+                through: 5,
+                done: 2,
+                failures: vec![Failure { seq: 4, why: "discarded meanwhile".into() }],
+            },
+            "",
+        );
+        $check(
+            OperationCommanded {
+                id: "retry-1".into(),
+                command: Command::Rate(10),
+                actor: started().actor,
+                at: AT,
+            },
+            "",
+        );
         $check(started(), "");
         $check(
             OperationFinished { id: "sync-1".into(), complete: true, result: "2 orders written".into() },

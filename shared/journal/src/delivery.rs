@@ -26,6 +26,12 @@ pub enum Label {
     Fingerprint,
     /// The version of the mapping a dead letter's order was mapped with, or failed under.
     Mapping,
+    /// The order's key, on a dead letter.
+    Key,
+    /// How often a dead letter, or a message that was made of one, has been retried.
+    Retries,
+    /// The sequence in DEAD of the letter that a message was made of.
+    Letter,
 }
 
 impl Label {
@@ -40,6 +46,9 @@ impl Label {
             Self::Page => "Orderflow-Page",
             Self::Fingerprint => "Orderflow-Fingerprint",
             Self::Mapping => "Orderflow-Mapping",
+            Self::Key => "Orderflow-Key",
+            Self::Retries => "Orderflow-Retries",
+            Self::Letter => "Orderflow-Letter",
         }
     }
 }
@@ -71,6 +80,11 @@ impl Delivery {
             seq: self.seq,
             source,
         })
+    }
+
+    /// A fact from its headers.
+    pub fn label(&self, label: Label) -> Option<&str> {
+        self.headers.as_ref()?.get(label.header()).map(|value| value.as_str())
     }
 
     /// The trace the message belongs to.

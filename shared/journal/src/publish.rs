@@ -64,6 +64,13 @@ impl Journal {
         if let Some(mapping) = &letter.mapping {
             record = record.labelled(Label::Mapping, mapping);
         }
+        // A key may be any text, a header may not.
+        if let Some(key) = letter.key.as_ref().filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            record = record.labelled(Label::Key, key);
+        }
+        if letter.retries > 0 {
+            record = record.labelled(Label::Retries, letter.retries);
+        }
         if let Some(target) = &letter.target {
             record = record.labelled(Label::Mapped, origin.sequence).labelled(Label::Target, target.token());
         }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use events::{DeadLetter, DeadResolved, Micros, Stage};
+use events::{DeadLetter, Micros, Stage};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
 use serde::Serialize;
+
+use crate::letters::{letter, resolutions};
 
 /// The dead letters of one fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,7 +42,7 @@ impl DeadGroup {
     /// # Errors
     /// When the stream cannot be read.
     pub async fn all(journal: &Journal, names: &Topology) -> Result<Vec<Self>, JournalError> {
-        let resolved = resolved(journal, names).await?;
+        let resolved = resolutions(journal, names, 1).await?;
         let mut groups: HashMap<String, Self> = HashMap::new();
         // Whose first letter has been read, by fingerprint and the target's token.
         let mut known: HashSet<(String, String)> = HashSet::new();
@@ -57,7 +59,7 @@ impl DeadGroup {
                 Some(key) if known.contains(&key) => groups.get_mut(&key.0),
                 // The first of its kind, or written before there were fingerprints.
                 labelled => {
-                    let Some(letter) = whole(journal, names, &entry).await? else { continue };
+                    let Some(letter) = letter(journal, names, entry.seq).await? else { continue };
                     let fingerprint = letter.fingerprint();
                     known.extend(labelled);
                     let group = groups
@@ -69,7 +71,7 @@ impl DeadGroup {
                 }
             };
             if let Some(group) = group {
-                group.add(&entry, resolved.contains(&entry.seq));
+                group.add(&entry, resolved.contains_key(&entry.seq));
             }
         }
         let mut groups: Vec<Self> = groups.into_values().collect();
@@ -104,31 +106,4 @@ impl DeadGroup {
             self.mappings.insert(mapping.to_string());
         }
     }
-}
-
-/// The sequences of the letters that were dealt with.
-async fn resolved(journal: &Journal, names: &Topology) -> Result<HashSet<u64>, JournalError> {
-    let filter = names.dead_resolved();
-    let mut log = journal.read(names, Stream::Dead, Some(&filter), From::Start, false).await?;
-    let mut resolved = HashSet::new();
-    while let Some(entry) = log.next().await {
-        // What cannot be read (put there by hand, or by a newer build) must not hide the others.
-        if let Ok(event) = entry?.event::<DeadResolved>() {
-            resolved.insert(event.body.letter);
-        }
-    }
-    Ok(resolved)
-}
-
-/// The letter itself; `None` when it cannot be read.
-async fn whole(
-    journal: &Journal,
-    names: &Topology,
-    entry: &Entry,
-) -> Result<Option<DeadLetter>, JournalError> {
-    let letter = journal.get(names, Stream::Dead, entry.seq).await?.event::<DeadLetter>();
-    if let Err(error) = &letter {
-        tracing::warn!(%error, letter = entry.seq, "a dead letter cannot be read");
-    }
-    Ok(letter.ok().map(|letter| letter.body))
 }

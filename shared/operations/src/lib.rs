@@ -2,19 +2,33 @@
 //! whether a target holds what it should. All are made from the logs alone, so that they say the same whichever process asks.
 
 mod account;
+mod again;
 pub mod backfill;
+mod carry;
 mod dead_groups;
 pub mod drift;
+mod edit;
 mod instances;
+mod letters;
+mod operation;
 mod reconciliation;
 mod resume;
 mod run;
 mod status;
+mod trace;
+mod windows;
 
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
+pub use again::unfit;
+pub use carry::{Carried, begin, carry, command};
 pub use dead_groups::DeadGroup;
+pub use edit::{Editable, edit, editable};
 pub use instances::instances;
+pub use letters::{LetterLine, Resolution, Selection, letter};
+pub use operation::{Operation, Said, State, runs};
 pub use reconciliation::{Difference, Messages, Reconciliation};
 pub use resume::{Stopped, resume, stopped};
 pub use run::{account_from, finished, started};
 pub use status::{DeadLetters, StageStatus, Status, Watermark, drained};
+pub use trace::{Happened, Step, Story};
+pub use windows::{WindowStory, windows};

@@ -31,9 +31,9 @@ pub(crate) async fn begun(
     plan: String,
     from_sync: u64,
 ) -> Result<(), JournalError> {
-    let actor = Actor { user: first_of(&["USER", "LOGNAME"]), host: service::host() };
     let (subject, message) = (names.operation(&id), format!("started:{id}"));
-    let event = OperationStarted { id, verb: verb.to_string(), actor, plan, from_sync };
+    let (verb, reason) = (verb.to_string(), String::new());
+    let event = OperationStarted { id, verb, actor: who(), plan, from_sync, reason, work: None };
     journal.publish(&Record::new(subject, message, &event)?).await?;
     Ok(())
 }
@@ -79,6 +79,11 @@ pub async fn account_from(journal: &Journal, names: &Topology, verb: &str) -> Re
     let watermark = journal.last(names, Stream::Sync, &names.watermark()).await?;
     let behind_watermark = watermark.map_or(1, |entry| entry.seq + 1);
     Ok(unfinished.into_values().min().unwrap_or(behind_watermark).min(behind_watermark))
+}
+
+/// Who runs this process.
+pub(crate) fn who() -> Actor {
+    Actor { user: first_of(&["USER", "LOGNAME"]), host: service::host() }
 }
 
 fn first_of(variables: &[&str]) -> String {

@@ -89,7 +89,7 @@ fn whole_seconds(at: Micros) -> Micros {
 }
 
 /// Reads a length of time as the configuration has it; the error is what was expected.
-fn span(text: &str) -> Result<Micros, String> {
+pub fn span(text: &str) -> Result<Micros, String> {
     let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
     let span = Span::deserialize(text).map_err(|_| "a number and s, m, h or d, such as 1d".to_string())?;
     Micros::try_from(span.get().as_micros()).map_err(|_| "a shorter one".to_string())

@@ -2,7 +2,7 @@
 
 mod drift;
 mod import;
-mod pretty;
+pub(crate) mod pretty;
 mod preview;
 mod source;
 mod test;

@@ -255,7 +255,8 @@ fn a_letter_waits_until_it_is_resolved() {
     let result = logs.reconcile();
     assert_eq!((result.dead.len(), result.open_letters, result.messages.dead), (1, 1, 1));
     assert!(result.is_settled() && result.faults().is_empty() && result.messages.is_balanced());
-    let resolved = |how: &str| DeadResolved { letter: 3, how: how.into(), reason: String::new() };
+    let resolved =
+        |how: &str| DeadResolved { letter: 3, how: how.into(), reason: String::new(), operation: None };
     logs.resolved = vec![resolved("discarded")];
     let result = logs.reconcile();
     assert_eq!((result.discarded.len(), result.dead.len(), result.is_settled()), (1, 0, true));

@@ -1,0 +1,45 @@
+//! `orderflow dead export`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use super::select::Select;
+use super::show::Whole;
+use crate::exit::{Exit, print};
+
+/// Flags of `dead export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    select: Select,
+    /// Also those that were dealt with.
+    #[arg(long)]
+    all: bool,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
+pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
+    let (mut exported, mut unreadable) = (0_u64, 0_u64);
+    for line in args.select.selection(args.all).read(&context.journal, &context.names).await? {
+        // One at a time: they may be large, and many.
+        match operations::letter(&context.journal, &context.names, line.letter).await? {
+            Some(letter) => {
+                print(&format!("{}\n", serde_json::to_string(&Whole::new(line, letter))?));
+                exported += 1;
+            }
+            None => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        eprintln!("{unreadable} letters cannot be read");
+    }
+    Ok(match (exported, unreadable) {
+        (0, 0) => Exit::NothingMatched,
+        (_, 0) => Exit::Ok,
+        _ => Exit::Partial,
+    })
+}

@@ -1,0 +1,261 @@
+//! `orderflow ops`: what people had the pipeline do, and carrying it on.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use comfy_table::{CellAlignment, Table, presets};
+use events::{Actor, Command};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::tz::TimeZone;
+use journal::{Journal, Topology};
+use operations::{Carried, Operation, State};
+use service::Config;
+use std::io::IsTerminal;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Output;
+use crate::exit::{Exit, print};
+use crate::reach::Reached;
+use crate::stages::connect;
+use crate::status::time;
+
+/// What to do about operations.
+#[derive(Debug, Subcommand)]
+pub enum OpsCommand {
+    /// All of them, oldest first.
+    List(OpsListArgs),
+    /// One of them, with what it did not do and why.
+    Show(OneArgs),
+    /// Let one under way rest.
+    Pause(OneArgs),
+    /// Go on with one that rests, or whose process has died, in this process.
+    Resume(OneArgs),
+    /// End one. What is done stays done.
+    Cancel(OneArgs),
+    /// Let one go slower or faster.
+    Rate(RateArgs),
+}
+
+/// Flags of `ops list`.
+#[derive(Debug, Args)]
+pub struct OpsListArgs {
+    /// Only those of this verb: retry, discard, edit, backfill, resume, sync.
+    #[arg(long)]
+    verb: Option<String>,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    data: PathBuf,
+}
+
+/// Which operation.
+#[derive(Debug, Args)]
+pub struct OneArgs {
+    /// Its name, as `ops list` shows it.
+    operation: String,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    data: PathBuf,
+}
+
+/// Flags of `ops rate`.
+#[derive(Debug, Args)]
+pub struct RateArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// So many a second, at most.
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    per_second: u32,
+}
+
+pub async fn run(command: OpsCommand, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let data = match &command {
+        OpsCommand::List(args) => &args.data,
+        OpsCommand::Show(one)
+        | OpsCommand::Pause(one)
+        | OpsCommand::Resume(one)
+        | OpsCommand::Cancel(one)
+        | OpsCommand::Rate(RateArgs { one, .. }) => &one.data,
+    };
+    let reached = Reached::new(Config::load(path)?, data).await?;
+    let result = with(command, &reached.config, shutdown).await;
+    reached.leave().await;
+    result
+}
+
+async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let journal = connect(config, "ops").await?;
+    let (names, zone) = (Topology::new(&config.flow, config.writer.partitions), config.zone());
+    let (one, said) = match command {
+        OpsCommand::List(args) => {
+            let mut all = Operation::all(&journal, &names).await?;
+            all.retain(|operation| args.verb.as_ref().is_none_or(|verb| *verb == operation.verb));
+            match args.output {
+                Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?)),
+                Output::Table if all.is_empty() => print("no operations\n"),
+                Output::Table => print(&list(&all, &zone)),
+            }
+            return Ok(if all.is_empty() { Exit::NothingMatched } else { Exit::Ok });
+        }
+        OpsCommand::Show(one) => (one, None),
+        OpsCommand::Pause(one) => (one, Some(Command::Pause)),
+        OpsCommand::Resume(one) => (one, Some(Command::Resume)),
+        OpsCommand::Cancel(one) => (one, Some(Command::Cancel)),
+        OpsCommand::Rate(args) => (args.one, Some(Command::Rate(args.per_second))),
+    };
+    let Some(operation) = Operation::named(&journal, &names, &one.operation).await? else {
+        eprintln!("there is no operation {}; `orderflow ops list` shows which there are", one.operation);
+        return Ok(Exit::NothingMatched);
+    };
+    match said {
+        None => {
+            match one.output {
+                Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&operation)?)),
+                Output::Table => print(&whole(&operation, &zone)),
+            }
+            return Ok(Exit::Ok);
+        }
+        Some(_) if operation.work.is_none() => {
+            eprintln!(
+                "{} is not carried in steps: there is nothing to {}",
+                operation.id, "pause, resume or cancel"
+            );
+            return Ok(Exit::Refused);
+        }
+        Some(command) => {
+            if !operations::command(&journal, &names, &operation, command).await? {
+                eprintln!("{} is over: {}", operation.id, operation.result.unwrap_or_default());
+                return Ok(Exit::Refused);
+            }
+            if command == Command::Resume {
+                return carry_to_its_end(&journal, &names, &operation.id, &shutdown).await;
+            }
+        }
+    }
+    if let Some(operation) = Operation::named(&journal, &names, &one.operation).await? {
+        print(&whole(&operation, &zone));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Carries an operation on in this process, and tells what came of it.
+pub async fn carry_to_its_end(
+    journal: &Journal,
+    names: &Topology,
+    id: &str,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Exit> {
+    let Some(mut operation) = Operation::named(journal, names, id).await? else {
+        anyhow::bail!("the operation {id} is not in OPS");
+    };
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template("{msg:10} {bar:28} {human_pos:>9}/{human_len}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(operation.count.unwrap_or_default())
+            .with_style(style.progress_chars("━╸─"))
+            .with_message(operation.verb.clone())
+    });
+    let show = |operation: &Operation| {
+        if let Some(bar) = &bar {
+            bar.set_position(operation.done + operation.failures.len() as u64);
+        }
+    };
+    let carried = operations::carry(journal, names, &mut operation, shutdown, show).await;
+    if let Some(bar) = &bar {
+        bar.finish_and_clear();
+    }
+    let told = match carried? {
+        Carried::ToItsEnd => operation.result.clone().unwrap_or_default(),
+        Carried::Cancelled => format!("cancelled after {}", operation.done),
+        Carried::ByAnother => "another process carries it on".into(),
+        Carried::Stopped => {
+            let (done, count) = (operation.done, operation.count.unwrap_or_default());
+            format!("interrupted after {done} of {count}; `orderflow ops resume {id}` goes on")
+        }
+    };
+    print(&format!("{id}: {told}\n{}", failures(&operation)));
+    Ok(match (carried_well(&operation), operation.done) {
+        (true, _) => Exit::Ok,
+        (false, _) => Exit::Partial,
+    })
+}
+
+fn carried_well(operation: &Operation) -> bool {
+    operation.state == State::Complete
+}
+
+fn failures(operation: &Operation) -> String {
+    let lines = operation.failures.iter().map(|failure| format!("  not {}: {}\n", failure.seq, failure.why));
+    lines.collect()
+}
+
+fn state(operation: &Operation) -> &'static str {
+    match operation.state {
+        State::Running => "under way",
+        State::Paused => "paused",
+        State::Cancelled => "cancelled",
+        State::Complete => "complete",
+        State::Incomplete => "incomplete",
+    }
+}
+
+fn who(actor: &Actor) -> String {
+    format!("{}@{}", actor.user, actor.host)
+}
+
+fn progress(operation: &Operation) -> String {
+    match operation.count {
+        None => "-".into(),
+        Some(count) => format!("{}/{count}", operation.done),
+    }
+}
+
+fn list(all: &[Operation], zone: &TimeZone) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["operation", "began", "who", "state", "done", "reason"]);
+    for operation in all {
+        table.add_row([
+            operation.id.clone(),
+            time(operation.began, zone),
+            who(&operation.actor),
+            state(operation).to_string(),
+            progress(operation),
+            if operation.reason.is_empty() { operation.plan.clone() } else { operation.reason.clone() },
+        ]);
+    }
+    if let Some(column) = table.column_mut(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
+}
+
+fn whole(operation: &Operation, zone: &TimeZone) -> String {
+    let reason = if operation.reason.is_empty() { "-" } else { &operation.reason };
+    let mut out = format!(
+        "operation  {}\nplan       {}\nwho        {}\nreason     {reason}\nbegan      {}\nstate      {}, {} done\n",
+        operation.id,
+        operation.plan,
+        who(&operation.actor),
+        time(operation.began, zone),
+        state(operation),
+        progress(operation),
+    );
+    for said in &operation.said {
+        let what = match said.command {
+            Command::Pause => "pause".to_string(),
+            Command::Resume => "resume".into(),
+            Command::Cancel => "cancel".into(),
+            Command::Rate(rate) => format!("at most {rate} a second"),
+        };
+        out.push_str(&format!("said       {}  {}: {what}\n", time(said.at, zone), who(&said.actor)));
+    }
+    if let Some(result) = &operation.result {
+        out.push_str(&format!("result     {}  {result}\n", time(operation.moved, zone)));
+    }
+    out + failures(operation).as_str()
+}

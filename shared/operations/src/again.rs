@@ -1,0 +1,59 @@
+//! One dead letter of the write stage goes back to where it failed: the very bytes of its message in MAPPED are stored
+//! again, behind everything that is there. The writers treat the copy as any other order: something newer still wins.
+
+use events::{DeadLetter, MappedEvent, Stage};
+use journal::{Journal, JournalError, Label, Record, Stream, Topology};
+
+use crate::letters::letter;
+
+/// Why a letter is not for [`retry`]; `None` when it is.
+pub fn unfit(stage: Stage, retries: u32, max_replays: u32) -> Option<String> {
+    match stage {
+        Stage::Write if retries >= max_replays => {
+            Some(format!("it was retried {retries} times (--max-replays {max_replays})"))
+        }
+        Stage::Write => None,
+        Stage::Transform => Some(
+            "it failed in the mapping: the transformers try it again by themselves once the mapping is another".into(),
+        ),
+        Stage::Fetch => Some("it failed at the source: a backfill of its window reads it again".into()),
+    }
+}
+
+/// Stores the message of a letter again; `Err` says why not.
+///
+/// # Errors
+/// When the server does not answer.
+pub(crate) async fn retry(
+    journal: &Journal,
+    names: &Topology,
+    seq: u64,
+    max_replays: u32,
+) -> Result<Result<(), String>, JournalError> {
+    let Some(DeadLetter { stage, retries, origin, .. }) = letter(journal, names, seq).await? else {
+        return Ok(Err("it cannot be read".into()));
+    };
+    if let Some(why) = unfit(stage, retries, max_replays) {
+        return Ok(Err(why));
+    }
+    let Some(message) = journal.find(names, Stream::Mapped, origin.sequence).await? else {
+        let why = "its message is not in MAPPED any more: a backfill of its window reads it again";
+        return Ok(Err(why.into()));
+    };
+    if MappedEvent::decode(&message.payload).is_err() {
+        return Ok(Err("its message cannot be read, and would fail again".into()));
+    }
+    let mut copy = Record {
+        subject: message.subject.clone(),
+        id: format!("retry:{seq}"),
+        payload: message.payload.clone(),
+        expected: None,
+        trace: message.trace(),
+        labels: Vec::new(),
+    };
+    if let Some(origin) = message.label(Label::Origin) {
+        copy = copy.labelled(Label::Origin, origin);
+    }
+    journal.publish(&copy.labelled(Label::Letter, seq).labelled(Label::Retries, retries + 1)).await?;
+    Ok(Ok(()))
+}

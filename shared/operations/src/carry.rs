@@ -1,0 +1,250 @@
+//! Carrying an operation on, step by step. Whoever does it writes down how far it is, so that any other process can go on
+//! from there when it dies; and looks each time whether somebody has said something.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use events::{
+    Actor, Command, DeadResolved, Failure, OperationCommanded, OperationMoved, OperationStarted, Work, now,
+};
+use futures::StreamExt;
+use journal::{Journal, JournalError, Record, Stream, Topology};
+use tokio_util::sync::CancellationToken;
+
+use crate::again;
+use crate::letters::{Resolution, resolutions};
+use crate::operation::{Operation, State};
+use crate::run::{finished, who};
+
+/// After so many letters it is written down how far an operation is.
+const STEP: usize = 100;
+/// So many letters are in hand at the same time.
+const AT_ONCE: usize = 16;
+/// How often a paused operation is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How carrying an operation came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// There is nothing left to do.
+    ToItsEnd,
+    /// Somebody has cancelled it.
+    Cancelled,
+    /// Another process carries it.
+    ByAnother,
+    /// This process is to end. Any other may go on.
+    Stopped,
+}
+
+/// Writes down what is going to be done, by whom and why. Nothing is done yet; [`carry`] does it.
+///
+/// # Errors
+/// When it cannot be stored.
+pub async fn begin(
+    journal: &Journal,
+    names: &Topology,
+    verb: &str,
+    plan: String,
+    reason: &str,
+    work: Work,
+) -> Result<String, JournalError> {
+    let (id, reason) = (format!("{verb}-{}", now()), reason.to_string());
+    let event = OperationStarted {
+        id: id.clone(),
+        verb: verb.to_string(),
+        actor: who(),
+        plan,
+        from_sync: 0,
+        reason,
+        work: Some(work),
+    };
+    let record = Record::new(names.operation(&id), format!("started:{id}"), &event)?;
+    journal.publish(&record.expecting(0)).await?;
+    Ok(id)
+}
+
+/// Says something about an operation. False when it is over.
+///
+/// # Errors
+/// When it cannot be stored.
+pub async fn command(
+    journal: &Journal,
+    names: &Topology,
+    operation: &Operation,
+    command: Command,
+) -> Result<bool, JournalError> {
+    if operation.is_over() {
+        return Ok(false);
+    }
+    let actor: Actor = who();
+    let event = OperationCommanded { id: operation.id.clone(), command, actor, at: now() };
+    let id = format!("commanded:{}:{}", operation.id, now());
+    journal.publish(&Record::new(names.operation(&operation.id), id, &event)?).await?;
+    if command == Command::Cancel {
+        let result = format!("cancelled after {} of {}", operation.done, operation.count.unwrap_or_default());
+        finished(journal, names, &operation.id, false, result).await?;
+    }
+    Ok(true)
+}
+
+/// Carries an operation on until its end, or until something else ends that. `progress` is told after each step.
+///
+/// # Errors
+/// When the server does not answer. What was done is written down; carrying it on again does the rest.
+pub async fn carry(
+    journal: &Journal,
+    names: &Topology,
+    operation: &mut Operation,
+    shutdown: &CancellationToken,
+    mut progress: impl FnMut(&Operation),
+) -> Result<Carried, JournalError> {
+    let me = journal.member();
+    let mut resolved = resolutions(journal, names, 1).await?;
+    let mut seen = journal.size(names, Stream::Dead).await?.1;
+    loop {
+        if shutdown.is_cancelled() {
+            return Ok(Carried::Stopped);
+        }
+        match operation.state {
+            State::Paused => {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(LOOK) => look(journal, names, operation).await?,
+                }
+                continue;
+            }
+            State::Running => {}
+            State::Cancelled => return Ok(Carried::Cancelled),
+            State::Complete | State::Incomplete => return Ok(Carried::ToItsEnd),
+        }
+        let began = Instant::now();
+        let step = STEP.min(operation.per_second.max(1) as usize);
+        let seqs: Vec<u64> = operation.left().take(step).collect();
+        let Some(through) = seqs.last().copied() else {
+            let complete = operation.failures.is_empty();
+            finished(journal, names, &operation.id, complete, result(operation)).await?;
+            look(journal, names, operation).await?;
+            progress(operation);
+            continue;
+        };
+        // Others deal with letters meanwhile.
+        resolved.extend(resolutions(journal, names, seen + 1).await?);
+        seen = journal.size(names, Stream::Dead).await?.1;
+        let (operation_now, resolved_now) = (&*operation, &resolved);
+        let acts = futures::stream::iter(seqs)
+            .map(|seq| async move { (seq, act(journal, names, operation_now, seq, resolved_now).await) });
+        let acted: Vec<_> = acts.buffered(AT_ONCE).collect().await;
+        let mut moved = OperationMoved {
+            id: operation.id.clone(),
+            by: me.clone(),
+            through,
+            done: 0,
+            failures: Vec::new(),
+        };
+        for (seq, acted) in acted {
+            match acted? {
+                Ok(()) => moved.done += 1,
+                Err(why) => moved.failures.push(Failure { seq, why }),
+            }
+        }
+        if !write_down(journal, names, operation, &moved).await? {
+            return Ok(Carried::ByAnother);
+        }
+        progress(operation);
+        let least = Duration::from_secs(1).mul_f64(step as f64 / f64::from(operation.per_second.max(1)));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(least.saturating_sub(began.elapsed())) => {}
+        }
+    }
+}
+
+/// Stores how far it is; false when another process has carried the same step.
+async fn write_down(
+    journal: &Journal,
+    names: &Topology,
+    operation: &mut Operation,
+    moved: &OperationMoved,
+) -> Result<bool, JournalError> {
+    loop {
+        let id = format!("moved:{}:{}:{}", moved.id, moved.through, operation.last_seq);
+        let record = Record::new(names.operation(&moved.id), id, moved)?.expecting(operation.last_seq);
+        match journal.publish(&record).await {
+            Ok(_) => {
+                look(journal, names, operation).await?;
+                return Ok(true);
+            }
+            // Somebody has said something, or another process is at work.
+            Err(JournalError::Conflict { .. }) => {
+                look(journal, names, operation).await?;
+                if operation.through >= moved.through {
+                    return Ok(operation.by == moved.by);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn look(journal: &Journal, names: &Topology, operation: &mut Operation) -> Result<(), JournalError> {
+    let last = journal.last(names, Stream::Ops, &names.operation(&operation.id)).await?;
+    if last.is_some_and(|last| last.seq != operation.last_seq)
+        && let Some(now) = Operation::named(journal, names, &operation.id).await?
+    {
+        *operation = now;
+    }
+    Ok(())
+}
+
+/// Does what the operation is about to one letter; `Ok(Err)` says why it cannot be done.
+async fn act(
+    journal: &Journal,
+    names: &Topology,
+    operation: &Operation,
+    seq: u64,
+    resolved: &HashMap<u64, Resolution>,
+) -> Result<Result<(), String>, JournalError> {
+    if let Some(resolution) = resolved.get(&seq) {
+        let ours = resolution.operation.as_ref() == Some(&operation.id);
+        let Resolution { how, reason, .. } = resolution;
+        return Ok(if ours { Ok(()) } else { Err(format!("it is {how} already: {reason}")) });
+    }
+    let how = match &operation.work {
+        Some(Work::Retry { max_replays, .. }) => {
+            if let Err(why) = again::retry(journal, names, seq, *max_replays).await? {
+                return Ok(Err(why));
+            }
+            "retried"
+        }
+        Some(Work::Discard { .. }) => "discarded",
+        None => return Ok(Err("it is not an operation in steps".into())),
+    };
+    resolve(journal, names, seq, how, operation).await?;
+    Ok(Ok(()))
+}
+
+/// Closes a letter.
+async fn resolve(
+    journal: &Journal,
+    names: &Topology,
+    letter: u64,
+    how: &str,
+    operation: &Operation,
+) -> Result<(), JournalError> {
+    let Operation { actor, reason, id, .. } = operation;
+    let event = DeadResolved {
+        letter,
+        how: how.to_string(),
+        reason: format!("{}@{}: {reason}", actor.user, actor.host),
+        operation: Some(id.clone()),
+    };
+    journal.publish(&Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?).await?;
+    Ok(())
+}
+
+fn result(operation: &Operation) -> String {
+    match operation.failures.len() {
+        0 => format!("all {} done", operation.done),
+        failed => format!("{} done, {failed} not", operation.done),
+    }
+}

@@ -1,0 +1,89 @@
+//! One dead letter of the write stage, corrected by hand: the corrected record goes to MAPPED as a newer state of its order.
+
+use events::{ContentHash, DeadLetter, DeadResolved, MappedEvent, MappedOrder, OrderDeleted, Stage};
+use journal::{Journal, JournalError, Label, Record, Stream, Topology};
+
+use crate::letters::letter;
+use crate::run::{finished, started, who};
+
+/// The order of a letter, as it is in MAPPED.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Editable {
+    /// The letter's number.
+    pub letter: u64,
+    /// The order.
+    pub order: MappedOrder,
+    deleted: bool,
+    retries: u32,
+    subject: String,
+    origin: Option<String>,
+}
+
+/// Finds the order of a letter; `Err` says why it cannot be edited.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn editable(
+    journal: &Journal,
+    names: &Topology,
+    seq: u64,
+) -> Result<Result<Editable, String>, JournalError> {
+    let Some(DeadLetter { stage, retries, origin, .. }) = letter(journal, names, seq).await? else {
+        return Ok(Err(format!("there is no dead letter {seq}")));
+    };
+    if stage != Stage::Write {
+        let why = "only what was refused at a target has a record to edit; correct the mapping, or the order at the source";
+        return Ok(Err(format!("letter {seq} is of the {stage} stage: {why}")));
+    }
+    let Some(message) = journal.find(names, Stream::Mapped, origin.sequence).await? else {
+        return Ok(Err(format!("the message of letter {seq} is not in MAPPED any more")));
+    };
+    let (order, deleted) = match MappedEvent::decode(&message.payload) {
+        Ok(MappedEvent::Order(order)) => (order, false),
+        Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
+        Err(error) => return Ok(Err(format!("the message of letter {seq} cannot be read: {error}"))),
+    };
+    let (subject, origin) = (message.subject.clone(), message.label(Label::Origin).map(str::to_string));
+    Ok(Ok(Editable { letter: seq, order, deleted, retries, subject, origin }))
+}
+
+/// Sends `record` in place of what was refused, closes the letter, and keeps who said so and why. Returns the name of the
+/// operation.
+///
+/// # Errors
+/// When it cannot be stored.
+pub async fn edit(
+    journal: &Journal,
+    names: &Topology,
+    editable: Editable,
+    record: Vec<u8>,
+    reason: &str,
+) -> Result<String, JournalError> {
+    let Editable { letter, mut order, deleted, retries, subject, origin } = editable;
+    let plan = format!("send order {} of letter {letter} with a corrected record: {reason}", order.key);
+    let id = started(journal, names, "edit", plan, 0).await?;
+    // Newer than what was refused, and older than whatever the source says next.
+    order.version.generation += 1;
+    order.content = ContentHash::of(&record);
+    order.record = record;
+    let message = format!("edit:{letter}:{}", order.content);
+    let copy = match deleted {
+        false => Record::new(subject, message, &order)?,
+        true => Record::new(subject, message, &OrderDeleted(order))?,
+    };
+    let copy = match &origin {
+        Some(origin) => copy.labelled(Label::Origin, origin),
+        None => copy,
+    };
+    journal.publish(&copy.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1)).await?;
+    let actor = who();
+    let event = DeadResolved {
+        letter,
+        how: "edited".into(),
+        reason: format!("{}@{}: {reason}", actor.user, actor.host),
+        operation: Some(id.clone()),
+    };
+    journal.publish(&Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?).await?;
+    finished(journal, names, &id, true, "the corrected record is on its way".into()).await?;
+    Ok(id)
+}

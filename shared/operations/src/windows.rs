@@ -1,0 +1,76 @@
+//! The windows that were read, with the proof of each.
+
+use std::collections::BTreeMap;
+
+use events::{Micros, Proof, WindowEvent, WindowOpened};
+use futures::StreamExt;
+use journal::{From, Journal, JournalError, Stream, Topology};
+use serde::Serialize;
+
+use crate::account::{WindowLine, WindowState};
+
+/// A window, and how it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WindowStory {
+    /// What it covers, and where it is.
+    #[serde(flatten)]
+    pub line: WindowLine,
+    /// When it was opened, microseconds since the Unix epoch.
+    pub opened: Micros,
+    /// When it was closed or given up; `None` while it is read.
+    pub ended: Option<Micros>,
+    /// Pages read, of all passes.
+    pub pages: u64,
+    /// Rows on them.
+    pub rows: u64,
+    /// The proof, when it has one.
+    pub proof: Option<Proof>,
+}
+
+/// The windows that were opened at `from` or later, oldest first. Reads the events of SYNC from there on.
+///
+/// # Errors
+/// When SYNC cannot be read.
+pub async fn windows(
+    journal: &Journal,
+    names: &Topology,
+    from: From,
+    only: Option<&str>,
+) -> Result<Vec<WindowStory>, JournalError> {
+    let filter = only.map_or_else(|| names.windows(), |id| names.window(&events::WindowId::named(id)));
+    let mut log = journal.read(names, Stream::Sync, Some(&filter), from, false).await?;
+    let mut found: BTreeMap<u64, WindowStory> = BTreeMap::new();
+    let mut places: BTreeMap<String, u64> = BTreeMap::new();
+    while let Some(entry) = log.next().await {
+        let entry = entry?;
+        let event = WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))?;
+        if let WindowEvent::Opened(WindowOpened { window, since, until, .. }) = event {
+            let window = window.to_string();
+            places.insert(entry.subject, entry.seq);
+            let line = WindowLine { window, since, until, state: WindowState::Open };
+            let opened = entry.stored_at;
+            let story = WindowStory { line, opened, ended: None, pages: 0, rows: 0, proof: None };
+            found.insert(entry.seq, story);
+            continue;
+        }
+        // Of a window that was opened before, only the rest would be seen.
+        let Some(story) = places.get(&entry.subject).and_then(|place| found.get_mut(place)) else { continue };
+        match event {
+            WindowEvent::Page(page) => {
+                story.pages += 1;
+                story.rows += page.ids.len() as u64;
+            }
+            WindowEvent::Closed(closed) => {
+                story.line.state = WindowState::closed(&closed.proof);
+                story.proof = Some(closed.proof);
+                story.ended = Some(entry.stored_at);
+            }
+            WindowEvent::Failed(failed) => {
+                story.line.state = WindowState::Failed { reason: failed.reason };
+                story.ended = Some(entry.stored_at);
+            }
+            WindowEvent::Opened(_) => {}
+        }
+    }
+    Ok(found.into_values().collect())
+}
