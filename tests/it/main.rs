@@ -10,6 +10,7 @@ mod batches;
 mod chaos;
 mod consume;
 mod crash;
+mod dead;
 mod dead_groups;
 mod deploy;
 mod drift;
