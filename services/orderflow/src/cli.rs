@@ -9,6 +9,7 @@ use service::LogFormat;
 use crate::dead::DeadCommand;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
+use crate::replay::ReplayArgs;
 
 /// Carries sales orders from OKKI CRM to 轻易云 through NATS JetStream: none missed, none written twice.
 #[derive(Debug, Parser)]
@@ -51,6 +52,9 @@ pub enum Command {
     /// Read a range of the past again, beside the live flow. Shows the plan, and does nothing without --execute. Exit
     /// status 4 when the range could not be read completely.
     Backfill(BackfillArgs),
+    /// Have a part of a log go through the later stages again: pages of RAW through today's mapping, or mapped orders to a
+    /// target. Shows the plan, and does nothing without --execute.
+    Replay(ReplayArgs),
     /// Let the writers of a target go on that stopped because too much was refused. Says why they stopped, and does
     /// nothing without --execute.
     Resume(ResumeArgs),
@@ -249,6 +253,7 @@ impl Cli {
             Command::Check(_)
             | Command::Status(_)
             | Command::Resume(_)
+            | Command::Replay(_)
             | Command::Windows(_)
             | Command::Trace(_)
             | Command::Dead { .. }

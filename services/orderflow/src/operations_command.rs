@@ -8,7 +8,7 @@ use events::{Actor, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use journal::{Journal, Topology};
-use operations::{Carried, Operation, State};
+use operations::{Carried, Operation, Remap, State};
 use service::Config;
 use std::io::IsTerminal;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Output;
 use crate::exit::{Exit, print};
 use crate::reach::Reached;
+use crate::replay::Remapping;
 use crate::stages::connect;
 use crate::status::time;
 
@@ -133,7 +134,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
                 return Ok(Exit::Refused);
             }
             if command == Command::Resume {
-                return carry_to_its_end(&journal, &names, &operation.id, &shutdown).await;
+                return carry_to_its_end(config, &journal, &names, &operation.id, &shutdown).await;
             }
         }
     }
@@ -145,6 +146,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
 
 /// Carries an operation on in this process, and tells what came of it.
 pub async fn carry_to_its_end(
+    config: &Config,
     journal: &Journal,
     names: &Topology,
     id: &str,
@@ -153,6 +155,14 @@ pub async fn carry_to_its_end(
     let Some(mut operation) = Operation::named(journal, names, id).await? else {
         anyhow::bail!("the operation {id} is not in OPS");
     };
+    let remapping = match Remapping::of(&operation, config, journal)? {
+        Ok(remapping) => remapping,
+        Err(why) => {
+            eprintln!("{id}: {why}");
+            return Ok(Exit::Refused);
+        }
+    };
+    let remap = remapping.as_ref().map(|remapping| remapping as &dyn Remap);
     let bar = std::io::stderr().is_terminal().then(|| {
         let style = ProgressStyle::with_template("{msg:10} {bar:28} {human_pos:>9}/{human_len}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -165,7 +175,7 @@ pub async fn carry_to_its_end(
             bar.set_position(operation.done + operation.failures.len() as u64);
         }
     };
-    let carried = operations::carry(journal, names, &mut operation, shutdown, show).await;
+    let carried = operations::carry(journal, names, &mut operation, remap, shutdown, show).await;
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }

@@ -1,5 +1,6 @@
 //! The transformer: RAW to MAPPED, or to DEAD. Any number of them share one consumer.
 
+mod again;
 mod letter;
 mod mappings;
 mod newer;
@@ -20,6 +21,7 @@ use mapping::Plan;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
 
+pub use again::{Again, How};
 use mappings::Mappings;
 use page::Pages;
 use retry::Letters;

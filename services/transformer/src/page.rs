@@ -114,7 +114,7 @@ impl Pages {
     }
 
     pub(crate) fn mapper<'a>(&'a self, plan: &'a Plan) -> Mapper<'a> {
-        Mapper { plan, names: &self.names, max_payload: self.journal.max_payload() }
+        Mapper { plan, names: &self.names, max_payload: self.journal.max_payload(), generation: 0, run: "" }
     }
 
     /// The messages that say which orders of a page are not sent, and why: one, unless the page is very large.

@@ -26,6 +26,16 @@ pub(crate) struct Mapper<'a> {
     pub(crate) names: &'a Topology,
     /// The largest message that NATS takes, in bytes.
     pub(crate) max_payload: usize,
+    /// 0, and no name, for the live flow.
+    pub(crate) generation: u32,
+    pub(crate) run: &'a str,
+}
+
+impl<'a> Mapper<'a> {
+    /// The same for a replay, whose messages are others than those of the live flow.
+    pub(crate) fn of_generation(self, generation: u32, run: &'a str) -> Self {
+        Self { generation, run, ..self }
+    }
 }
 
 impl Mapper<'_> {
@@ -134,7 +144,11 @@ impl Mapper<'_> {
             return Err(Failure { kind, message, causes: Vec::new(), key: None, number });
         };
         Ok(MappedOrder {
-            version: Version { updated_at: identity.version, raw_seq: origin.raw_seq, generation: 0 },
+            version: Version {
+                updated_at: identity.version,
+                raw_seq: origin.raw_seq,
+                generation: self.generation,
+            },
             number: identity.number,
             mapping: self.plan.version().to_string(),
             content,
@@ -153,7 +167,11 @@ impl Mapper<'_> {
             0 => format!("{}/{}", origin.raw_seq, origin.row),
             element => format!("{}/{}/{element}", origin.raw_seq, origin.row),
         };
-        (format!("map:{place}:{}", order.mapping), place, self.names.mapped_of(&order.key))
+        let mut id = format!("map:{place}:{}", order.mapping);
+        if !self.run.is_empty() {
+            id = format!("{id}:{}", self.run);
+        }
+        (id, place, self.names.mapped_of(&order.key))
     }
 
     fn failed(&self, row: &RawValue, error: &RowError) -> Failure {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
 use http::Class;
-use journal::{Delivery, JournalError, Moment, Settlement, Stream, TraceParent};
+use journal::{Delivery, JournalError, Label, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -148,7 +148,10 @@ impl Partition {
             return Ok(Settlement::Release);
         };
         let _in_hand = self.keys.take(&order.key).await;
-        let ignored = deleted && order.record.is_empty();
+        // A replay may be for another target.
+        let elsewhere = message.label(Label::Target).is_some_and(|target| target != writer.name.token());
+        let ignored = elsewhere || (deleted && order.record.is_empty());
+        let forced = message.label(Label::Force).is_some();
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
             // A newer version was sent and waits for its answer, or to be sent again: this one must not go over it.
@@ -166,10 +169,10 @@ impl Partition {
             let (outcome, status, sent_as) =
                 match decide(held.as_ref(), ledger.is_open(&order.key, message.seq), &order, message.seq) {
                     Decision::Settled => return Ok(Settlement::Done),
-                    Decision::Unchanged => (Outcome::Unchanged, None, None),
+                    Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
                     Decision::Superseded => (Outcome::Superseded, None, None),
-                    Decision::Send if ignored => (Outcome::Ignored, None, None),
-                    Decision::Send => {
+                    Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
+                    Decision::Send | Decision::Unchanged => {
                         let basis = held.map_or(0, |held| held.basis(order.content));
                         match writer.send(self.row(message, &order, basis, since)).await {
                             Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {

@@ -25,7 +25,8 @@ pub use mapped::{
     ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrdersSkipped, Origin, SkippedOrder, Version,
 };
 pub use operation::{
-    Actor, Command, Failure, OperationCommanded, OperationFinished, OperationMoved, OperationStarted, Work,
+    Actor, Command, Failure, Log, OperationCommanded, OperationFinished, OperationMoved, OperationStarted,
+    Work,
 };
 pub use payload::{Encoding, Payload, PayloadError};
 pub use presence::{HeldPartition, Instance, Writing};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
-use crate::{Event, Micros};
+use crate::{Event, Micros, OrderKey, TargetName};
 
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,33 @@ pub enum Work {
         /// Letters a second, at most.
         per_second: u32,
     },
+    /// Messages of a log go through the later stages again.
+    Replay {
+        /// The log.
+        log: Log,
+        /// Their sequences there, as first and last of each run, ascending.
+        messages: Vec<(u64, u64)>,
+        /// Of a page, only this order.
+        key: Option<OrderKey>,
+        /// Only to this target; to all when not given.
+        target: Option<TargetName>,
+        /// Also what the target holds already.
+        force: bool,
+        /// The version of the mapping, for a replay of RAW.
+        mapping: Option<String>,
+        /// Messages a second, at most.
+        per_second: u32,
+    },
+}
+
+/// A log that can be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Log {
+    /// Pages of the source: they are mapped again.
+    Raw,
+    /// Mapped orders: they are written again.
+    Mapped,
 }
 
 /// A process has carried an operation on for a while.

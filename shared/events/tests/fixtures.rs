@@ -298,6 +298,21 @@ macro_rules! each_event {
             "-discard",
         );
         $check(
+            OperationStarted {
+                work: Some(Work::Replay {
+                    log: Log::Raw,
+                    messages: vec![(3, 5)],
+                    key: Some(key()),
+                    target: Some(TargetName::new("qeasy")),
+                    force: true,
+                    mapping: Some("0123456789abcdef".into()),
+                    per_second: 2,
+                }),
+                ..started()
+            },
+            "-replay",
+        );
+        $check(
             OperationMoved {
                 id: "retry-1".into(),
                 by: "aBcD".into(),

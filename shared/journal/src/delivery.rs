@@ -18,7 +18,7 @@ pub enum Label {
     Mapped,
     /// How many rows a raw page holds; on its first part.
     Rows,
-    /// The target a dead letter is about.
+    /// The target a dead letter is about, or the only one that a message is for.
     Target,
     /// The sequence in RAW of a whole page that became a dead letter.
     Page,
@@ -32,6 +32,10 @@ pub enum Label {
     Retries,
     /// The sequence in DEAD of the letter that a message was made of.
     Letter,
+    /// The operation that stored a message again.
+    Operation,
+    /// A message is to be written also when the target holds it already.
+    Force,
 }
 
 impl Label {
@@ -49,6 +53,8 @@ impl Label {
             Self::Key => "Orderflow-Key",
             Self::Retries => "Orderflow-Retries",
             Self::Letter => "Orderflow-Letter",
+            Self::Operation => "Orderflow-Operation",
+            Self::Force => "Orderflow-Force",
         }
     }
 }

@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use events::{
-    Actor, Command, DeadResolved, Failure, OperationCommanded, OperationMoved, OperationStarted, Work, now,
+    Actor, Command, DeadResolved, Failure, Log, OperationCommanded, OperationMoved, OperationStarted,
+    TargetName, Work, now,
 };
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use journal::{Journal, JournalError, Record, Stream, Topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::again;
 use crate::letters::{Resolution, resolutions};
 use crate::operation::{Operation, State};
+use crate::replay;
 use crate::run::{finished, who};
 
 /// After so many letters it is written down how far an operation is.
@@ -34,6 +37,16 @@ pub enum Carried {
     ByAnother,
     /// This process is to end. Any other may go on.
     Stopped,
+}
+
+/// Maps a page of RAW again for an operation. What can do it lies above this crate.
+pub trait Remap: Send + Sync {
+    /// Maps the page; `Ok(Err)` says why not.
+    fn page<'a>(
+        &'a self,
+        raw_seq: u64,
+        operation: &'a Operation,
+    ) -> BoxFuture<'a, Result<Result<(), String>, JournalError>>;
 }
 
 /// Writes down what is going to be done, by whom and why. Nothing is done yet; [`carry`] does it.
@@ -95,6 +108,7 @@ pub async fn carry(
     journal: &Journal,
     names: &Topology,
     operation: &mut Operation,
+    remap: Option<&dyn Remap>,
     shutdown: &CancellationToken,
     mut progress: impl FnMut(&Operation),
 ) -> Result<Carried, JournalError> {
@@ -131,8 +145,9 @@ pub async fn carry(
         resolved.extend(resolutions(journal, names, seen + 1).await?);
         seen = journal.size(names, Stream::Dead).await?.1;
         let (operation_now, resolved_now) = (&*operation, &resolved);
-        let acts = futures::stream::iter(seqs)
-            .map(|seq| async move { (seq, act(journal, names, operation_now, seq, resolved_now).await) });
+        let acts = futures::stream::iter(seqs).map(|seq| async move {
+            (seq, act(journal, names, operation_now, seq, resolved_now, remap).await)
+        });
         let acted: Vec<_> = acts.buffered(AT_ONCE).collect().await;
         let mut moved = OperationMoved {
             id: operation.id.clone(),
@@ -196,14 +211,26 @@ async fn look(journal: &Journal, names: &Topology, operation: &mut Operation) ->
     Ok(())
 }
 
-/// Does what the operation is about to one letter; `Ok(Err)` says why it cannot be done.
+/// Does what the operation is about to one letter or message; `Ok(Err)` says why it cannot be done.
 async fn act(
     journal: &Journal,
     names: &Topology,
     operation: &Operation,
     seq: u64,
     resolved: &HashMap<u64, Resolution>,
+    remap: Option<&dyn Remap>,
 ) -> Result<Result<(), String>, JournalError> {
+    if let Some(Work::Replay { log, target, force, .. }) = &operation.work {
+        return match (log, remap) {
+            (Log::Mapped, _) => {
+                let target = target.as_ref().map(TargetName::token);
+                let said = replay::labels(&operation.id, target.as_deref(), *force);
+                replay::again(journal, names, seq, operation, said).await
+            }
+            (Log::Raw, Some(remap)) => remap.page(seq, operation).await,
+            (Log::Raw, None) => Ok(Err("this process cannot map pages".into())),
+        };
+    }
     if let Some(resolution) = resolved.get(&seq) {
         let ours = resolution.operation.as_ref() == Some(&operation.id);
         let Resolution { how, reason, .. } = resolution;
@@ -217,7 +244,7 @@ async fn act(
             "retried"
         }
         Some(Work::Discard { .. }) => "discarded",
-        None => return Ok(Err("it is not an operation in steps".into())),
+        Some(Work::Replay { .. }) | None => return Ok(Err("it is not about letters".into())),
     };
     resolve(journal, names, seq, how, operation).await?;
     Ok(Ok(()))

@@ -76,6 +76,9 @@ pub struct Operation {
     /// So many a second, at most; 0 for one without steps.
     #[serde(skip)]
     pub per_second: u32,
+    /// The sequence in OPS of its first event.
+    #[serde(skip)]
+    pub first_seq: u64,
     /// The sequence in OPS of its last event.
     #[serde(skip)]
     pub last_seq: u64,
@@ -133,7 +136,11 @@ impl Operation {
     fn new(started: OperationStarted, at: Micros, seq: u64) -> Self {
         let OperationStarted { id, verb, actor, plan, reason, work, .. } = started;
         let per_second = match &work {
-            Some(Work::Retry { per_second, .. } | Work::Discard { per_second, .. }) => *per_second,
+            Some(
+                Work::Retry { per_second, .. }
+                | Work::Discard { per_second, .. }
+                | Work::Replay { per_second, .. },
+            ) => *per_second,
             None => 0,
         };
         Self {
@@ -145,7 +152,7 @@ impl Operation {
             began: at,
             moved: at,
             state: State::Running,
-            count: work.as_ref().map(|work| count(letters(work))),
+            count: work.as_ref().map(|work| count(messages(work))),
             done: 0,
             failures: Vec::new(),
             result: None,
@@ -153,6 +160,7 @@ impl Operation {
             through: 0,
             work,
             per_second,
+            first_seq: seq,
             last_seq: seq,
             by: String::new(),
         }
@@ -201,14 +209,16 @@ impl Operation {
     /// What it has still to act on, ascending.
     pub fn left(&self) -> impl Iterator<Item = u64> {
         let through = self.through;
-        let runs = self.work.as_ref().map(letters).unwrap_or_default().to_vec();
+        let runs = self.work.as_ref().map(messages).unwrap_or_default().to_vec();
         runs.into_iter().flat_map(|(first, last)| first..=last).filter(move |seq| *seq > through)
     }
 }
 
-fn letters(work: &Work) -> &[(u64, u64)] {
+/// The sequences of what is acted on.
+fn messages(work: &Work) -> &[(u64, u64)] {
     match work {
         Work::Retry { letters, .. } | Work::Discard { letters, .. } => letters,
+        Work::Replay { messages, .. } => messages,
     }
 }
 

@@ -116,7 +116,7 @@ async fn act(
     let work = work(runs(fit.iter().map(|line| line.letter)));
     let text = format!("{verb} {count} dead letters, at most {} a second", args.rate);
     let id = operations::begin(&context.journal, &context.names, verb, text, reason, work).await?;
-    carry_to_its_end(&context.journal, &context.names, &id, &shutdown).await
+    carry_to_its_end(&context.config, &context.journal, &context.names, &id, &shutdown).await
 }
 
 /// Why it is to be done; `None` when it is not.

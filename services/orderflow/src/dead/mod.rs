@@ -9,6 +9,8 @@ mod select;
 mod set;
 mod show;
 
+pub use act::reason;
+
 use std::path::Path;
 
 use clap::Subcommand;

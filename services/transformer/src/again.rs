@@ -1,0 +1,95 @@
+//! Pages of RAW mapped once more, by today's mapping, for a replay.
+
+use events::{OrderKey, Origin};
+use journal::{Journal, JournalError, Label, Record, TraceParent};
+use service::Config;
+
+use crate::letter;
+use crate::page::Pages;
+use crate::row::Became;
+use crate::{TransformError, pages};
+
+/// Maps pages again.
+pub struct Again {
+    pages: Pages,
+}
+
+/// How a page is to be mapped again.
+#[derive(Debug, Clone)]
+pub struct How<'a> {
+    /// Only this order.
+    pub key: Option<&'a OrderKey>,
+    /// Newer than what was mapped of the same page before: the version's generation.
+    pub generation: u32,
+    /// What makes the messages' ids those of this replay.
+    pub run: &'a str,
+    /// What is said of every message.
+    pub labels: &'a [(Label, String)],
+}
+
+impl Again {
+    /// With the mapping that the configuration names.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn new(config: &Config, journal: &Journal) -> Result<Self, TransformError> {
+        Ok(Self { pages: pages(config, journal)? })
+    }
+
+    /// The version of the mapping.
+    pub fn mapping(&self) -> String {
+        self.pages.mappings.plan().version().to_string()
+    }
+
+    /// Maps one page and stores what became of it; `Err` says what could not be mapped, and why it could not begin.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn page(&self, raw_seq: u64, how: &How<'_>) -> Result<Result<(), String>, JournalError> {
+        let (pages, plan) = (&self.pages, self.pages.mappings.plan());
+        let page = match pages.journal.page_at(&pages.names, raw_seq).await {
+            Ok(Some(stored)) => stored.page,
+            Ok(None) => return Ok(Err("it is no page of RAW, or not there any more".into())),
+            Err(error @ JournalError::Codec { .. }) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let (Ok(body), Ok(details)) = (page.body.unpack(), page.unpack_details()) else {
+            return Ok(Err("its bytes are damaged".into()));
+        };
+        let rows = match okki::news(&page, &body, &details) {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let span = tracing::info_span!("map page again", raw_seq);
+        let (trace_id, span_id, sampled) = service::traced(&span, None);
+        let trace = TraceParent { trace_id, span_id, sampled };
+        let mapper = pages.mapper(&plan).of_generation(how.generation, how.run);
+        let (mut records, mut skipped, mut failed) = (Vec::<Record>::new(), Vec::new(), Vec::new());
+        for (row, order) in rows {
+            let named = plan.identify(order).key;
+            if how.key.is_some_and(|key| named.as_deref() != Some(key.as_str())) {
+                continue;
+            }
+            let origin = Origin { window: page.window.clone(), page: page.page, row, raw_seq };
+            match mapper.map(order, page.listing, &origin, trace)? {
+                Became::Mapped(mapped) => records.extend(mapped),
+                Became::Skipped(order) => skipped.push(order),
+                Became::Dead(failure) => {
+                    failed.push(format!("row {row}: {}", failure.message));
+                    let bytes = order.get().as_bytes();
+                    let from = (origin, page.listing);
+                    let letter = letter::of_row(failure, bytes, from, plan.version(), &pages.names, trace);
+                    pages.journal.bury(&pages.names, &letter, Some(trace)).await?;
+                }
+            }
+        }
+        for record in &mut records {
+            record.labels.extend(how.labels.iter().cloned());
+        }
+        if !skipped.is_empty() {
+            records.extend(pages.skips((&page.window, page.page, raw_seq), &plan, skipped)?);
+        }
+        pages.committer.store(records).await?;
+        Ok(if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
+    }
+}
