@@ -92,8 +92,8 @@ struct Fold {
     unknown: u64,
     /// The newest receipt that was read.
     through: u64,
-    /// Messages that former holders of the partition had not settled, by order, oldest first.
-    open: HashMap<OrderKey, Vec<u64>>,
+    /// Messages that former holders of the partition had not settled, by order, oldest first, and what they hold.
+    open: HashMap<OrderKey, Vec<(u64, ContentHash)>>,
 }
 
 impl Ledger {
@@ -144,7 +144,7 @@ impl Ledger {
             self.fold().open.clear();
             return Ok(());
         }
-        let mut open = HashMap::<OrderKey, Vec<u64>>::new();
+        let mut open = HashMap::<OrderKey, Vec<(u64, ContentHash)>>::new();
         let mut log = journal.read(names, Stream::Mapped, Some(&filter), From::Seq(begin), false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
@@ -155,7 +155,7 @@ impl Ledger {
             if let Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) =
                 MappedEvent::decode(&entry.payload)
             {
-                open.entry(order.key).or_default().push(entry.seq);
+                open.entry(order.key).or_default().push((entry.seq, order.content));
             }
         }
         tracing::debug!(partition, orders = open.len(), "of these the last holder may have sent something");
@@ -163,13 +163,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a former holder of the partition had a message of the order in hand that is not settled yet and comes before
-    /// `mapped_seq`: the target may have taken it.
+    /// Whether a former holder of the partition had something else of the order in hand that is not settled yet and comes
+    /// before `mapped_seq`: the target may have taken it.
     pub(crate) fn is_open(&self, key: &OrderKey, mapped_seq: u64) -> bool {
         let fold = self.fold();
-        let settled = fold.held.get(key).map_or(0, |held| held.mapped_seq);
+        let Some(held) = fold.held.get(key) else { return false };
         let open = fold.open.get(key).into_iter().flatten();
-        open.copied().any(|open| settled < open && open < mapped_seq)
+        open.copied()
+            .any(|(open, content)| held.mapped_seq < open && open < mapped_seq && content != held.content)
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
@@ -249,7 +250,10 @@ mod tests {
             (vec![3, 5, 7, 9], Decision::Unchanged), // settled, itself, or after it
             (vec![3, 6, 9], Decision::Send),
         ] {
-            ledger.fold().open.insert(first.key.clone(), open.clone());
+            let with = |content: ContentHash| open.iter().map(|seq| (*seq, content)).collect();
+            ledger.fold().open.insert(first.key.clone(), with(first.content));
+            assert!(!ledger.is_open(&back.key, 7), "the same again");
+            ledger.fold().open.insert(first.key.clone(), with(ContentHash::of(b"b")));
             let held = ledger.get(&first.key);
             let decided = decide(held.as_ref(), ledger.is_open(&back.key, 7), &back, 7);
             assert_eq!(decided, decision, "{open:?}");

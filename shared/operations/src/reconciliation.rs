@@ -78,6 +78,9 @@ impl Reconciliation {
             if entry.subject == skipped {
                 continue;
             }
+            if entry.label(Label::Force).is_some() {
+                fold.forced(entry.seq);
+            }
             match MappedEvent::decode(&entry.payload) {
                 Ok(event) => fold.mapped(entry.seq, &event),
                 // The writer makes a letter of it: it counts as a message, and there is no order to tell.

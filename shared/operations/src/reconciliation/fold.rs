@@ -1,7 +1,7 @@
 //! The fold itself, without reading: events in, a reconciliation out.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 use events::{
@@ -32,11 +32,15 @@ struct Held {
 struct Written {
     content: ContentHash,
     key: u64,
+    mapped_seq: u64,
 }
 
 #[derive(Debug, Default)]
 struct Order {
     newest: Option<Newest>,
+    /// The last message that was mapped, and which of them had other content than the one before.
+    content: Option<ContentHash>,
+    changes: Vec<u64>,
     held: Option<Held>,
     /// The newest version that was written.
     written: Option<Version>,
@@ -67,9 +71,16 @@ pub(super) struct Fold {
     letters: HashMap<u64, Letter>,
     overwritten: Vec<String>,
     sent_twice: Vec<String>,
+    /// Messages that a person wanted written whatever the target holds.
+    forced: HashSet<u64>,
 }
 
 impl Fold {
+    /// A message of MAPPED that is to be written also when the target holds it.
+    pub(super) fn forced(&mut self, seq: u64) {
+        self.forced.insert(seq);
+    }
+
     /// A message of MAPPED.
     pub(super) fn mapped(&mut self, seq: u64, event: &MappedEvent) {
         self.messages.mapped(seq);
@@ -81,6 +92,9 @@ impl Fold {
         // Of a deletion without a record the target is not to hear.
         if deleted && mapped.record.is_empty() {
             return;
+        }
+        if order.content.replace(mapped.content).is_some_and(|before| before != mapped.content) {
+            order.changes.push(seq);
         }
         // Of equal versions the later one counts: the same reading, mapped again.
         if order.newest.is_none_or(|newest| newest.version <= mapped.version) {
@@ -104,8 +118,15 @@ impl Fold {
                 if order.written.is_some_and(|written| receipt.version < written) {
                     self.overwritten.push(receipt.key.to_string());
                 }
-                let now = Written { content: receipt.content, key: hash(&receipt.idempotency_key) };
-                if order.last.is_some_and(|last| last.content == now.content && last.key != now.key) {
+                let (content, mapped_seq) = (receipt.content, receipt.mapped_seq);
+                let now = Written { content, key: hash(&receipt.idempotency_key), mapped_seq };
+                // Where something else was mapped in between, a writer that was lost may have sent that.
+                let changed = |last: &Written| {
+                    order.changes.iter().any(|change| last.mapped_seq < *change && *change <= mapped_seq)
+                };
+                let again =
+                    |last: Written| last.content == now.content && last.key != now.key && !changed(&last);
+                if order.last.is_some_and(again) && !self.forced.contains(&mapped_seq) {
                     self.sent_twice.push(receipt.key.to_string());
                 }
                 order.written = order.written.max(Some(receipt.version));

@@ -269,6 +269,34 @@ fn a_letter_waits_until_it_is_resolved() {
 }
 
 #[test]
+fn content_that_came_back_may_be_written_again_and_so_may_what_is_forced() {
+    let twice = |contents: [u8; 3], forced: bool| {
+        let steps = contents.map(|content| Step {
+            key: 1,
+            updated_at: 1,
+            content,
+            deleted: false,
+            refused: false,
+            turn: 0,
+            again: false,
+        });
+        let mut logs = written(&steps);
+        // A writer that was lost had the second, and the third was written for that.
+        logs.receipts.truncate(1);
+        let first = logs.receipts[0].clone();
+        logs.receipts.push(Receipt { mapped_seq: 11, idempotency_key: "another".into(), ..first });
+        let mut fold = Fold::default();
+        logs.mapped.iter().for_each(|(seq, event)| fold.mapped(*seq, event));
+        if forced {
+            fold.forced(11);
+        }
+        logs.receipts.iter().for_each(|receipt| fold.receipt(receipt));
+        fold.end(&TargetName::new("t")).sent_twice.len()
+    };
+    assert_eq!((twice([1, 1, 1], false), twice([1, 2, 1], false), twice([1, 1, 1], true)), (1, 0, 0));
+}
+
+#[test]
 fn a_message_that_cannot_be_read_needs_a_letter() {
     let mut fold = Fold::default();
     fold.unreadable(4);
