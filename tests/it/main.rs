@@ -25,6 +25,7 @@ mod pipeline;
 mod postgres;
 mod postgres_faults;
 mod presence;
+mod reconcile;
 mod replay;
 mod replicas;
 mod targets;

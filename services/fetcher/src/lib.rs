@@ -17,6 +17,7 @@ mod schedule;
 mod settings;
 mod source;
 mod step;
+mod survey;
 mod token;
 mod window;
 
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use planner::Ended;
+pub use survey::{SurveyError, survey};
 pub use window::Progress;
 
 /// Why a fetcher cannot run.

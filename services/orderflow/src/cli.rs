@@ -52,6 +52,9 @@ pub enum Command {
     /// Read a range of the past again, beside the live flow. Shows the plan, and does nothing without --execute. Exit
     /// status 4 when the range could not be read completely.
     Backfill(BackfillArgs),
+    /// Ask the source what it has between two moments, and compare it with what each target was given, order by order. Exit
+    /// status 4 when something is missing, stale, unknown, dead, or not at the source.
+    Reconcile(ReconcileArgs),
     /// Have a part of a log go through the later stages again: pages of RAW through today's mapping, or mapped orders to a
     /// target. Shows the plan, and does nothing without --execute.
     Replay(ReplayArgs),
@@ -179,6 +182,32 @@ pub struct TraceArgs {
     pub data: PathBuf,
 }
 
+/// Flags of `reconcile`.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// Where the range of update times begins: 2025-01-01 or "2025-01-01 00:00:00", in source.time_zone.
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// Where it ends; now minus schedule.settle when not given, and never later.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Have what is missing, stale or unknown written: from MAPPED where that holds it, else read again at the source.
+    #[arg(long)]
+    pub repair: bool,
+    /// Do it, instead of only saying what would be done. Needs --reason.
+    #[arg(long, requires = "repair")]
+    pub execute: bool,
+    /// Why; it is kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
 /// Flags of `backfill`.
 #[derive(Debug, Args)]
 pub struct BackfillArgs {
@@ -254,6 +283,7 @@ impl Cli {
             | Command::Status(_)
             | Command::Resume(_)
             | Command::Replay(_)
+            | Command::Reconcile(_)
             | Command::Windows(_)
             | Command::Trace(_)
             | Command::Dead { .. }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fetcher::FetchError;
+use fetcher::{FetchError, SurveyError};
 use journal::{JournalError, ServerError};
 use service::ConfigError;
 use transformer::TransformError;
@@ -16,7 +16,7 @@ use writer::WriterError;
 pub struct NoServer(pub String);
 
 /// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is well.
     Ok = 0,
@@ -47,6 +47,12 @@ impl Exit {
         }
         if error.is::<ConfigError>() || error.is::<mapping::MappingErrors>() {
             return Self::Usage;
+        }
+        match error.downcast_ref() {
+            Some(SurveyError::Source(_)) => return Self::Unreachable,
+            Some(SurveyError::Moving { .. }) => return Self::Partial,
+            Some(SurveyError::Fetch(FetchError::Config(_))) => return Self::Usage,
+            _ => {}
         }
         let journal = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(FetchError::Config(_)), _, _) => return Self::Usage,

@@ -10,6 +10,7 @@ mod instances;
 mod map;
 mod operations_command;
 mod reach;
+mod reconcile;
 mod replay;
 mod resume;
 mod sandbox_command;
@@ -57,6 +58,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, &cli.config),
         Command::Status(args) => status::run(args, &cli.config).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
+        Command::Reconcile(args) => reconcile::run(args, &cli.config, shutdown).await,
         Command::Replay(args) => replay::run(args, &cli.config, shutdown).await,
         Command::Resume(args) => resume::run(args, &cli.config).await,
         Command::Windows(args) => windows::run(args, &cli.config).await,

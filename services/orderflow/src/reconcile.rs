@@ -1,0 +1,177 @@
+//! `orderflow reconcile`: what the source has, against what each target was given.
+
+use std::path::Path;
+
+use events::{Log, Slice, TargetName, Work, now};
+use fetcher::survey;
+use journal::{Journal, Topology};
+use mapping::Outcome;
+use operations::backfill::{self, BackfillPlan};
+use operations::{Comparison, Listed, Reconciliation, Unlike, runs};
+use serde_json::value::RawValue;
+use service::{Config, ConfigError};
+use tokio_util::sync::CancellationToken;
+
+use crate::backfill::flags::moment;
+use crate::cli::{Output, ReconcileArgs};
+use crate::dead::reason;
+use crate::exit::{Exit, print};
+use crate::operations_command::carry_to_its_end;
+use crate::reach::Reached;
+use crate::stages::connect;
+use crate::status::time;
+
+/// So many orders of each list are shown; `-o json` has all of them.
+const SHOWN: usize = 20;
+
+/// A backfill of what is missing reads at least so much in one window, in microseconds.
+const DAY: i64 = 86_400_000_000;
+/// It has no more windows than this: what is too much for one is split when it is read.
+const WINDOWS: i64 = 30;
+
+pub async fn run(args: ReconcileArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let reached = Reached::new(Config::load(path)?, &args.data).await?;
+    let result = tell(&args, &reached.config, shutdown).await;
+    reached.leave().await;
+    result
+}
+
+async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {
+    let range = range(args, config)?;
+    let reason = reason(args.execute, args.reason.as_deref())?;
+    let plan = transformer::load_mapping(config)?;
+    let journal = connect(config, "reconcile").await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    let listed = survey(config, &journal, range, |row| {
+        let Ok(row) = serde_json::from_slice::<&RawValue>(row) else { return Listed::default() };
+        let who = plan.identify(row);
+        let skipped = matches!(plan.map(row), Ok(Outcome::Skipped(_)));
+        Listed { key: who.key, updated_at: who.version, skipped }
+    })
+    .await?;
+    let mut found = Vec::new();
+    for target in &config.targets {
+        let target = TargetName::new(&target.name);
+        found.push(Comparison::of(&journal, &names, &target, range, &listed).await?);
+    }
+    match args.output {
+        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
+        Output::Table => print(&found.iter().map(|found| shown(found, range, config)).collect::<String>()),
+    }
+    let wrong: u64 = found.iter().map(|found| found.to_repair().count() as u64).sum();
+    if wrong > 0 && args.repair {
+        let Some(reason) = reason else {
+            eprintln!("--repair would have {wrong} written; --execute --reason \"...\" does it");
+            return Ok(Exit::Partial);
+        };
+        return repair(config, &journal, &names, range, &found, reason, &shutdown).await;
+    }
+    Ok(match found.iter().all(|found| found.is_even() && found.dead.is_empty()) {
+        true => Exit::Ok,
+        false => Exit::Partial,
+    })
+}
+
+fn range(args: &ReconcileArgs, config: &Config) -> Result<Slice, ConfigError> {
+    let settle = i64::try_from(config.schedule.settle.get().as_micros()).unwrap_or(i64::MAX);
+    // What was changed later may not have been read yet by a flow that does all it should.
+    let last = now().saturating_sub(settle);
+    let until =
+        args.to.as_deref().map(|text| moment("--to", text, config)).transpose()?.unwrap_or(last).min(last);
+    let since = moment("--from", &args.from, config)?;
+    if since >= until {
+        let message =
+            format!("found \"{}\", expected a time before {}", args.from, time(until, &config.zone()));
+        return Err(ConfigError::Key { place: "--from".into(), message });
+    }
+    Ok(Slice { since, until })
+}
+
+/// Has exactly what is not there written: what MAPPED holds from there, everything else from the source.
+async fn repair(
+    config: &Config,
+    journal: &Journal,
+    names: &Topology,
+    range: Slice,
+    found: &[Comparison],
+    reason: &str,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Exit> {
+    let (mut exit, mut from_source) = (Exit::Ok, 0_u64);
+    for comparison in found {
+        let target = TargetName::new(&comparison.target);
+        let logs = Reconciliation::of(journal, names, &target).await?;
+        let known = logs.missing.iter().chain(&logs.stale).chain(&logs.unknown);
+        let known: std::collections::HashMap<&str, u64> =
+            known.map(|order| (order.key.as_str(), order.mapped_seq)).collect();
+        let mut messages = Vec::new();
+        for unlike in comparison.to_repair() {
+            match known.get(unlike.order.as_str()) {
+                Some(seq) => messages.push(*seq),
+                None => from_source += 1,
+            }
+        }
+        if messages.is_empty() {
+            continue;
+        }
+        messages.sort_unstable();
+        let count = messages.len();
+        let text = format!("write {count} orders to {target} that it does not hold, from MAPPED");
+        let work = Work::Replay {
+            log: Log::Mapped,
+            messages: runs(messages),
+            key: None,
+            target: Some(target),
+            force: true,
+            mapping: None,
+            per_second: 1_000,
+        };
+        let id = operations::begin(journal, names, "repair", text, reason, work).await?;
+        exit = exit.max(carry_to_its_end(config, journal, names, &id, shutdown).await?);
+    }
+    if from_source > 0 {
+        let step = ((range.until - range.since) / WINDOWS).max(DAY);
+        let plan = BackfillPlan::new(range, step - step % 1_000_000, now())?;
+        backfill::request(journal, names, &plan, reason).await?;
+        print(&format!(
+            "{}: {from_source} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far they are\n",
+            plan.id
+        ));
+    }
+    Ok(exit)
+}
+
+fn shown(found: &Comparison, range: Slice, config: &Config) -> String {
+    let zone = config.zone();
+    let Comparison { target, source, up_to_date, skipped, missing, stale, unknown, dead, discarded, extra } =
+        found;
+    let mut out = format!(
+        "{target}, {} to {}\n{source} orders at the source = {up_to_date} up to date + {skipped} skipped + {} missing + \
+         {} stale + {} unknown + {} dead + {} discarded; {} more that the source does not list\n",
+        time(range.since, &zone),
+        time(range.until, &zone),
+        missing.len(),
+        stale.len(),
+        unknown.len(),
+        dead.len(),
+        discarded.len(),
+        extra.len(),
+    );
+    let at = |at: Option<i64>| at.map_or_else(|| "-".to_string(), |at| time(at, &zone));
+    for (name, list) in [
+        ("missing", missing),
+        ("stale", stale),
+        ("unknown", unknown),
+        ("dead", dead),
+        ("discarded", discarded),
+        ("extra", extra),
+    ] {
+        for Unlike { order, source, target } in list.iter().take(SHOWN) {
+            out.push_str(&format!("  {name:<8} {order}  source {}  target {}\n", at(*source), at(*target)));
+        }
+        if list.len() > SHOWN {
+            out.push_str(&format!("  {name:<8} and {} more; -o json has all\n", list.len() - SHOWN));
+        }
+    }
+    out
+}
