@@ -264,31 +264,64 @@ fn mapped(at: u64, amount: u64) -> MappedOrder {
     }
 }
 
-#[tokio::test]
-async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
-    let world = World::new(1, Faults::default()).await;
-    let names = world.names();
-    world.journal.ensure(&names).await.unwrap();
+async fn publish(world: &World, order: MappedOrder) {
+    let (names, id) = (world.names(), format!("m:{}", order.version.raw_seq));
+    world.journal.publish(&Record::new(names.mapped_of(&order.key), id, &order).unwrap()).await.unwrap();
+}
+
+/// The folder of writers that lose a pin soon, and try what failed again only after a while.
+async fn patient(world: &World, initial: &str) -> tempfile::TempDir {
+    world.journal.ensure(&world.names()).await.unwrap();
     let folder = world.folder_of_a_program("");
     let path = folder.path().join("orderflow.toml");
     let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"5s\"", "timeout = \"1s\"");
-    // What failed is tried again long after what comes next.
-    std::fs::write(&path, format!("{text}\n[writer.backoff]\ninitial = \"20s\"\n")).unwrap();
+    std::fs::write(&path, format!("{text}\n[writer.backoff]\ninitial = \"{initial}\"\n")).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sent() {
+    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
+    let world = World::new(1, Faults { target: failing, ..Faults::default() }).await;
+    let folder = patient(&world, "12s").await;
     let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
-    let publish = async |order: MappedOrder| {
-        let id = format!("m:{}", order.version.raw_seq);
-        world.journal.publish(&Record::new(names.mapped_of(&order.key), id, &order).unwrap()).await.unwrap();
-    };
     let first = write();
-    publish(mapped(1, 100)).await;
+    publish(&world, mapped(1, 100)).await;
+    eventually("the old one has failed", || world.report().target.requests == 1).await;
+    kill(first).await;
+    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
+    let second = write();
+    publish(&world, mapped(2, 200)).await;
+    eventually("the target took the new one and did not say so", || world.report().target.lost_answers > 0)
+        .await;
+    kill(second).await;
+    world.sandbox.set_faults(Faults::default());
+    let third = write();
+    until("both are settled", async || {
+        Status::write_stage(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
+    })
+    .await;
+    let report = world.report();
+    assert_eq!((report.target.accepted_rows, report.target.retried_same_key), (1, 1), "{report}");
+    kill(third).await;
+}
+
+#[tokio::test]
+async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
+    let world = World::new(1, Faults::default()).await;
+    let folder = patient(&world, "20s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
     eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
     let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
     world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
-    publish(mapped(2, 200)).await;
+    publish(&world, mapped(2, 200)).await;
     eventually("the target took it and did not say so", || world.report().target.lost_answers > 0).await;
     world.sandbox.set_faults(Faults::default());
     kill(first).await;
-    publish(mapped(3, 100)).await;
+    publish(&world, mapped(3, 100)).await;
     let second = write();
     // Without it, the target would keep what the second says.
     eventually("the third arrives", || world.report().target.accepted_rows == 3).await;

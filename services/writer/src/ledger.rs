@@ -92,9 +92,21 @@ struct Fold {
     unknown: u64,
     /// The newest receipt that was read.
     through: u64,
-    /// Messages that former holders of the partition had not settled, by order, oldest first, and what they hold.
-    open: HashMap<OrderKey, Vec<(u64, ContentHash)>>,
+    /// What former holders of the partition had not settled, by order, oldest first.
+    open: HashMap<OrderKey, Vec<Open>>,
 }
+
+/// A message that somebody had in hand who has lost the partition.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    mapped_seq: u64,
+    version: Version,
+    content: ContentHash,
+}
+
+/// So far behind what was delivered last, as nats-server remembers it, somebody may have got messages all the same: after
+/// a crash it may know less than it did.
+const BEYOND: u64 = 10_000;
 
 impl Ledger {
     /// Folds in the receipts of one partition that were stored since the last time; all of them at first.
@@ -144,19 +156,21 @@ impl Ledger {
             self.fold().open.clear();
             return Ok(());
         }
-        let mut open = HashMap::<OrderKey, Vec<(u64, ContentHash)>>::new();
+        let mut open = HashMap::<OrderKey, Vec<Open>>::new();
         let mut log = journal.read(names, Stream::Mapped, Some(&filter), From::Seq(begin), false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if entry.seq > hold.delivered {
+            if entry.seq > hold.delivered + BEYOND {
                 break;
             }
-            // One that cannot be read was never sent.
-            if let Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) =
-                MappedEvent::decode(&entry.payload)
-            {
-                open.entry(order.key).or_default().push((entry.seq, order.content));
-            }
+            // One that cannot be read was never sent, nor was a deletion that the target is not to hear of.
+            let order = match MappedEvent::decode(&entry.payload) {
+                Ok(MappedEvent::Order(order)) => order,
+                Ok(MappedEvent::Deleted(OrderDeleted(order))) if !order.record.is_empty() => order,
+                Ok(MappedEvent::Deleted(_)) | Err(_) => continue,
+            };
+            let MappedOrder { key, version, content, .. } = order;
+            open.entry(key).or_default().push(Open { mapped_seq: entry.seq, version, content });
         }
         tracing::debug!(partition, orders = open.len(), "of these the last holder may have sent something");
         self.fold().open = open;
@@ -168,9 +182,16 @@ impl Ledger {
     pub(crate) fn is_open(&self, key: &OrderKey, mapped_seq: u64) -> bool {
         let fold = self.fold();
         let Some(held) = fold.held.get(key) else { return false };
-        let open = fold.open.get(key).into_iter().flatten();
-        open.copied()
-            .any(|(open, content)| held.mapped_seq < open && open < mapped_seq && content != held.content)
+        let mut open = fold.open.get(key).into_iter().flatten();
+        let between = |seq: u64| held.mapped_seq < seq && seq < mapped_seq;
+        open.any(|open| between(open.mapped_seq) && open.content != held.content)
+    }
+
+    /// Whether a former holder of the partition had something newer of the order in hand: the target may have taken it, and
+    /// it comes again. An older version that comes first must not go over it.
+    pub(crate) fn newer_is_open(&self, order: &MappedOrder) -> bool {
+        let fold = self.fold();
+        fold.open.get(&order.key).into_iter().flatten().any(|open| open.version > order.version)
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
@@ -250,7 +271,10 @@ mod tests {
             (vec![3, 5, 7, 9], Decision::Unchanged), // settled, itself, or after it
             (vec![3, 6, 9], Decision::Send),
         ] {
-            let with = |content: ContentHash| open.iter().map(|seq| (*seq, content)).collect();
+            let with = |content: ContentHash| {
+                let open = open.iter().map(|seq| Open { mapped_seq: *seq, version: back.version, content });
+                open.collect()
+            };
             ledger.fold().open.insert(first.key.clone(), with(first.content));
             assert!(!ledger.is_open(&back.key, 7), "the same again");
             ledger.fold().open.insert(first.key.clone(), with(ContentHash::of(b"b")));
@@ -258,6 +282,7 @@ mod tests {
             let decided = decide(held.as_ref(), ledger.is_open(&back.key, 7), &back, 7);
             assert_eq!(decided, decision, "{open:?}");
         }
+        assert!(ledger.newer_is_open(&first) && !ledger.newer_is_open(&back));
         ledger.set(first.key.clone(), Held { receipt_seq: 10, ..held(&first, 6, true) });
         assert!(!ledger.is_open(&back.key, 7), "it has come again, and is settled");
     }

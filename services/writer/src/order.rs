@@ -156,9 +156,8 @@ impl Partition {
             self.supersede_waiting(ledger, &order, trace).await?;
             // A newer version was sent and waits for its answer, or to be sent again: this one must not go over it.
             let newer = |other: &MappedOrder| other.version > order.version;
-            if !self.attempts.waiting(&order.key, newer).is_empty()
-                && self.supersede(ledger, message.seq, &order, trace).await?
-            {
+            let waits = !self.attempts.waiting(&order.key, newer).is_empty();
+            if waits && self.supersede(ledger, message.seq, &order, trace).await? {
                 writer.counts.note(Outcome::Superseded);
                 return Ok(Settlement::Done);
             }
@@ -171,6 +170,10 @@ impl Partition {
                     Decision::Settled => return Ok(Settlement::Done),
                     Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
                     Decision::Superseded => (Outcome::Superseded, None, None),
+                    // It says nothing of what the target holds, so what is newer goes out under the key it had.
+                    Decision::Send if !ignored && ledger.newer_is_open(&order) => {
+                        (Outcome::Superseded, None, None)
+                    }
                     Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
                     Decision::Send | Decision::Unchanged => {
                         let basis = held.map_or(0, |held| held.basis(order.content));
