@@ -77,6 +77,13 @@ pub enum Command {
         #[command(subcommand)]
         command: OpsCommand,
     },
+    /// Print what a shell needs to complete our commands: `orderflow completions bash`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page: `orderflow man | man -l -`.
+    Man,
     /// What has to do with the mapping, and with the orders it reads.
     Map {
         /// What to do.
@@ -144,6 +151,9 @@ pub struct CheckArgs {
 /// Flags of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Look again and again until Ctrl-C, every so many seconds, with rates.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..))]
+    pub watch: Option<u64>,
     /// The form of the output.
     #[arg(long, short, default_value = "table")]
     pub output: Output,

@@ -21,7 +21,7 @@ mod trace;
 mod up;
 mod windows;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use exit::Exit;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let _telemetry = service::Telemetry::start("orderflow", cli.log_format(), cli.log_filter())?;
     let shutdown = match &cli.command {
         // They have nothing to finish: a signal ends them, also in the middle of a large mapping.
-        Command::Check(_) | Command::Map { .. } => CancellationToken::new(),
+        Command::Check(_) | Command::Map { .. } | Command::Completions { .. } | Command::Man => {
+            CancellationToken::new()
+        }
         _ => service::on_signals()?,
     };
     match cli.command {
@@ -56,7 +58,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Write(args) => stages::write(args, &cli.config, shutdown).await,
         Command::Sandbox(args) => sandbox_command::run(args, shutdown).await,
         Command::Check(args) => check::run(args, &cli.config),
-        Command::Status(args) => status::run(args, &cli.config).await,
+        Command::Status(args) => status::run(args, &cli.config, shutdown).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
         Command::Reconcile(args) => reconcile::run(args, &cli.config, shutdown).await,
         Command::Replay(args) => replay::run(args, &cli.config, shutdown).await,
@@ -65,6 +67,18 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Trace(args) => trace::run(args, &cli.config).await,
         Command::Dead { command } => dead::run(command, &cli.config, shutdown).await,
         Command::Ops { command } => operations_command::run(command, &cli.config, shutdown).await,
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "orderflow", &mut text);
+            exit::print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+            exit::print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Ok)
+        }
         Command::Map { command } => map::run(command, &cli.config).await,
     }
 }

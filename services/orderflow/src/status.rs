@@ -1,14 +1,17 @@
 //! `orderflow status`.
 
+use std::io::IsTerminal;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
 use events::TargetName;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use journal::Topology;
+use journal::{Stream, Topology};
 use operations::{Status, WindowLine, WindowState};
 use service::Config;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
@@ -17,25 +20,54 @@ use crate::reach::Reached;
 use crate::stages::connect;
 use crate::up;
 
-pub async fn run(args: StatusArgs, path: &Path) -> anyhow::Result<Exit> {
+pub async fn run(args: StatusArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     // Also while nothing runs: what waits for a person does so all the same.
     let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = tell(&args, &reached.config).await;
+    let result = tell(&args, &reached.config, &shutdown).await;
     reached.leave().await;
     result
 }
 
-async fn tell(args: &StatusArgs, config: &Config) -> anyhow::Result<Exit> {
+async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Exit> {
     let journal = connect(config, "status").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let targets: Vec<TargetName> =
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
-    let status = Status::read(&journal, &names, &targets).await?;
-    match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
-        Output::Table => print(&shown(&status, config)),
+    let mut before = None::<(Instant, Status)>;
+    loop {
+        let (now, status) = (Instant::now(), Status::read(&journal, &names, &targets).await?);
+        // A terminal shows the newest look alone; a file keeps all of them.
+        if args.watch.is_some() && args.output == Output::Table && std::io::stdout().is_terminal() {
+            print("\x1b[H\x1b[2J");
+        }
+        match args.output {
+            Output::Json if args.watch.is_some() => print(&format!("{}\n", serde_json::to_string(&status)?)),
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
+            Output::Table => print(&shown(&status, config)),
+        }
+        let exit = if status.needs_attention() { Exit::Partial } else { Exit::Ok };
+        let Some(every) = args.watch else { return Ok(exit) };
+        if let (Output::Table, Some((then, before))) = (args.output, &before) {
+            print(&rates(before, &status, (now - *then).as_secs_f64()));
+        }
+        before = Some((now, status));
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(exit),
+            () = tokio::time::sleep(Duration::from_secs(every)) => {}
+        }
     }
-    Ok(if status.needs_attention() { Exit::Partial } else { Exit::Ok })
+}
+
+/// What has come into each log since the last look.
+fn rates(before: &Status, status: &Status, seconds: f64) -> String {
+    let rate = |stream: Stream| {
+        let at = |status: &Status| status.positions.get(stream.name()).copied();
+        let new = at(status).zip(at(before)).map_or(0, |(now, then)| now.saturating_sub(then));
+        format!("{} {:.1}/s", stream.name(), new as f64 / seconds)
+    };
+    // In the order in which an order comes by.
+    let logs = [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead];
+    format!("rates      {}\n", logs.map(rate).join("  "))
 }
 
 /// The configuration with the address of the server: its own, or that of the `up` that runs in the data folder.

@@ -72,6 +72,8 @@ pub struct Status {
     pub dead_open: u64,
     /// Orders with a receipt, over all targets.
     pub orders: u64,
+    /// How far each log is: the sequence of its last message. The difference of two looks is a rate.
+    pub positions: BTreeMap<&'static str, u64>,
 }
 
 impl Status {
@@ -116,14 +118,33 @@ impl Status {
             stopped.extend(resume::stopped(journal, names, target).await?);
         }
         let (dead, dead_open) = dead(journal, names).await?;
-        let (_, _, orders) = journal.size(names, Stream::Receipts).await?;
+        let (mut positions, mut orders) = (BTreeMap::new(), 0);
+        for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
+            let (_, last, subjects) = journal.size(names, stream).await?;
+            positions.insert(stream.name(), last);
+            if stream == Stream::Receipts {
+                orders = subjects;
+            }
+        }
         let (live, lanes) = newest_windows(journal, names)
             .await?
             .into_iter()
             .partition::<Vec<_>, _>(|line| WindowId::named(&line.window).lane() == LIVE);
         let window = live.into_iter().next();
         let (flow, instances) = (names.flow().to_string(), Vec::new());
-        Ok(Self { flow, watermark, window, lanes, stages, instances, stopped, dead, dead_open, orders })
+        Ok(Self {
+            flow,
+            watermark,
+            window,
+            lanes,
+            stages,
+            instances,
+            stopped,
+            dead,
+            dead_open,
+            orders,
+            positions,
+        })
     }
 
     /// The write stage of one target, summed over its partitions.

@@ -57,7 +57,10 @@ impl Demo {
             let text = if sandbox.has_product_list() { OKKI } else { CASE };
             std::fs::write(&mapping, text)
                 .with_context(|| format!("{} cannot be written", mapping.display()))?;
-            Config::parse(&home.path("demo.toml"), CONFIG, std::env::vars())?
+            // Kept beside the data, so that `dead`, `trace` and all other commands can look at them afterwards.
+            let kept = home.path("orderflow.toml");
+            std::fs::write(&kept, CONFIG).with_context(|| format!("{} cannot be written", kept.display()))?;
+            Config::parse(&kept, CONFIG, std::env::vars())?
         };
         config.source.base_url = Some(sandbox.url());
         config.source.client_id = "demo".into();

@@ -90,7 +90,17 @@ pub async fn run(
         ));
     }
     if status.dead_open > 0 {
-        print(&format!("{} dead letters are open in all, also of earlier runs.\n", status.dead_open));
+        let folder = args.data.join(if args.demo { super::demo::folder(args) } else { Default::default() });
+        let data = folder.display();
+        let flags = match (args.demo, folder.join("orderflow.toml").exists()) {
+            (true, true) => format!(" --data {data} --config {data}/orderflow.toml"),
+            (true, false) => format!(" --data {data}"),
+            (false, _) => String::new(),
+        };
+        print(&format!(
+            "{} dead letters are open in all, also of earlier runs: `orderflow dead groups{flags}` shows them.\n",
+            status.dead_open
+        ));
     }
     match waited {
         Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
