@@ -59,10 +59,11 @@ pub async fn survey<T>(
                 settings.template(Listing::Orders).ok_or_else(|| wrong("it is not given".into()))?;
             let page = page(&source, || template.page(slice, number).map_err(wrong)).await?;
             let (rows, counted) = (page.rows.len() as u64, page.total);
-            for (id, place) in page.ids.iter().zip(&page.rows) {
-                let row = page.body.get(place.clone());
-                if let (Some(id), Some(row)) = (id, row) {
-                    found.insert(id.clone(), read(row));
+            for (row, (id, place)) in page.ids.iter().zip(&page.rows).enumerate() {
+                // One without an id counts as well: it is an order that cannot be told.
+                let id = id.clone().unwrap_or_else(|| format!("(no id: page {number}, row {row})"));
+                if let Some(bytes) = page.body.get(place.clone()) {
+                    found.insert(id, read(bytes));
                 }
             }
             if total.is_some_and(|total| total != counted) {

@@ -40,6 +40,10 @@ async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken
     let range = range(args, config)?;
     let reason = reason(args.execute, args.reason.as_deref())?;
     let plan = transformer::load_mapping(config)?;
+    if plan.is_by_element() {
+        let message = "it makes a record of each element of a list: which records an order has is not known without reading it all";
+        return Err(ConfigError::Key { place: "mapping".into(), message: message.into() }.into());
+    }
     let journal = connect(config, "reconcile").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let listed = survey(config, &journal, range, |row| {

@@ -113,8 +113,7 @@ pub async fn carry(
     mut progress: impl FnMut(&Operation),
 ) -> Result<Carried, JournalError> {
     let me = journal.member();
-    let mut resolved = resolutions(journal, names, 1).await?;
-    let mut seen = journal.size(names, Stream::Dead).await?.1;
+    let (mut resolved, mut seen) = (HashMap::new(), 0);
     loop {
         if shutdown.is_cancelled() {
             return Ok(Carried::Stopped);
@@ -141,9 +140,12 @@ pub async fn carry(
             progress(operation);
             continue;
         };
-        // Others deal with letters meanwhile.
-        resolved.extend(resolutions(journal, names, seen + 1).await?);
-        seen = journal.size(names, Stream::Dead).await?.1;
+        // Others deal with letters meanwhile. What comes while this is read is read again.
+        let last = journal.size(names, Stream::Dead).await?.1;
+        for (letter, resolution) in resolutions(journal, names, seen + 1).await? {
+            resolved.entry(letter).or_insert(resolution);
+        }
+        seen = last;
         let (operation_now, resolved_now) = (&*operation, &resolved);
         let acts = futures::stream::iter(seqs).map(|seq| async move {
             (seq, act(journal, names, operation_now, seq, resolved_now, remap).await)
