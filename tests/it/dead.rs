@@ -59,6 +59,17 @@ async fn an_incident_is_looked_into_repaired_and_remembered() {
         "{show}"
     );
 
+    // What is personal is not shown, nor where the target's answer repeats it.
+    let name = show.split("\"customerName\": \"").nth(1).unwrap().split('"').next().unwrap().to_string();
+    let path = folder.path().join("orderflow.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{config}\n[operators]\npersonal = [\"customerName\"]\n")).unwrap();
+    for command in [&["dead", "show", &letters[0].to_string()][..], &["dead", "export"]] {
+        let masked = tells(&folder, 0, command).await;
+        assert!(masked.contains("***") && !masked.contains(&name), "{name}: {masked}");
+    }
+    std::fs::write(&path, config).unwrap();
+
     // Nothing changes without --execute, and nothing without a reason.
     let before = (messages(&world, Stream::Mapped).await, messages(&world, Stream::Dead).await);
     let plan = tells(&folder, 0, &["dead", "retry", "--group", &group]).await;

@@ -15,6 +15,7 @@ use super::act::reason;
 use super::set::set;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
+use crate::mask::Mask;
 
 /// Flags of `dead edit`.
 #[derive(Debug, Args)]
@@ -65,7 +66,12 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::NothingMatched);
     }
     keeps_its_key(&editable, &before, &after)?;
-    let (old, new) = (format!("{}\n", pretty(&before)), format!("{}\n", pretty(&after)));
+    let mask = Mask::of(&context.config);
+    let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
+    let (old, new) = (shown(&before), shown(&after));
+    if old == new {
+        print("what has changed is personal and not shown\n");
+    }
     let diff = TextDiff::from_lines(&old, &new);
     print(&diff.unified_diff().header("refused", "corrected").to_string());
     let Some(reason) = reason else {

@@ -8,6 +8,7 @@ use super::Context;
 use super::select::Select;
 use super::show::Whole;
 use crate::exit::{Exit, print};
+use crate::mask::Mask;
 
 /// Flags of `dead export`.
 #[derive(Debug, Args)]
@@ -23,12 +24,12 @@ pub struct ExportArgs {
 }
 
 pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
-    let (mut exported, mut unreadable) = (0_u64, 0_u64);
+    let (mask, mut exported, mut unreadable) = (Mask::of(&context.config), 0_u64, 0_u64);
     for line in args.select.selection(args.all).read(&context.journal, &context.names).await? {
         // One at a time: they may be large, and many.
         match operations::letter(&context.journal, &context.names, line.letter).await? {
             Some(letter) => {
-                print(&format!("{}\n", serde_json::to_string(&Whole::new(line, letter))?));
+                print(&format!("{}\n", serde_json::to_string(&Whole::new(line, letter, &mask))?));
                 exported += 1;
             }
             None => unreadable += 1,

@@ -13,6 +13,7 @@ use super::Context;
 use crate::cli::Output;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
+use crate::mask::Mask;
 use crate::status::time;
 
 /// Flags of `dead show`.
@@ -49,25 +50,36 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Puts together what the headers and the letter say.
-    pub fn new(line: LetterLine, letter: DeadLetter) -> Self {
+    /// Puts together what the headers and the letter say, without what is not to be seen.
+    pub fn new(line: LetterLine, letter: DeadLetter, mask: &Mask) -> Self {
         let size = letter.payload.size;
         let bytes = letter.payload.unpack().unwrap_or(letter.payload.bytes);
         let (payload, payload_base64) = match String::from_utf8(bytes) {
             Ok(text) => (Some(text), None),
+            Err(_) if mask.hides() => (None, None),
             Err(error) => {
                 let encoded = base64::engine::general_purpose::STANDARD.encode(error.into_bytes());
                 (None, Some(encoded))
             }
         };
+        let (payload, hidden) = match payload {
+            Some(text) => {
+                let (shown, hidden) = mask.json(&text);
+                (Some(shown), hidden)
+            }
+            None => (None, Vec::new()),
+        };
+        let text = |text: String| mask.text(&text, &hidden);
+        let attempt = |attempt: Attempt| Attempt { message: text(attempt.message), ..attempt };
+        let answer = |answer: Answer| Answer { excerpt: text(answer.excerpt), ..answer };
         Self {
             line,
             number: letter.number,
-            message: letter.message,
-            causes: letter.causes,
+            message: text(letter.message),
+            causes: letter.causes.into_iter().map(text).collect(),
             origin: letter.origin,
-            attempts: letter.attempts,
-            answer: letter.answer,
+            attempts: letter.attempts.into_iter().map(attempt).collect(),
+            answer: letter.answer.map(answer),
             trace_id: letter.trace_id,
             payload,
             payload_base64,
@@ -131,7 +143,7 @@ pub async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
         eprintln!("there is no dead letter {}; `orderflow dead list` shows which there are", args.letter);
         return Ok(Exit::NothingMatched);
     };
-    let whole = Whole::new(line, letter);
+    let whole = Whole::new(line, letter, &Mask::of(&context.config));
     match args.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&whole)?)),
         Output::Table => print(&whole.text(&context.config.zone())),

@@ -13,6 +13,7 @@ use similar::TextDiff;
 
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
+use crate::mask::Mask;
 
 /// So many changed orders are shown in full.
 const EXAMPLES: usize = 3;
@@ -27,6 +28,7 @@ struct Trial {
     failed: u64,
     examples: Vec<String>,
     failures: Vec<String>,
+    mask: Mask,
 }
 
 pub async fn run(
@@ -38,7 +40,7 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     let plan = transformer::load_mapping(config)?;
     let before = before(journal, names, found).await?;
-    let mut trial = Trial::default();
+    let mut trial = Trial { mask: Mask::of(config), ..Trial::default() };
     for raw_seq in found.messages.keys() {
         let Some(stored) = journal.page_at(names, *raw_seq).await? else { continue };
         let (body, details) = (stored.page.body.unpack()?, stored.page.unpack_details()?);
@@ -115,7 +117,9 @@ impl Trial {
             (Some(old), Some(record)) => {
                 self.changed += 1;
                 if self.examples.len() < EXAMPLES {
-                    let text = |bytes: &[u8]| format!("{}\n", pretty(&String::from_utf8_lossy(bytes)));
+                    let text = |bytes: &[u8]| {
+                        format!("{}\n", pretty(&self.mask.json(&String::from_utf8_lossy(bytes)).0))
+                    };
                     let (before, after) = (text(&old.record), text(&record));
                     let diff = TextDiff::from_lines(&before, &after);
                     let name = old.number.unwrap_or_else(|| old.key.to_string());
@@ -128,7 +132,7 @@ impl Trial {
     }
 
     fn text(&self, mapping: &str) -> String {
-        let Self { same, changed, new, skipped, failed, examples, failures } = self;
+        let Self { same, changed, new, skipped, failed, examples, failures, .. } = self;
         let mut out = format!(
             "by mapping {mapping}: {changed} orders would change, {same} stay the same, {new} were not mapped before, \
              {skipped} would be skipped, {failed} cannot be mapped\n"

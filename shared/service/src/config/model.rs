@@ -25,6 +25,16 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// How they are written.
     pub writer: Writer,
+    /// What operators see.
+    pub operators: Operators,
+}
+
+/// `[operators]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operators {
+    /// Fields, by their names in the source's rows and in the target's records, whose values are not shown.
+    pub personal: Vec<String>,
 }
 
 /// `[nats]`
