@@ -123,8 +123,8 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         }
         Some(_) if operation.work.is_none() => {
             eprintln!(
-                "{} is not carried in steps: there is nothing to {}",
-                operation.id, "pause, resume or cancel"
+                "{} is not carried in steps: there is nothing to pause, resume or cancel",
+                operation.id
             );
             return Ok(Exit::Refused);
         }
