@@ -145,6 +145,29 @@ async fn a_letter_counts_its_retries_and_too_many_are_refused() {
     assert_eq!(open(&world).await.len(), 2, "they stay open");
 }
 
+#[tokio::test]
+async fn a_letter_of_one_target_goes_back_to_that_one_alone() {
+    let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
+    let mut world = World::new(3, Faults { target: refusing, ..Faults::default() }).await;
+    let other = service::config::Target { name: "other".into(), ..world.config.targets[0].clone() };
+    world.config.targets.push(other);
+    world.sync().await;
+    world.sandbox.set_faults(Faults::default());
+    let folder = world.folder_of_a_program("");
+    assert_eq!(open(&world).await.len(), 6, "each target has its own");
+    let all = ["dead", "retry", "--all", "--execute", "--reason", "tests"];
+    tells(&folder, 0, &all).await;
+    world.sync().await;
+    for target in &world.targets() {
+        let found = operations::Reconciliation::of(&world.journal, &world.names(), target).await.unwrap();
+        let messages = &found.messages;
+        assert_eq!((messages.mapped, messages.of(Outcome::Written), messages.dead), (6, 3, 3), "{found:?}");
+        assert!(found.is_settled() && found.faults().is_empty(), "{found:?}");
+    }
+    let account = Account::of(&world.journal, &world.names(), &world.targets(), 1).await.unwrap();
+    assert!(account.is_complete() && account.dead_letters() == 0, "{account:?}");
+}
+
 async fn letters(world: &World) -> Vec<DeadLetter> {
     let filter = world.names().dead(Stage::Write, "*");
     let log =

@@ -67,7 +67,8 @@ pub async fn survey<T>(
                 }
             }
             if total.is_some_and(|total| total != counted) {
-                break; // it moves: once more
+                total = None; // it moves: once more
+                break;
             }
             total = Some(counted);
             if rows == 0 || u64::from(number) * u64::from(settings.page_size) >= counted {

@@ -129,6 +129,13 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             return Ok(Exit::Refused);
         }
         Some(command) => {
+            // Before it is said to go on: by nobody, if this process cannot.
+            if command == Command::Resume
+                && let Err(why) = Remapping::of(&operation, config, &journal)?
+            {
+                eprintln!("{}: {why}", operation.id);
+                return Ok(Exit::Refused);
+            }
             if !operations::command(&journal, &names, &operation, command).await? {
                 eprintln!("{} is over: {}", operation.id, operation.result.unwrap_or_default());
                 return Ok(Exit::Refused);

@@ -7,13 +7,14 @@ use journal::LocalServer;
 use service::Config;
 
 use crate::status::with_server;
-use crate::up;
+use crate::up::{self, Home};
 
 /// A configuration whose server can be reached.
 pub struct Reached {
     /// With the address of the server.
     pub config: Config,
-    server: Option<LocalServer>,
+    /// With the lock of its folder: nobody else starts or stops it meanwhile.
+    server: Option<(LocalServer, Home)>,
 }
 
 impl Reached {
@@ -25,12 +26,12 @@ impl Reached {
         };
         let server = LocalServer::start(&journal::find_server().await?, &home.nats()).await?;
         config.nats.url = Some(server.url().to_string());
-        Ok(Self { config, server: Some(server) })
+        Ok(Self { config, server: Some((server, home)) })
     }
 
     /// Leaves it as it was found.
     pub async fn leave(self) {
-        if let Some(server) = self.server {
+        if let Some((server, _lock)) = self.server {
             server.stop().await;
         }
     }

@@ -1,5 +1,6 @@
 //! `orderflow reconcile`: what the source has, against what each target was given.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use events::{Log, Slice, TargetName, Work, now};
@@ -44,9 +45,16 @@ async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken
         let message = "it makes a record of each element of a list: which records an order has is not known without reading it all";
         return Err(ConfigError::Key { place: "mapping".into(), message: message.into() }.into());
     }
+    if config.source.detail.is_some() {
+        let message =
+            "the mapping reads details, and the list that is compared here does not have them".to_string();
+        return Err(ConfigError::Key { place: "source.detail".into(), message }.into());
+    }
     let journal = connect(config, "reconcile").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
-    let listed = survey(config, &journal, range, |row| {
+    // Up to now: what was changed after the range has left it, and is no order that the source does not have.
+    let all = Slice { since: range.since, until: now().max(range.until) };
+    let listed = survey(config, &journal, all, |row| {
         let Ok(row) = serde_json::from_slice::<&RawValue>(row) else { return Listed::default() };
         let who = plan.identify(row);
         let skipped = matches!(plan.map(row), Ok(Outcome::Skipped(_)));
@@ -101,7 +109,11 @@ async fn repair(
     reason: &str,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let (mut exit, mut from_source) = (Exit::Ok, 0_u64);
+    let (mut exit, mut from_source) = (Exit::Ok, BTreeSet::new());
+    // What no repair can mend waits for a person.
+    if found.iter().any(|found| !found.dead.is_empty() || !found.extra.is_empty()) {
+        exit = Exit::Partial;
+    }
     for comparison in found {
         let target = TargetName::new(&comparison.target);
         let logs = Reconciliation::of(journal, names, &target).await?;
@@ -110,9 +122,11 @@ async fn repair(
             known.map(|order| (order.key.as_str(), order.mapped_seq)).collect();
         let mut messages = Vec::new();
         for unlike in comparison.to_repair() {
-            match known.get(unlike.order.as_str()) {
+            match known.get(unlike.key.as_str()) {
                 Some(seq) => messages.push(*seq),
-                None => from_source += 1,
+                None => {
+                    from_source.insert(&unlike.order);
+                }
             }
         }
         if messages.is_empty() {
@@ -124,22 +138,25 @@ async fn repair(
         let work = Work::Replay {
             log: Log::Mapped,
             messages: runs(messages),
+            orders: count as u64,
             key: None,
             target: Some(target),
-            force: true,
+            // What it was given after all is not sent again.
+            force: false,
             mapping: None,
             per_second: 1_000,
         };
         let id = operations::begin(journal, names, "repair", text, reason, work).await?;
         exit = exit.max(carry_to_its_end(config, journal, names, &id, shutdown).await?);
     }
-    if from_source > 0 {
+    if !from_source.is_empty() {
         let step = ((range.until - range.since) / WINDOWS).max(DAY);
         let plan = BackfillPlan::new(range, step - step % 1_000_000, now())?;
         backfill::request(journal, names, &plan, reason).await?;
         print(&format!(
-            "{}: {from_source} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far they are\n",
-            plan.id
+            "{}: {} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far they are\n",
+            plan.id,
+            from_source.len()
         ));
     }
     Ok(exit)
@@ -170,7 +187,7 @@ fn shown(found: &Comparison, range: Slice, config: &Config) -> String {
         ("discarded", discarded),
         ("extra", extra),
     ] {
-        for Unlike { order, source, target } in list.iter().take(SHOWN) {
+        for Unlike { order, source, target, .. } in list.iter().take(SHOWN) {
             out.push_str(&format!("  {name:<8} {order}  source {}  target {}\n", at(*source), at(*target)));
         }
         if list.len() > SHOWN {

@@ -41,9 +41,14 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
         (Output::Table, [one], Some(_)) => print(&whole(one, &config.zone())),
         (Output::Table, all, _) => print(&list(all, &config.zone())),
     }
+    // A window that failed may have been read again since.
+    let later = match &found[..] {
+        [one] if unproved(&found) => windows(&journal, &names, From::Time(one.opened), None).await?,
+        _ => Vec::new(),
+    };
     Ok(match &found[..] {
         [] => Exit::NothingMatched,
-        all if unproved(all) => Exit::Partial,
+        all if unproved(all) && (later.is_empty() || unproved(&later)) => Exit::Partial,
         _ => Exit::Ok,
     })
 }

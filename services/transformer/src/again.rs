@@ -83,6 +83,9 @@ impl Again {
                 }
             }
         }
+        if how.key.is_some() && records.is_empty() && skipped.is_empty() && failed.is_empty() {
+            return Ok(Err("no row of this page has that key by this mapping".into()));
+        }
         for record in &mut records {
             record.labels.extend(how.labels.iter().cloned());
         }

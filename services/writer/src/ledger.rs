@@ -7,7 +7,7 @@ use events::{
     ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, TargetName, Version,
 };
 use futures::StreamExt;
-use journal::{Delivery, Entry, From, Journal, JournalError, Pin, Stream, Topology};
+use journal::{Delivery, Entry, From, Journal, JournalError, Label, Pin, Stream, Topology};
 
 /// What the target holds of one order: about 150 bytes with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Ledger {
         &self,
         journal: &Journal,
         names: &Topology,
-        partition: u16,
+        (target, partition): (&TargetName, u16),
         first: &Delivery,
         hold: Pin,
     ) -> Result<(), JournalError> {
@@ -162,6 +162,10 @@ impl Ledger {
             let entry = entry?;
             if entry.seq > hold.delivered + BEYOND {
                 break;
+            }
+            // A replay may be for another target.
+            if entry.label(Label::Target).is_some_and(|other| other != target.token()) {
+                continue;
             }
             // One that cannot be read was never sent, nor was a deletion that the target is not to hear of.
             let order = match MappedEvent::decode(&entry.payload) {

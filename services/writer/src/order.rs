@@ -103,7 +103,8 @@ impl Partition {
         }
         self.catch_up().await?;
         if !same_pin {
-            self.ledger.look_for_open(&writer.journal, &writer.topology, self.number, message, hold).await?;
+            let of = (&writer.name, self.number);
+            self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold).await?;
         }
         *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)) };
         Ok(Some(&self.ledger))
@@ -165,6 +166,8 @@ impl Partition {
         loop {
             let held = ledger.get(&order.key);
             let mut certain = true;
+            // Once: what has had its receipt since comes again without effect.
+            let forced = forced && held.is_none_or(|held| held.mapped_seq < message.seq);
             let (outcome, status, sent_as) =
                 match decide(held.as_ref(), ledger.is_open(&order.key, message.seq), &order, message.seq) {
                     Decision::Settled => return Ok(Settlement::Done),

@@ -61,6 +61,8 @@ pub enum Work {
         log: Log,
         /// Their sequences there, as first and last of each run, ascending.
         messages: Vec<(u64, u64)>,
+        /// How many orders these hold.
+        orders: u64,
         /// Of a page, only this order.
         key: Option<OrderKey>,
         /// Only to this target; to all when not given.
@@ -69,7 +71,7 @@ pub enum Work {
         force: bool,
         /// The version of the mapping, for a replay of RAW.
         mapping: Option<String>,
-        /// Messages a second, at most.
+        /// Orders a second, at most.
         per_second: u32,
     },
 }

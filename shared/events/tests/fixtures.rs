@@ -182,6 +182,9 @@ fn stop() -> StopState {
     StopState { stopped: true, reason, by: "aBcD".into(), at: AT }
 }
 
+#[path = "samples/operations.rs"]
+mod operations;
+
 /// The events whose later fields are all in use.
 mod full {
     use super::*;
@@ -282,55 +285,11 @@ macro_rules! each_event {
         $check(resolved(), "");
         $check(DeadResolved { operation: Some("retry-1".into()), ..resolved() }, "-full");
         $check(DeadLetter { retries: 2, ..dead() }, "-retried");
-        $check(
-            OperationStarted {
-                reason: "customers were added".into(),
-                work: Some(Work::Retry { letters: vec![(3, 5), (9, 9)], max_replays: 5, per_second: 200 }),
-                ..started()
-            },
-            "-retry",
-        );
-        $check(
-            OperationStarted {
-                work: Some(Work::Discard { letters: vec![(3, 3)], per_second: 200 }),
-                ..started()
-            },
-            "-discard",
-        );
-        $check(
-            OperationStarted {
-                work: Some(Work::Replay {
-                    log: Log::Raw,
-                    messages: vec![(3, 5)],
-                    key: Some(key()),
-                    target: Some(TargetName::new("qeasy")),
-                    force: true,
-                    mapping: Some("0123456789abcdef".into()),
-                    per_second: 2,
-                }),
-                ..started()
-            },
-            "-replay",
-        );
-        $check(
-            OperationMoved {
-                id: "retry-1".into(),
-                by: "aBcD".into(),
-                through: 5,
-                done: 2,
-                failures: vec![Failure { seq: 4, why: "discarded meanwhile".into() }],
-            },
-            "",
-        );
-        $check(
-            OperationCommanded {
-                id: "retry-1".into(),
-                command: Command::Rate(10),
-                actor: started().actor,
-                at: AT,
-            },
-            "",
-        );
+        $check(operations::retry(), "-retry");
+        $check(operations::discard(), "-discard");
+        $check(operations::replay(), "-replay");
+        $check(operations::moved(), "");
+        $check(operations::commanded(), "");
         $check(started(), "");
         $check(
             OperationFinished { id: "sync-1".into(), complete: true, result: "2 orders written".into() },

@@ -34,6 +34,8 @@ pub enum Label {
     Letter,
     /// The operation that stored a message again.
     Operation,
+    /// The sequence of the message that a copy was made of.
+    Copied,
     /// A message is to be written also when the target holds it already.
     Force,
 }
@@ -54,6 +56,7 @@ impl Label {
             Self::Retries => "Orderflow-Retries",
             Self::Letter => "Orderflow-Letter",
             Self::Operation => "Orderflow-Operation",
+            Self::Copied => "Orderflow-Copied",
             Self::Force => "Orderflow-Force",
         }
     }

@@ -98,8 +98,13 @@ impl Journal {
         from: From,
         headers_only: bool,
     ) -> Result<BoxStream<'static, Result<Entry, JournalError>>, JournalError> {
-        let (_, end, _) = self.size(topology, stream).await?;
+        let before = self.size(topology, stream).await?.1;
         let (messages, pending) = self.ordered(topology, stream, filter, from, headers_only).await?;
+        // Of each subject only the last is read, as of now: one that came meanwhile hides the one before it.
+        let end = match from {
+            From::LastPerSubject => self.size(topology, stream).await?.1,
+            _ => before,
+        };
         if pending == 0 {
             return Ok(futures::stream::empty().boxed());
         }

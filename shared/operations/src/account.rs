@@ -141,14 +141,14 @@ impl Account {
         let after = From::Time(opened_at - CLOCKS);
         let rows = account.fold_raw(journal, names, first_raw).await?;
         let mut settled: HashSet<(u64, u32)> = HashSet::new();
-        let mut orders: HashMap<u64, Place> = HashMap::new();
+        let mut orders: HashMap<u64, (Place, Option<String>)> = HashMap::new();
         let mut records: HashSet<Place> = HashSet::new();
         let mut log = journal.read(names, Stream::Mapped, None, after, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
             if let Some(place) = place(entry.label(Label::Origin)).filter(|place| rows.contains_key(&place.0))
             {
-                orders.insert(entry.seq, place);
+                orders.insert(entry.seq, (place, entry.label(Label::Target).map(str::to_string)));
                 account.records += u64::from(records.insert(place));
                 account.mapped += u64::from(settled.insert((place.0, place.1)));
             }
@@ -319,10 +319,14 @@ impl TargetAccount {
         names: &Topology,
         target: &TargetName,
         after: From,
-        orders: &HashMap<u64, Place>,
+        orders: &HashMap<u64, (Place, Option<String>)>,
         dead: &HashSet<u64>,
     ) -> Result<Self, JournalError> {
-        let mut account = Self::new(target.as_str());
+        let (mut account, token) = (Self::new(target.as_str()), target.token());
+        // A replay may be for another target alone.
+        let ours = |(place, only): &(Place, Option<String>)| {
+            only.as_ref().is_none_or(|only| *only == token).then_some(*place)
+        };
         // By place, not by message: a page that was mapped again long after has its rows in MAPPED twice.
         let mut settled: HashSet<Place> = HashSet::new();
         let filter = names.receipts_of(target);
@@ -332,16 +336,17 @@ impl TargetAccount {
             let mapped = entry.label(Label::Mapped).and_then(|seq| seq.parse::<u64>().ok());
             let outcome =
                 Outcome::ALL.iter().find(|outcome| Some(outcome.name()) == entry.label(Label::Outcome));
-            if let (Some(place), Some(outcome)) = (mapped.and_then(|seq| orders.get(&seq)), outcome)
-                && settled.insert(*place)
+            if let (Some(place), Some(outcome)) =
+                (mapped.and_then(|seq| orders.get(&seq)).and_then(ours), outcome)
+                && settled.insert(place)
             {
                 *account.outcomes.entry(outcome.name()).or_default() += 1;
             }
         }
-        for place in dead.iter().filter_map(|seq| orders.get(seq)) {
-            account.dead += u64::from(settled.insert(*place));
+        for place in dead.iter().filter_map(|seq| orders.get(seq)).filter_map(ours) {
+            account.dead += u64::from(settled.insert(place));
         }
-        let rows: HashSet<&Place> = orders.values().collect();
+        let rows: HashSet<Place> = orders.values().filter_map(ours).collect();
         account.in_flight = (rows.len() - settled.len()) as u64;
         Ok(account)
     }

@@ -30,7 +30,7 @@ pub(crate) async fn retry(
     seq: u64,
     max_replays: u32,
 ) -> Result<Result<(), String>, JournalError> {
-    let Some(DeadLetter { stage, retries, origin, .. }) = letter(journal, names, seq).await? else {
+    let Some(DeadLetter { stage, retries, origin, target, .. }) = letter(journal, names, seq).await? else {
         return Ok(Err("it cannot be read".into()));
     };
     if let Some(why) = unfit(stage, retries, max_replays) {
@@ -51,8 +51,14 @@ pub(crate) async fn retry(
         trace: message.trace(),
         labels: Vec::new(),
     };
-    if let Some(origin) = message.label(Label::Origin) {
-        copy = copy.labelled(Label::Origin, origin);
+    for label in [Label::Origin, Label::Force] {
+        if let Some(value) = message.label(label) {
+            copy = copy.labelled(label, value);
+        }
+    }
+    // Only for the target that gave up: what became of it elsewhere is settled there.
+    if let Some(target) = &target {
+        copy = copy.labelled(Label::Target, target.token());
     }
     journal.publish(&copy.labelled(Label::Letter, seq).labelled(Label::Retries, retries + 1)).await?;
     Ok(Ok(()))

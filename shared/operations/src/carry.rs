@@ -1,7 +1,7 @@
 //! Carrying an operation on, step by step. Whoever does it writes down how far it is, so that any other process can go on
 //! from there when it dies; and looks each time whether somebody has said something.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use events::{
@@ -23,6 +23,8 @@ use crate::run::{finished, who};
 const STEP: usize = 100;
 /// So many letters are in hand at the same time.
 const AT_ONCE: usize = 16;
+/// So many characters are kept of why something was not done.
+const SAID: usize = 500;
 /// How often a paused operation is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -114,6 +116,12 @@ pub async fn carry(
 ) -> Result<Carried, JournalError> {
     let me = journal.member();
     let (mut resolved, mut seen) = (HashMap::new(), 0);
+    let copied = match &operation.work {
+        Some(Work::Replay { log: Log::Mapped, .. }) if operation.moved < now() => {
+            replay::copied(journal, names, operation).await?
+        }
+        _ => BTreeSet::new(),
+    };
     loop {
         if shutdown.is_cancelled() {
             return Ok(Carried::Stopped);
@@ -131,7 +139,7 @@ pub async fn carry(
             State::Complete | State::Incomplete => return Ok(Carried::ToItsEnd),
         }
         let began = Instant::now();
-        let step = STEP.min(operation.per_second.max(1) as usize);
+        let step = ((f64::from(operation.per_second.max(1)) / operation.weight) as usize).clamp(1, STEP);
         let seqs: Vec<u64> = operation.left().take(step).collect();
         let Some(through) = seqs.last().copied() else {
             let complete = operation.failures.is_empty();
@@ -146,9 +154,14 @@ pub async fn carry(
             resolved.entry(letter).or_insert(resolution);
         }
         seen = last;
-        let (operation_now, resolved_now) = (&*operation, &resolved);
+        let (operation_now, resolved_now, copied_before) = (&*operation, &resolved, &copied);
+        let began_with = seqs.len();
         let acts = futures::stream::iter(seqs).map(|seq| async move {
-            (seq, act(journal, names, operation_now, seq, resolved_now, remap).await)
+            let acted = match copied_before.contains(&seq) {
+                true => Ok(Ok(())),
+                false => act(journal, names, operation_now, seq, resolved_now, remap).await,
+            };
+            (seq, acted)
         });
         let acted: Vec<_> = acts.buffered(AT_ONCE).collect().await;
         let mut moved = OperationMoved {
@@ -161,14 +174,16 @@ pub async fn carry(
         for (seq, acted) in acted {
             match acted? {
                 Ok(()) => moved.done += 1,
-                Err(why) => moved.failures.push(Failure { seq, why }),
+                // A step has to fit into one message, whatever is said.
+                Err(why) => moved.failures.push(Failure { seq, why: why.chars().take(SAID).collect() }),
             }
         }
         if !write_down(journal, names, operation, &moved).await? {
             return Ok(Carried::ByAnother);
         }
         progress(operation);
-        let least = Duration::from_secs(1).mul_f64(step as f64 / f64::from(operation.per_second.max(1)));
+        let orders = began_with as f64 * operation.weight;
+        let least = Duration::from_secs(1).mul_f64(orders / f64::from(operation.per_second.max(1)));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(least.saturating_sub(began.elapsed())) => {}
@@ -187,8 +202,8 @@ async fn write_down(
         let id = format!("moved:{}:{}:{}", moved.id, moved.through, operation.last_seq);
         let record = Record::new(names.operation(&moved.id), id, moved)?.expecting(operation.last_seq);
         match journal.publish(&record).await {
-            Ok(_) => {
-                look(journal, names, operation).await?;
+            Ok(stored) => {
+                operation.moved_on(moved, stored.seq);
                 return Ok(true);
             }
             // Somebody has said something, or another process is at work.
@@ -248,8 +263,7 @@ async fn act(
         Some(Work::Discard { .. }) => "discarded",
         Some(Work::Replay { .. }) | None => return Ok(Err("it is not about letters".into())),
     };
-    resolve(journal, names, seq, how, operation).await?;
-    Ok(Ok(()))
+    resolve(journal, names, seq, how, operation).await
 }
 
 /// Closes a letter.
@@ -259,7 +273,7 @@ async fn resolve(
     letter: u64,
     how: &str,
     operation: &Operation,
-) -> Result<(), JournalError> {
+) -> Result<Result<(), String>, JournalError> {
     let Operation { actor, reason, id, .. } = operation;
     let event = DeadResolved {
         letter,
@@ -267,8 +281,12 @@ async fn resolve(
         reason: format!("{}@{}: {reason}", actor.user, actor.host),
         operation: Some(id.clone()),
     };
-    journal.publish(&Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?).await?;
-    Ok(())
+    let record = Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?;
+    let stored = journal.publish(&record).await?;
+    // Somebody else may have closed it at the same moment.
+    let first = journal.get(names, Stream::Dead, stored.seq).await?.event::<DeadResolved>()?.body;
+    let ours = first.operation.as_ref() == Some(id);
+    Ok(if ours { Ok(()) } else { Err(format!("it was {} at the same moment: {}", first.how, first.reason)) })
 }
 
 fn result(operation: &Operation) -> String {

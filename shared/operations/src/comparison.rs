@@ -25,6 +25,8 @@ pub struct Listed {
 pub struct Unlike {
     /// Its id at the source, or its key for one that the source does not list.
     pub order: String,
+    /// Its key.
+    pub key: String,
     /// When it was changed last, as the source says.
     pub source: Option<Micros>,
     /// The state that the target was given, by the source's update time.
@@ -85,7 +87,7 @@ impl Comparison {
         }
         let token = target.token();
         // Whether the last letter of each order is open, or was closed for good.
-        let mut dead: HashMap<String, bool> = HashMap::new();
+        let mut dead: HashMap<String, (bool, Micros)> = HashMap::new();
         let all = Selection { closed: true, ..Selection::default() };
         for line in all.read(journal, names).await? {
             let ours = line.stage != Stage::Write || line.target.as_ref() == Some(&token);
@@ -95,25 +97,36 @@ impl Comparison {
                 Some(_) => continue,
             };
             if let (true, Some(key)) = (ours, line.key) {
-                dead.insert(key, open);
+                dead.insert(key, (open, line.at));
             }
         }
-        let mut found = Self { target: target.to_string(), source: listed.len() as u64, ..Self::default() };
+        let mut found = Self { target: target.to_string(), ..Self::default() };
         for (id, order) in listed {
+            // Listed to be known, and not to be compared.
+            if order.updated_at.is_some_and(|at| at >= range.until) {
+                held.remove(order.key.as_ref().unwrap_or(id));
+                continue;
+            }
+            found.source += 1;
             // Of an order without a key nothing can have been written: its letter has the id, if any.
             let key = order.key.as_ref().unwrap_or(id);
             let given = held.remove(key).filter(|held| held.version > Version::OLDEST);
             let unlike = || Unlike {
                 order: id.clone(),
+                key: key.clone(),
                 source: order.updated_at,
                 target: given.as_ref().and_then(|held| held.version.updated_at),
             };
             let behind = |held: &Held| held.version.updated_at < order.updated_at;
+            // A letter that is older than the order's last change is about something before it.
+            let letter =
+                dead.get(key).filter(|(_, at)| order.updated_at.is_none_or(|changed| changed <= *at));
+            let letter = letter.map(|(open, _)| *open);
             match &given {
                 Some(held) if held.known && !behind(held) => found.up_to_date += 1,
                 _ if order.skipped => found.skipped += 1,
-                _ if dead.get(key) == Some(&true) => found.dead.push(unlike()),
-                _ if dead.get(key) == Some(&false) => found.discarded.push(unlike()),
+                _ if letter == Some(true) => found.dead.push(unlike()),
+                _ if letter == Some(false) => found.discarded.push(unlike()),
                 None => found.missing.push(unlike()),
                 Some(held) if behind(held) => found.stale.push(unlike()),
                 Some(_) => found.unknown.push(unlike()),
@@ -128,7 +141,7 @@ impl Comparison {
                 .and_then(|message| MappedEvent::decode(&message.payload).ok())
                 .is_some_and(|event| matches!(event, MappedEvent::Deleted(_)));
             if !deleted {
-                found.extra.push(Unlike { order: key, source: None, target: Some(at) });
+                found.extra.push(Unlike { order: key.clone(), key, source: None, target: Some(at) });
             }
         }
         found.extra.sort_by(|a, b| a.order.cmp(&b.order));

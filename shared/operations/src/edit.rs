@@ -1,10 +1,12 @@
 //! One dead letter of the write stage, corrected by hand: the corrected record goes to MAPPED as a newer state of its order.
 
-use events::{ContentHash, DeadLetter, DeadResolved, MappedEvent, MappedOrder, OrderDeleted, Stage};
+use events::{
+    ContentHash, DeadLetter, DeadResolved, MappedEvent, MappedOrder, OrderDeleted, Stage, TargetName, now,
+};
 use journal::{Journal, JournalError, Label, Record, Stream, Topology};
 
 use crate::letters::letter;
-use crate::run::{finished, started, who};
+use crate::run::{begun, finished, who};
 
 /// The order of a letter, as it is in MAPPED.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,7 @@ pub struct Editable {
     retries: u32,
     subject: String,
     origin: Option<String>,
+    target: Option<TargetName>,
 }
 
 /// Finds the order of a letter; `Err` says why it cannot be edited.
@@ -28,7 +31,7 @@ pub async fn editable(
     names: &Topology,
     seq: u64,
 ) -> Result<Result<Editable, String>, JournalError> {
-    let Some(DeadLetter { stage, retries, origin, .. }) = letter(journal, names, seq).await? else {
+    let Some(DeadLetter { stage, retries, origin, target, .. }) = letter(journal, names, seq).await? else {
         return Ok(Err(format!("there is no dead letter {seq}")));
     };
     if stage != Stage::Write {
@@ -44,7 +47,7 @@ pub async fn editable(
         Err(error) => return Ok(Err(format!("the message of letter {seq} cannot be read: {error}"))),
     };
     let (subject, origin) = (message.subject.clone(), message.label(Label::Origin).map(str::to_string));
-    Ok(Ok(Editable { letter: seq, order, deleted, retries, subject, origin }))
+    Ok(Ok(Editable { letter: seq, order, deleted, retries, subject, origin, target }))
 }
 
 /// Sends `record` in place of what was refused, closes the letter, and keeps who said so and why. Returns the name of the
@@ -59,11 +62,12 @@ pub async fn edit(
     record: Vec<u8>,
     reason: &str,
 ) -> Result<String, JournalError> {
-    let Editable { letter, mut order, deleted, retries, subject, origin } = editable;
+    let Editable { letter, mut order, deleted, retries, subject, origin, target } = editable;
     let plan = format!("send order {} of letter {letter} with a corrected record: {reason}", order.key);
-    let id = started(journal, names, "edit", plan, 0).await?;
-    // Newer than what was refused, and older than whatever the source says next.
-    order.version.generation += 1;
+    let id = format!("edit-{}", now());
+    let begun = begun(journal, names, id.clone(), "edit", plan, 0).await?;
+    // Newer than what was refused and than any replay before, and older than whatever the source says next.
+    order.version.generation = u32::try_from(begun).unwrap_or(u32::MAX);
     order.content = ContentHash::of(&record);
     order.record = record;
     let message = format!("edit:{letter}:{}", order.content);
@@ -73,6 +77,10 @@ pub async fn edit(
     };
     let copy = match &origin {
         Some(origin) => copy.labelled(Label::Origin, origin),
+        None => copy,
+    };
+    let copy = match &target {
+        Some(target) => copy.labelled(Label::Target, target.token()),
         None => copy,
     };
     journal.publish(&copy.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1)).await?;

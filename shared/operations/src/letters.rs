@@ -71,6 +71,14 @@ impl Selection {
     /// # Errors
     /// When the stream cannot be read.
     pub async fn read(&self, journal: &Journal, names: &Topology) -> Result<Vec<LetterLine>, JournalError> {
+        // A kind is one word of a subject: another one names nothing.
+        if self
+            .kind
+            .as_ref()
+            .is_some_and(|kind| !kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        {
+            return Ok(Vec::new());
+        }
         let resolved = resolutions(journal, names, 1).await?;
         let filter = match (self.stage, &self.kind) {
             (None, None) => None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use events::Event;
 use events::{
     Actor, CodecError, Command, Failure, Micros, OperationCommanded, OperationFinished, OperationMoved,
-    OperationStarted, Work, kind_of,
+    OperationStarted, Work, kind_of, now,
 };
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Stream, Topology};
@@ -39,7 +39,7 @@ pub struct Said {
 }
 
 /// One operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Operation {
     /// Its name.
     pub id: String,
@@ -76,6 +76,9 @@ pub struct Operation {
     /// So many a second, at most; 0 for one without steps.
     #[serde(skip)]
     pub per_second: u32,
+    /// How many of what is counted a second lie in one of what it acts on: the orders of a page.
+    #[serde(skip)]
+    pub weight: f64,
     /// The sequence in OPS of its first event.
     #[serde(skip)]
     pub first_seq: u64,
@@ -158,6 +161,7 @@ impl Operation {
             result: None,
             said: Vec::new(),
             through: 0,
+            weight: work.as_ref().map_or(1.0, weight),
             work,
             per_second,
             first_seq: seq,
@@ -201,6 +205,16 @@ impl Operation {
         Ok(())
     }
 
+    /// What this process has just written down.
+    pub(crate) fn moved_on(&mut self, moved: &OperationMoved, seq: u64) {
+        self.moved = now();
+        self.through = self.through.max(moved.through);
+        self.done += moved.done;
+        self.failures.extend(moved.failures.iter().cloned());
+        self.by.clone_from(&moved.by);
+        self.last_seq = seq;
+    }
+
     /// Whether nothing will happen any more.
     pub fn is_over(&self) -> bool {
         !matches!(self.state, State::Running | State::Paused)
@@ -210,7 +224,9 @@ impl Operation {
     pub fn left(&self) -> impl Iterator<Item = u64> {
         let through = self.through;
         let runs = self.work.as_ref().map(messages).unwrap_or_default().to_vec();
-        runs.into_iter().flat_map(|(first, last)| first..=last).filter(move |seq| *seq > through)
+        runs.into_iter()
+            .filter(move |(_, last)| *last > through)
+            .flat_map(move |(first, last)| first.max(through + 1)..=last)
     }
 }
 
@@ -219,6 +235,13 @@ fn messages(work: &Work) -> &[(u64, u64)] {
     match work {
         Work::Retry { letters, .. } | Work::Discard { letters, .. } => letters,
         Work::Replay { messages, .. } => messages,
+    }
+}
+
+fn weight(work: &Work) -> f64 {
+    match work {
+        Work::Replay { messages, orders, .. } => (*orders as f64 / count(messages).max(1) as f64).max(1.0),
+        Work::Retry { .. } | Work::Discard { .. } => 1.0,
     }
 }
 

@@ -70,12 +70,16 @@ impl Reconciliation {
     /// # Errors
     /// When a stream cannot be read, or a receipt or a resolution in it cannot.
     pub async fn of(journal: &Journal, names: &Topology, target: &TargetName) -> Result<Self, JournalError> {
-        let mut fold = Fold::default();
+        let (mut fold, token) = (Fold::default(), target.token());
         let skipped = names.skipped();
         let mut log = journal.read(names, Stream::Mapped, None, From::Start, false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
             if entry.subject == skipped {
+                continue;
+            }
+            if entry.label(Label::Target).is_some_and(|other| other != token) {
+                fold.elsewhere(entry.seq);
                 continue;
             }
             if entry.label(Label::Force).is_some() {
@@ -92,7 +96,6 @@ impl Reconciliation {
         while let Some(entry) = log.next().await {
             fold.receipt(&entry?.event::<Receipt>()?.body);
         }
-        let token = target.token();
         let mut log = journal.read(names, Stream::Dead, None, From::Start, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;

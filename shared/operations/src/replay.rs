@@ -8,6 +8,9 @@ use journal::{Entry, From, Journal, JournalError, Label, Record, Stream, Topolog
 
 use crate::operation::Operation;
 
+/// The server's clock may differ from that of the process by this much.
+const CLOCKS: Micros = 60_000_000;
+
 /// Which messages of a log: those that all of this is true of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Range {
@@ -157,6 +160,27 @@ pub fn labels(operation: &str, target: Option<&str>, force: bool) -> Vec<(Label,
     labels
 }
 
+/// Which messages of MAPPED an operation has copied since it was heard of last: the step in which its process died.
+///
+/// # Errors
+/// When MAPPED cannot be read.
+pub(crate) async fn copied(
+    journal: &Journal,
+    names: &Topology,
+    operation: &Operation,
+) -> Result<BTreeSet<u64>, JournalError> {
+    let from = From::Time(operation.moved.saturating_sub(CLOCKS));
+    let mut log = journal.read(names, Stream::Mapped, None, from, true).await?;
+    let mut copied = BTreeSet::new();
+    while let Some(entry) = log.next().await {
+        let entry = entry?;
+        if entry.label(Label::Operation) == Some(&operation.id) {
+            copied.extend(entry.label(Label::Copied).and_then(|seq| seq.parse::<u64>().ok()));
+        }
+    }
+    Ok(copied)
+}
+
 /// Stores a message of MAPPED again, for a target or for all; `Err` says why not.
 ///
 /// # Errors
@@ -172,6 +196,15 @@ pub(crate) async fn again(
         return Ok(Err("it is not in MAPPED any more".into()));
     };
     let mut labels = said;
+    // What was for one target stays so.
+    if let Some(only) = message.label(Label::Target) {
+        match labels.iter().find(|(label, _)| *label == Label::Target) {
+            Some((_, target)) if target != only => return Ok(Err(format!("it is for target {only} alone"))),
+            Some(_) => {}
+            None => labels.push((Label::Target, only.to_string())),
+        }
+    }
+    labels.push((Label::Copied, seq.to_string()));
     labels.extend(message.label(Label::Origin).map(|origin| (Label::Origin, origin.to_string())));
     let copy = Record {
         subject: message.subject.clone(),

@@ -22,7 +22,7 @@ pub async fn started(
     Ok(id)
 }
 
-/// Records that an operation of this name begins.
+/// Records that an operation of this name begins; returns the sequence of that in OPS.
 pub(crate) async fn begun(
     journal: &Journal,
     names: &Topology,
@@ -30,12 +30,11 @@ pub(crate) async fn begun(
     verb: &str,
     plan: String,
     from_sync: u64,
-) -> Result<(), JournalError> {
+) -> Result<u64, JournalError> {
     let (subject, message) = (names.operation(&id), format!("started:{id}"));
     let (verb, reason) = (verb.to_string(), String::new());
     let event = OperationStarted { id, verb, actor: who(), plan, from_sync, reason, work: None };
-    journal.publish(&Record::new(subject, message, &event)?).await?;
-    Ok(())
+    Ok(journal.publish(&Record::new(subject, message, &event)?).await?.seq)
 }
 
 /// Records how an operation ended.

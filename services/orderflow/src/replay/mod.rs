@@ -122,16 +122,15 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
         print("nothing was changed; --execute --reason \"...\" does it\n");
         return Ok(Exit::Ok);
     };
-    // The rate is of orders, the steps are messages.
-    let per_second = u64::from(args.rate) * messages / orders.max(1);
     let work = Work::Replay {
         log,
         messages: runs(found.messages.keys().copied()),
+        orders,
         key: range.key,
         target,
         force: args.force,
         mapping: again,
-        per_second: u32::try_from(per_second).unwrap_or(u32::MAX).max(1),
+        per_second: args.rate,
     };
     let id = operations::begin(&journal, &names, "replay", text, reason, work).await?;
     carry_to_its_end(config, &journal, &names, &id, &shutdown).await

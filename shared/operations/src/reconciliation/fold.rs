@@ -73,12 +73,19 @@ pub(super) struct Fold {
     sent_twice: Vec<String>,
     /// Messages that a person wanted written whatever the target holds.
     forced: HashSet<u64>,
+    /// Messages that are for another target.
+    elsewhere: HashSet<u64>,
 }
 
 impl Fold {
     /// A message of MAPPED that is to be written also when the target holds it.
     pub(super) fn forced(&mut self, seq: u64) {
         self.forced.insert(seq);
+    }
+
+    /// A message of MAPPED that is for another target alone.
+    pub(super) fn elsewhere(&mut self, seq: u64) {
+        self.elsewhere.insert(seq);
     }
 
     /// A message of MAPPED.
@@ -109,6 +116,9 @@ impl Fold {
 
     /// A message of RECEIPTS.
     pub(super) fn receipt(&mut self, receipt: &Receipt) {
+        if self.elsewhere.contains(&receipt.mapped_seq) {
+            return;
+        }
         self.messages.outcome(receipt.mapped_seq, receipt.outcome);
         // An order that MAPPED does not hold (any more) cannot be judged.
         let Some(order) = self.orders.get_mut(&receipt.key) else { return };
