@@ -178,19 +178,17 @@ fn seen(evidence: &Evidence, scenario: &Scenario) -> Vec<String> {
     faults
 }
 
-/// How many duplicates a kill or a lost answer can explain.
+/// How many duplicates the blows and the log can explain: what a writer had in flight when it was killed, held up or out of
+/// touch with nats-server, and what the log announces.
 ///
-/// With one order a request: those that the log itself announces. A writer that was held up in the middle of a request, and
-/// finds that others went on without it, cannot know whether it wrote over something newer: it says so (`unknown`), and the
-/// newest version is written once more, under another key. Beside that, none: what is sent again after a kill or a lost answer goes under the same idempotency key, and the
-/// target counts it as `retried_same_key`. With several orders a request the key belongs to the batch, and a batch that is
-/// put together differently after a writer was killed, held up or out of touch with nats-server has another one: then what
-/// it had in flight may be written twice, and no more. A lost answer alone explains none: the batch stays together.
+/// What is sent again goes under the same idempotency key, and the target counts it as `retried_same_key`. It has another key
+/// when the order was edited again, or its batch is put together differently, before it comes again: then what was in
+/// flight may be written twice, and no more. And a writer that was held up in the middle of a request, and finds that others
+/// went on without it, cannot know whether it wrote over something newer: it says so (`unknown`), and the newest version
+/// is written once more. A lost answer alone explains none.
 fn duplicates_explained(scenario: &Scenario, restored: u64) -> u64 {
     let interrupting = scenario.acts.iter().filter(|(_, act)| interrupts_a_writer(*act)).count() as u64;
-    let recombined =
-        if scenario.batch == 1 { 0 } else { interrupting * Scenario::CONCURRENCY * scenario.batch };
-    recombined + restored
+    interrupting * Scenario::CONCURRENCY * scenario.batch + restored
 }
 
 /// How often a writer said that it may have written over something newer.

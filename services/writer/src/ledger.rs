@@ -191,11 +191,12 @@ impl Ledger {
         open.any(|open| between(open.mapped_seq) && open.content != held.content)
     }
 
-    /// Whether a former holder of the partition had something newer of the order in hand: the target may have taken it, and
-    /// it comes again. An older version that comes first must not go over it.
-    pub(crate) fn newer_is_open(&self, order: &MappedOrder) -> bool {
+    /// The content of the newest that a former holder of the partition had of the order in hand, when that is newer: the
+    /// target may have taken it, and it comes again. An older version that comes first must not go over it.
+    pub(crate) fn newer_open(&self, order: &MappedOrder) -> Option<ContentHash> {
         let fold = self.fold();
-        fold.open.get(&order.key).into_iter().flatten().any(|open| open.version > order.version)
+        let newer = fold.open.get(&order.key)?.iter().filter(|open| open.version > order.version);
+        newer.max_by_key(|open| open.version).map(|open| open.content)
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
@@ -286,7 +287,8 @@ mod tests {
             let decided = decide(held.as_ref(), ledger.is_open(&back.key, 7), &back, 7);
             assert_eq!(decided, decision, "{open:?}");
         }
-        assert!(ledger.newer_is_open(&first) && !ledger.newer_is_open(&back));
+        assert_eq!(ledger.newer_open(&first), Some(ContentHash::of(b"b")));
+        assert_eq!(ledger.newer_open(&back), None);
         ledger.set(first.key.clone(), Held { receipt_seq: 10, ..held(&first, 6, true) });
         assert!(!ledger.is_open(&back.key, 7), "it has come again, and is settled");
     }

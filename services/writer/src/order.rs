@@ -155,10 +155,14 @@ impl Partition {
         let forced = message.label(Label::Force).is_some();
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
-            // A newer version was sent and waits for its answer, or to be sent again: this one must not go over it.
-            let newer = |other: &MappedOrder| other.version > order.version;
-            let waits = !self.attempts.waiting(&order.key, newer).is_empty();
-            if waits && self.supersede(ledger, message.seq, &order, trace).await? {
+            // A newer version was sent and waits for its answer, or to be sent again, or a lost writer had it in hand: this
+            // one must not go over it.
+            let waiting = self.attempts.waiting(&order.key, |other| other.version > order.version);
+            let waiting = waiting.into_iter().map(|(_, newer, _)| newer).max_by_key(|newer| newer.version);
+            let newer = waiting.map(|newer| newer.content).or_else(|| ledger.newer_open(&order));
+            if let Some(newer) = newer
+                && self.supersede(ledger, message.seq, &order, newer, trace).await?
+            {
                 writer.counts.note(Outcome::Superseded);
                 return Ok(Settlement::Done);
             }
@@ -173,10 +177,6 @@ impl Partition {
                     Decision::Settled => return Ok(Settlement::Done),
                     Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
                     Decision::Superseded => (Outcome::Superseded, None, None),
-                    // It says nothing of what the target holds, so what is newer goes out under the key it had.
-                    Decision::Send if !ignored && ledger.newer_is_open(&order) => {
-                        (Outcome::Superseded, None, None)
-                    }
                     Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
                     Decision::Send | Decision::Unchanged => {
                         let basis = held.map_or(0, |held| held.basis(order.content));

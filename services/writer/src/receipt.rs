@@ -149,7 +149,7 @@ impl Partition {
     ) -> Result<(), JournalError> {
         let older = |other: &MappedOrder| other.version < order.version;
         for (seq, older, failed) in self.attempts.waiting(&order.key, older) {
-            if self.supersede(ledger, seq, &older, trace).await? {
+            if self.supersede(ledger, seq, &older, order.content, trace).await? {
                 tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
                 self.attempts.with(seq, std::mem::take);
             }
@@ -157,12 +157,14 @@ impl Partition {
         Ok(())
     }
 
-    /// Records that a newer version is in hand, so that this one is never sent. False when the ledger will say so anyway.
+    /// Records that a newer version is on its way, so that this one is never sent. Whether the target took this one, or the
+    /// newer, is not known; the newer goes out again, and under the key it had. False when the ledger will say so anyway.
     pub(crate) async fn supersede(
         &self,
         ledger: &Ledger,
         seq: u64,
         older: &MappedOrder,
+        newer: ContentHash,
         trace: TraceParent,
     ) -> Result<bool, JournalError> {
         let held = ledger.get(&older.key);
@@ -170,7 +172,7 @@ impl Partition {
             return Ok(false); // it will be found superseded, or settled
         }
         let receipt = Receipt {
-            content: older.content,
+            content: newer,
             known: false,
             held: older.version,
             attempts: 0, // under this version nothing is known to have been taken
