@@ -181,14 +181,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a former holder of the partition had something else of the order in hand that is not settled yet and comes
-    /// before `mapped_seq`: the target may have taken it.
-    pub(crate) fn is_open(&self, key: &OrderKey, mapped_seq: u64) -> bool {
+    /// Whether a former holder of the partition had something else of the order in hand that is newer than what the target is
+    /// known to hold, and older than this message: the target may have taken it.
+    pub(crate) fn is_open(&self, order: &MappedOrder, mapped_seq: u64) -> bool {
         let fold = self.fold();
-        let Some(held) = fold.held.get(key) else { return false };
-        let mut open = fold.open.get(key).into_iter().flatten();
-        let between = |seq: u64| held.mapped_seq < seq && seq < mapped_seq;
-        open.any(|open| between(open.mapped_seq) && open.content != held.content)
+        let Some(held) = fold.held.get(&order.key) else { return false };
+        fold.open.get(&order.key).into_iter().flatten().any(|open| {
+            let between = held.version < open.version && open.version <= order.version;
+            between && open.mapped_seq != mapped_seq && open.content != held.content
+        })
     }
 
     /// The content of the newest that a former holder of the partition had of the order in hand, when that is newer: the
@@ -271,26 +272,28 @@ mod tests {
         let (first, back) = (order(10, 1, "a"), order(30, 3, "a"));
         let ledger = Ledger::default();
         ledger.set(first.key.clone(), held(&first, 5, true));
-        for (open, decision) in [
-            (vec![], Decision::Unchanged),
-            (vec![3, 5, 7, 9], Decision::Unchanged), // settled, itself, or after it
-            (vec![3, 6, 9], Decision::Send),
-        ] {
-            let with = |content: ContentHash| {
-                let open = open.iter().map(|seq| Open { mapped_seq: *seq, version: back.version, content });
-                open.collect()
-            };
-            ledger.fold().open.insert(first.key.clone(), with(first.content));
-            assert!(!ledger.is_open(&back.key, 7), "the same again");
-            ledger.fold().open.insert(first.key.clone(), with(ContentHash::of(b"b")));
-            let held = ledger.get(&first.key);
-            let decided = decide(held.as_ref(), ledger.is_open(&back.key, 7), &back, 7);
-            assert_eq!(decided, decision, "{open:?}");
-        }
-        assert_eq!(ledger.newer_open(&first), Some(ContentHash::of(b"b")));
-        assert_eq!(ledger.newer_open(&back), None);
-        ledger.set(first.key.clone(), Held { receipt_seq: 10, ..held(&first, 6, true) });
-        assert!(!ledger.is_open(&back.key, 7), "it has come again, and is settled");
+        let decided = |open: &MappedOrder| {
+            let open = Open { mapped_seq: 6, version: open.version, content: open.content };
+            ledger.fold().open.insert(first.key.clone(), vec![open]);
+            decide(ledger.get(&first.key).as_ref(), ledger.is_open(&back, 7), &back, 7)
+        };
+        let between = order(20, 2, "b");
+        assert_eq!(decided(&between), Decision::Send);
+        assert_eq!(decided(&order(20, 2, "a")), Decision::Unchanged, "the same again");
+        assert_eq!(decided(&order(5, 0, "b")), Decision::Unchanged, "older than what is held");
+        assert_eq!(
+            decided(&order(40, 4, "b")),
+            Decision::Unchanged,
+            "newer than this one: it comes by itself"
+        );
+        assert_eq!(
+            (ledger.newer_open(&first), ledger.newer_open(&order(50, 5, "a"))),
+            (Some(between.content), None)
+        );
+        let settled = Held { receipt_seq: 10, ..held(&between, 6, true) };
+        ledger.set(first.key.clone(), settled);
+        decided(&between);
+        assert!(!ledger.is_open(&back, 7), "it has come again, and is settled");
     }
 
     #[test]

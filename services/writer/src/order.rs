@@ -102,7 +102,8 @@ impl Partition {
             return Ok(None);
         }
         self.catch_up().await?;
-        if !same_pin {
+        // After a pin of our own it is we who had in hand what comes again, and we know of it.
+        if caught_up.under.is_none() {
             let of = (&writer.name, self.number);
             self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold).await?;
         }
@@ -173,7 +174,7 @@ impl Partition {
             // Once: what has had its receipt since comes again without effect.
             let forced = forced && held.is_none_or(|held| held.mapped_seq < message.seq);
             let (outcome, status, sent_as) =
-                match decide(held.as_ref(), ledger.is_open(&order.key, message.seq), &order, message.seq) {
+                match decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq) {
                     Decision::Settled => return Ok(Settlement::Done),
                     Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
                     Decision::Superseded => (Outcome::Superseded, None, None),
