@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use events::{Micros, Outcome};
-use futures::StreamExt;
-use journal::{From, JournalError, Label, Stream};
+use journal::JournalError;
 use operations::{Account, Reconciliation, WindowState};
 use orderflow_tests::World;
 use sandbox::Report;
@@ -34,8 +33,6 @@ struct Evidence {
     account: Account,
     report: Report,
     behind: Vec<String>,
-    /// How often a writer said that it may have written over something newer.
-    restored: u64,
 }
 
 impl Evidence {
@@ -46,7 +43,6 @@ impl Evidence {
             account: Account::of(&world.journal, &names, &targets, 1).await?,
             report: world.report(),
             behind: world.sandbox.behind(),
-            restored: restored(world).await?,
         })
     }
 
@@ -82,7 +78,7 @@ pub async fn judge(world: &World, scenario: &Scenario, folder: &Path, began: Mic
     faults.extend(seen(&evidence, scenario));
     let writes = Writes::read(folder);
     // Duplicates that can be explained are none of the faults.
-    let explained = evidence.report.target.duplicates <= duplicates_explained(scenario, evidence.restored);
+    let explained = evidence.report.target.duplicates <= duplicates_explained(scenario);
     let wrong: Vec<_> =
         writes.wrong().into_iter().filter(|wrong| wrong.what != "duplicate" || !explained).collect();
     faults.extend(
@@ -168,7 +164,7 @@ fn seen(evidence: &Evidence, scenario: &Scenario) -> Vec<String> {
         ("wrong totals", target.wrong_totals, 0),
         ("missing totals", target.missing_totals, 0),
         ("orders in two requests at once", target.overlapping_requests, 0),
-        ("duplicates", target.duplicates, duplicates_explained(scenario, evidence.restored)),
+        ("duplicates", target.duplicates, duplicates_explained(scenario)),
     ];
     for (what, count, allowed) in counts {
         if count > allowed {
@@ -178,29 +174,15 @@ fn seen(evidence: &Evidence, scenario: &Scenario) -> Vec<String> {
     faults
 }
 
-/// How many duplicates the blows and the log can explain: what a writer had in flight when it was killed, held up or out of
-/// touch with nats-server, and what the log announces.
+/// How many duplicates a kill or a lost answer can explain.
 ///
-/// What is sent again goes under the same idempotency key, and the target counts it as `retried_same_key`. It has another key
-/// when the order was edited again, or its batch is put together differently, before it comes again: then what was in
-/// flight may be written twice, and no more. And a writer that was held up in the middle of a request, and finds that others
-/// went on without it, cannot know whether it wrote over something newer: it says so (`unknown`), and the newest version
-/// is written once more. A lost answer alone explains none.
-fn duplicates_explained(scenario: &Scenario, restored: u64) -> u64 {
+/// With one order a request: none. What is sent again after a kill or a lost answer goes under the same idempotency key, and the
+/// target counts it as `retried_same_key`. With several orders a request the key belongs to the batch, and a batch that is
+/// put together differently after a writer was killed, held up or out of touch with nats-server has another one: then what
+/// it had in flight may be written twice, and no more. A lost answer alone explains none: the batch stays together.
+fn duplicates_explained(scenario: &Scenario) -> u64 {
     let interrupting = scenario.acts.iter().filter(|(_, act)| interrupts_a_writer(*act)).count() as u64;
-    interrupting * Scenario::CONCURRENCY * scenario.batch + restored
-}
-
-/// How often a writer said that it may have written over something newer.
-async fn restored(world: &World) -> Result<u64, JournalError> {
-    let filter = world.names().receipts_of(&world.targets()[0]);
-    let mut log =
-        world.journal.read(&world.names(), Stream::Receipts, Some(&filter), From::Start, true).await?;
-    let mut restored = 0;
-    while let Some(entry) = log.next().await {
-        restored += u64::from(entry?.label(Label::Outcome) == Some(Outcome::Unknown.name()));
-    }
-    Ok(restored)
+    if scenario.batch == 1 { 0 } else { interrupting * Scenario::CONCURRENCY * scenario.batch }
 }
 
 fn interrupts_a_writer(act: Act) -> bool {
@@ -218,7 +200,7 @@ fn summary(evidence: &Evidence) -> String {
         (&evidence.report.target, &evidence.report.source, &evidence.reconciliation);
     format!(
         "orders {}, edits {}, messages {}, requests {}, retried same key {}, lost answers {}, unchanged {}, superseded {}, \
-         dead {}, unknown {}, restored {}, duplicates {}, stale {}, overlapping {}",
+         dead {}, unknown {}, duplicates {}, stale {}, overlapping {}",
         source.orders,
         source.edits,
         found.messages.mapped,
@@ -229,7 +211,6 @@ fn summary(evidence: &Evidence) -> String {
         found.messages.of(Outcome::Superseded),
         found.dead.len(),
         found.messages.of(Outcome::Unknown),
-        evidence.restored,
         target.duplicates,
         target.stale_overwrites,
         target.overlapping_requests

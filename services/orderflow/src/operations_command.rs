@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
 use crate::exit::{Exit, print};
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::replay::Remapping;
 use crate::stages::connect;
 use crate::status::time;
@@ -82,11 +82,9 @@ pub async fn run(command: OpsCommand, path: &Path, shutdown: CancellationToken) 
         | OpsCommand::Resume(one)
         | OpsCommand::Cancel(one)
         | OpsCommand::Rate(RateArgs { one, .. }) => &one.data,
-    };
-    let reached = Reached::new(Config::load(path)?, data).await?;
-    let result = with(command, &reached.config, shutdown).await;
-    reached.leave().await;
-    result
+    }
+    .clone();
+    with_reached(Config::load(path)?, &data, async |config| with(command, config, shutdown).await).await
 }
 
 async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {

@@ -18,7 +18,7 @@ use crate::cli::{Output, ReconcileArgs};
 use crate::dead::reason;
 use crate::exit::{Exit, print};
 use crate::operations_command::carry_to_its_end;
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
 
@@ -31,10 +31,7 @@ const DAY: i64 = 86_400_000_000;
 const WINDOWS: i64 = 30;
 
 pub async fn run(args: ReconcileArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
-    let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = tell(&args, &reached.config, shutdown).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config, shutdown).await).await
 }
 
 async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {

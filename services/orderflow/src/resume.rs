@@ -8,7 +8,7 @@ use service::{Config, ConfigError};
 
 use crate::cli::ResumeArgs;
 use crate::exit::{Exit, print};
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
 
@@ -25,10 +25,7 @@ pub async fn run(args: ResumeArgs, path: &Path) -> anyhow::Result<Exit> {
         return Err(ConfigError::Key { place: "--reason".into(), message }.into());
     }
     // What has stopped is to go on with the next `up`.
-    let reached = Reached::new(config, &args.data).await?;
-    let result = carry(&args, &reached.config, reason).await;
-    reached.leave().await;
-    result
+    with_reached(config, &args.data, async |config| carry(&args, config, reason).await).await
 }
 
 async fn carry(args: &ResumeArgs, config: &Config, reason: Option<&str>) -> anyhow::Result<Exit> {

@@ -16,16 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
 use crate::instances;
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::up;
 
 pub async fn run(args: StatusArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     // Also while nothing runs: what waits for a person does so all the same.
-    let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = tell(&args, &reached.config, &shutdown).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config, &shutdown).await).await
 }
 
 async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Exit> {

@@ -10,14 +10,11 @@ use service::Config;
 
 use crate::cli::{Output, TraceArgs};
 use crate::exit::{Exit, print};
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 
 pub async fn run(args: TraceArgs, path: &Path) -> anyhow::Result<Exit> {
-    let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = tell(&args, &reached.config).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
 }
 
 async fn tell(args: &TraceArgs, config: &Config) -> anyhow::Result<Exit> {

@@ -12,15 +12,12 @@ use service::{Config, ConfigError};
 use crate::backfill::flags::span;
 use crate::cli::{Output, WindowsArgs};
 use crate::exit::{Exit, print};
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
 
 pub async fn run(args: WindowsArgs, path: &Path) -> anyhow::Result<Exit> {
-    let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = tell(&args, &reached.config).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
 }
 
 async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {

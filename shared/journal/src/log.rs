@@ -4,6 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{self, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::stream::Stream as Handle;
 use bytes::Bytes;
 use events::{Decoded, Event, Micros, decode};
 use futures::StreamExt;
@@ -86,6 +87,12 @@ impl Lag {
 }
 
 impl Journal {
+    /// A handle to ask a stream by; asks nothing itself.
+    pub(crate) async fn handle(&self, stream: &str, what: &str) -> Result<Handle<()>, JournalError> {
+        let handle = self.jetstream().get_stream_no_info(stream).await;
+        handle.map_err(|error| JournalError::unavailable(what, error))
+    }
+
     /// Reads what is stored now, in order, and ends.
     ///
     /// # Errors
@@ -192,11 +199,7 @@ impl Journal {
         use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let name = topology.stream(stream);
         let what = format!("read the last message of {subject}");
-        let handle = self
-            .jetstream()
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let handle = self.handle(&name, &what).await?;
         match handle.direct_get_last_for_subject(subject.to_string()).await {
             Ok(found) => Ok(Some(Entry {
                 stream: name,
@@ -224,11 +227,7 @@ impl Journal {
     ) -> Result<Option<u64>, JournalError> {
         use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let what = format!("look for a message of {subject} from {seq} on");
-        let handle = self
-            .jetstream()
-            .get_stream_no_info(topology.stream(stream))
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let handle = self.handle(&topology.stream(stream), &what).await?;
         match handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await {
             Ok(found) => Ok(Some(found.sequence)),
             Err(error) if error.kind() == NotFound => Ok(None),
@@ -260,11 +259,7 @@ impl Journal {
         use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let name = topology.stream(stream);
         let what = format!("read message {seq} of {name}");
-        let handle = self
-            .jetstream()
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let handle = self.handle(&name, &what).await?;
         match handle.direct_get(seq).await {
             Ok(found) => Ok(Some(Entry {
                 stream: name,
@@ -318,11 +313,7 @@ impl Journal {
     ) -> Result<Vec<(String, u64)>, JournalError> {
         let name = topology.stream(stream);
         let what = format!("list the subjects of {name}");
-        let handle = self
-            .jetstream()
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let handle = self.handle(&name, &what).await?;
         let mut listed = handle
             .info_with_subjects(filter)
             .await

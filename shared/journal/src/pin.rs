@@ -30,11 +30,9 @@ impl Journal {
     /// When the server does not answer.
     pub async fn pin(&self, topology: &Topology, stream: Stream, durable: &str) -> Result<Pin, JournalError> {
         let what = format!("ask who holds {durable}");
-        let failed =
-            |error: Box<dyn std::error::Error + Send + Sync>| JournalError::unavailable(what.as_str(), error);
-        let handle = self.jetstream().get_stream_no_info(topology.stream(stream));
-        let handle = handle.await.map_err(|error| failed(error.into()))?;
-        let info = handle.consumer_info(durable).await.map_err(|error| failed(error.into()))?;
+        let handle = self.handle(&topology.stream(stream), &what).await?;
+        let info = handle.consumer_info(durable).await;
+        let info = info.map_err(|error| JournalError::unavailable(what, error))?;
         let pin = info.priority_groups.into_iter().find_map(|group| group.pinned_client_id);
         let (ack_floor, delivered) = (info.ack_floor.stream_sequence, info.delivered.stream_sequence);
         Ok(Pin { pin, ack_floor, delivered })
@@ -70,7 +68,7 @@ impl Journal {
         if !honoured.is_ok_and(|honoured| honoured.pin.as_deref() == Some(pin)) {
             return;
         }
-        let stream = self.jetstream().get_stream_no_info(topology.stream(consumption.stream)).await;
+        let stream = self.handle(&topology.stream(consumption.stream), "release a pin").await;
         if let Ok(stream) = stream
             && let Err(error) = stream.unpin_consumer(&consumption.durable, GROUP).await
         {

@@ -2,9 +2,10 @@
 //! again, behind everything that is there. The writers treat the copy as any other order: something newer still wins.
 
 use events::{DeadLetter, MappedEvent, Stage};
-use journal::{Journal, JournalError, Label, Record, Stream, Topology};
+use journal::{Journal, JournalError, Label, Stream, Topology};
 
 use crate::letters::letter;
+use crate::replay::copy;
 
 /// Why a letter is not for [`retry`]; `None` when it is.
 pub fn unfit(stage: Stage, retries: u32, max_replays: u32) -> Option<String> {
@@ -43,18 +44,9 @@ pub(crate) async fn retry(
     if MappedEvent::decode(&message.payload).is_err() {
         return Ok(Err("its message cannot be read, and would fail again".into()));
     }
-    let mut copy = Record {
-        subject: message.subject.clone(),
-        id: format!("retry:{seq}"),
-        payload: message.payload.clone(),
-        expected: None,
-        trace: message.trace(),
-        labels: Vec::new(),
-    };
-    for label in [Label::Origin, Label::Force] {
-        if let Some(value) = message.label(label) {
-            copy = copy.labelled(label, value);
-        }
+    let mut copy = copy(&message, format!("retry:{seq}"));
+    if let Some(force) = message.label(Label::Force) {
+        copy = copy.labelled(Label::Force, force);
     }
     // Only for the target that gave up: what became of it elsewhere is settled there.
     if let Some(target) = &target {

@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use events::{
-    Actor, Command, DeadResolved, Failure, Log, OperationCommanded, OperationMoved, OperationStarted,
-    TargetName, Work, now,
+    Actor, Command, Failure, Log, OperationCommanded, OperationMoved, OperationStarted, TargetName, Work, now,
 };
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -14,7 +13,7 @@ use journal::{Journal, JournalError, Record, Stream, Topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::again;
-use crate::letters::{Resolution, resolutions};
+use crate::letters::{Resolution, resolutions, resolve};
 use crate::operation::{Operation, State};
 use crate::replay;
 use crate::run::{finished, who};
@@ -263,30 +262,8 @@ async fn act(
         Some(Work::Discard { .. }) => "discarded",
         Some(Work::Replay { .. }) | None => return Ok(Err("it is not about letters".into())),
     };
-    resolve(journal, names, seq, how, operation).await
-}
-
-/// Closes a letter.
-async fn resolve(
-    journal: &Journal,
-    names: &Topology,
-    letter: u64,
-    how: &str,
-    operation: &Operation,
-) -> Result<Result<(), String>, JournalError> {
     let Operation { actor, reason, id, .. } = operation;
-    let event = DeadResolved {
-        letter,
-        how: how.to_string(),
-        reason: format!("{}@{}: {reason}", actor.user, actor.host),
-        operation: Some(id.clone()),
-    };
-    let record = Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?;
-    let stored = journal.publish(&record).await?;
-    // Somebody else may have closed it at the same moment.
-    let first = journal.get(names, Stream::Dead, stored.seq).await?.event::<DeadResolved>()?.body;
-    let ours = first.operation.as_ref() == Some(id);
-    Ok(if ours { Ok(()) } else { Err(format!("it was {} at the same moment: {}", first.how, first.reason)) })
+    resolve(journal, names, seq, how, (actor, reason, id)).await
 }
 
 fn result(operation: &Operation) -> String {

@@ -1,11 +1,9 @@
 //! One dead letter of the write stage, corrected by hand: the corrected record goes to MAPPED as a newer state of its order.
 
-use events::{
-    ContentHash, DeadLetter, DeadResolved, MappedEvent, MappedOrder, OrderDeleted, Stage, TargetName, now,
-};
+use events::{ContentHash, DeadLetter, MappedEvent, MappedOrder, OrderDeleted, Stage, TargetName, now};
 use journal::{Journal, JournalError, Label, Record, Stream, Topology};
 
-use crate::letters::letter;
+use crate::letters::{letter, resolve};
 use crate::run::{begun, finished, who};
 
 /// The order of a letter, as it is in MAPPED.
@@ -51,7 +49,7 @@ pub async fn editable(
 }
 
 /// Sends `record` in place of what was refused, closes the letter, and keeps who said so and why. Returns the name of the
-/// operation.
+/// operation; `Err` when somebody else closed the letter at the same moment.
 ///
 /// # Errors
 /// When it cannot be stored.
@@ -61,7 +59,7 @@ pub async fn edit(
     editable: Editable,
     record: Vec<u8>,
     reason: &str,
-) -> Result<String, JournalError> {
+) -> Result<Result<String, String>, JournalError> {
     let Editable { letter, mut order, deleted, retries, subject, origin, target } = editable;
     let plan = format!("send order {} of letter {letter} with a corrected record: {reason}", order.key);
     let id = format!("edit-{}", now());
@@ -84,14 +82,11 @@ pub async fn edit(
         None => copy,
     };
     journal.publish(&copy.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1)).await?;
-    let actor = who();
-    let event = DeadResolved {
-        letter,
-        how: "edited".into(),
-        reason: format!("{}@{}: {reason}", actor.user, actor.host),
-        operation: Some(id.clone()),
+    let closed = resolve(journal, names, letter, "edited", (&who(), reason, &id)).await?;
+    let result = match &closed {
+        Ok(()) => "the corrected record is on its way".to_string(),
+        Err(why) => format!("the corrected record is on its way, but the letter is closed otherwise: {why}"),
     };
-    journal.publish(&Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?).await?;
-    finished(journal, names, &id, true, "the corrected record is on its way".into()).await?;
-    Ok(id)
+    finished(journal, names, &id, closed.is_ok(), result).await?;
+    Ok(closed.map(|()| id))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use events::{DeadLetter, DeadResolved, Micros, Stage, TargetName};
+use events::{Actor, DeadLetter, DeadResolved, Micros, Stage, TargetName};
 use futures::StreamExt;
-use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
+use journal::{Entry, From, Journal, JournalError, Label, Record, Stream, Topology};
 use serde::Serialize;
 
 /// Which dead letters are meant: those that everything given here is true of.
@@ -133,6 +133,33 @@ pub(crate) async fn resolutions(
         }
     }
     Ok(resolved)
+}
+
+/// Closes a letter, for whoever wanted it, why, and in which operation. `Err` when somebody else did so first.
+///
+/// # Errors
+/// When it cannot be stored.
+pub(crate) async fn resolve(
+    journal: &Journal,
+    names: &Topology,
+    letter: u64,
+    how: &str,
+    (actor, reason, operation): (&Actor, &str, &str),
+) -> Result<Result<(), String>, JournalError> {
+    let event = DeadResolved {
+        letter,
+        how: how.to_string(),
+        reason: format!("{}@{}: {reason}", actor.user, actor.host),
+        operation: Some(operation.to_string()),
+    };
+    let record = Record::new(names.dead_resolved(), format!("resolved:{letter}"), &event)?;
+    let stored = journal.publish(&record).await?;
+    if !stored.duplicate {
+        return Ok(Ok(()));
+    }
+    let first = journal.get(names, Stream::Dead, stored.seq).await?.event::<DeadResolved>()?.body;
+    let ours = first.operation.as_deref() == Some(operation);
+    Ok(if ours { Ok(()) } else { Err(format!("it was {} at the same moment: {}", first.how, first.reason)) })
 }
 
 /// The letter with this number; `None` when there is none, or it cannot be read.

@@ -65,7 +65,7 @@ pub struct Reconciliation {
 impl Reconciliation {
     /// Reads the three logs from their beginning. MAPPED is read first and DEAD last, so that in a flow that goes on what is
     /// found missing was missing when it was mapped, and not because an outcome came while reading. It takes about 300 bytes
-    /// for each order, 60 for each letter of the target, and one for each message of MAPPED.
+    /// for each order and 8 for each change of it, 60 for each letter of the target, and one for each message of MAPPED.
     ///
     /// # Errors
     /// When a stream cannot be read, or a receipt or a resolution in it cannot.

@@ -205,15 +205,21 @@ pub(crate) async fn again(
         }
     }
     labels.push((Label::Copied, seq.to_string()));
-    labels.extend(message.label(Label::Origin).map(|origin| (Label::Origin, origin.to_string())));
-    let copy = Record {
+    let mut copy = copy(&message, format!("replay:{}:{seq}", operation.id));
+    copy.labels.extend(labels);
+    journal.publish(&copy).await?;
+    Ok(Ok(()))
+}
+
+/// A message of MAPPED, byte for byte, as another one of the same row.
+pub(crate) fn copy(message: &Entry, id: String) -> Record {
+    let origin = message.label(Label::Origin).map(|origin| (Label::Origin, origin.to_string()));
+    Record {
         subject: message.subject.clone(),
-        id: format!("replay:{}:{seq}", operation.id),
+        id,
         payload: message.payload.clone(),
         expected: None,
         trace: message.trace(),
-        labels,
-    };
-    journal.publish(&copy).await?;
-    Ok(Ok(()))
+        labels: origin.into_iter().collect(),
+    }
 }

@@ -78,7 +78,16 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         print("nothing was changed; --execute --reason \"...\" sends it\n");
         return Ok(Exit::Ok);
     };
-    let id = operations::edit(journal, names, editable, after.into_bytes(), reason).await?;
+    let id = match operations::edit(journal, names, editable, after.into_bytes(), reason).await? {
+        Ok(id) => id,
+        Err(why) => {
+            eprintln!(
+                "the corrected record is on its way, but letter {} is closed otherwise: {why}",
+                args.letter
+            );
+            return Ok(Exit::Partial);
+        }
+    };
     print(&format!(
         "{id}: the corrected record is on its way; `orderflow status` shows when it has arrived\n"
     ));

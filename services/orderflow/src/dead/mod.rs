@@ -19,7 +19,7 @@ use service::Config;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 
 /// What to do about dead letters.
@@ -60,10 +60,8 @@ pub async fn run(command: DeadCommand, path: &Path, shutdown: CancellationToken)
         DeadCommand::Discard(args) => args.act.data.clone(),
         DeadCommand::Edit(args) => args.data.clone(),
     };
-    let reached = Reached::new(Config::load(path)?, &data).await?;
-    let result = with(command, reached.config.clone(), shutdown).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &data, async |config| with(command, config.clone(), shutdown).await)
+        .await
 }
 
 async fn with(command: DeadCommand, config: Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {

@@ -18,7 +18,7 @@ use crate::backfill::flags::moment;
 use crate::dead::reason;
 use crate::exit::{Exit, print};
 use crate::operations_command::carry_to_its_end;
-use crate::reach::Reached;
+use crate::reach::with_reached;
 use crate::stages::connect;
 
 /// Flags of `replay`.
@@ -81,10 +81,7 @@ fn sequences(text: &str) -> Result<(u64, u64), String> {
 }
 
 pub async fn run(args: ReplayArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
-    let reached = Reached::new(Config::load(path)?, &args.data).await?;
-    let result = carry(&args, &reached.config, shutdown).await;
-    reached.leave().await;
-    result
+    with_reached(Config::load(path)?, &args.data, async |config| carry(&args, config, shutdown).await).await
 }
 
 async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::UpArgs;
 use crate::exit::Exit;
 use demo::Demo;
-pub use home::Home;
+use home::Home;
 pub use home::{resting, running_server};
 
 /// What runs in this process.
