@@ -298,10 +298,7 @@ async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sen
     kill(second).await;
     world.sandbox.set_faults(Faults::default());
     let third = write();
-    until("both are settled", async || {
-        Status::write_stage(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
-    })
-    .await;
+    drained(&world).await;
     let report = world.report();
     assert_eq!((report.target.accepted_rows, report.target.retried_same_key), (1, 1), "{report}");
     kill(third).await;
@@ -326,6 +323,42 @@ async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writ
     // Without it, the target would keep what the second says.
     eventually("the third arrives", || world.report().target.accepted_rows == 3).await;
     kill(second).await;
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
+    let world = World::new(1, Faults::default()).await;
+    let folder = patient(&world, "5s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
+    eventually("it arrives", || world.report().target.accepted_rows == 1).await;
+    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: failing, ..Faults::default() });
+    let (one, all) = (OrderKey::new("1").unwrap(), world.names().partitions());
+    let mut others = (2..).map(|key| OrderKey::new(format!("{key}")).unwrap());
+    let other = others.find(|key| key.partition(all) == one.partition(all)).unwrap();
+    publish(&world, MappedOrder { key: other.clone(), ..mapped(2, 200) }).await;
+    eventually("another one is open", || world.report().target.requests == 2).await;
+    kill(first).await;
+    // Read again and again, as in the overlap of windows: each is newer, all say what the target holds.
+    for again in 3..23 {
+        publish(&world, mapped(again, 100)).await;
+    }
+    publish(&world, MappedOrder { key: other, ..mapped(23, 300) }).await; // what comes last may be taken up first
+    world.sandbox.set_faults(Faults::default());
+    let second = write();
+    drained(&world).await;
+    let report = world.report();
+    assert_eq!((report.target.accepted_rows, report.target.duplicates), (2, 0), "{report}");
+    kill(second).await;
+}
+
+async fn drained(world: &World) {
+    until("all is settled", async || {
+        Status::write_stage(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
+    })
+    .await;
 }
 
 async fn kill(mut child: tokio::process::Child) {

@@ -102,8 +102,8 @@ impl Partition {
             return Ok(None);
         }
         self.catch_up().await?;
-        // After a pin of our own it is we who had in hand what comes again, and we know of it.
-        if caught_up.under.is_none() {
+        // Also after a pin of our own: it may have been another writer's in between.
+        if !same_pin {
             let of = (&writer.name, self.number);
             self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold).await?;
         }
@@ -157,11 +157,20 @@ impl Partition {
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
             // A newer version was sent and waits for its answer, or to be sent again, or a lost writer had it in hand: this
-            // one must not go over it.
+            // one must not go over it. One that is not sent anyway cannot; and called open, what the target holds would be
+            // sent once more, under another key.
+            let held = ledger.get(&order.key);
+            let sends = match decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq)
+            {
+                Decision::Send => true,
+                Decision::Unchanged => forced,
+                Decision::Superseded | Decision::Settled => false,
+            };
             let waiting = self.attempts.waiting(&order.key, |other| other.version > order.version);
             let waiting = waiting.into_iter().map(|(_, newer, _)| newer).max_by_key(|newer| newer.version);
             let newer = waiting.map(|newer| newer.content).or_else(|| ledger.newer_open(&order));
             if let Some(newer) = newer
+                && sends
                 && self.supersede(ledger, message.seq, &order, newer, trace).await?
             {
                 writer.counts.note(Outcome::Superseded);
