@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use events::{Micros, Receipt, TargetName};
 use journal::{Journal, Stream, Topology};
-use operations::Status;
+use operations::StageStatus;
 use orderflow_tests::Program;
 
 use crate::PROGRAM;
@@ -104,7 +104,7 @@ impl Case {
             tokio::time::sleep(ASK).await;
         }
         let target = TargetName::new("qeasy");
-        while !Status::write_stage(journal, names, &target).await.unwrap().is_drained() {
+        while !StageStatus::write(journal, names, &target).await.unwrap().is_drained() {
             tokio::time::sleep(ASK).await;
         }
     }

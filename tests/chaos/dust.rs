@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use events::{DELETED, LIVE, Micros, WatermarkMoved, now};
 use journal::{JournalError, Stream};
-use operations::{StageStatus, Status};
+use operations::StageStatus;
 
 use crate::run::Stand;
 use crate::story::Story;
@@ -79,7 +79,7 @@ async fn stages(stand: &Stand) -> Result<Vec<StageStatus>, JournalError> {
     let (journal, names) = (&stand.world.journal, stand.names());
     let mut stages = vec![StageStatus::transform(journal, &names).await?];
     for target in stand.world.targets() {
-        stages.push(Status::write_stage(journal, &names, &target).await?);
+        stages.push(StageStatus::write(journal, &names, &target).await?);
     }
     Ok(stages)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use events::{Instance, Stage};
 use journal::{Journal, Stream};
 use operations::{Status, instances};
-use orderflow_tests::{Nats, Program, World};
-use sandbox::Faults;
+use orderflow_tests::{Nats, Program, World, eventually};
+use sandbox::{Faults, TargetFaults};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,28 @@ async fn transformers_are_seen_as_long_as_they_are_there() {
     for stream in Stream::ALL {
         assert_eq!(world.journal.size(&world.names(), stream).await.unwrap().0, 0, "nothing is stored");
     }
+}
+
+#[tokio::test]
+async fn fetchers_are_seen_and_what_waits_has_an_age() {
+    let hanging = TargetFaults { hang: 1.0, ..TargetFaults::default() };
+    let world = World::new(10, Faults { target: hanging, ..Faults::default() }).await;
+    let (names, targets) = (world.names(), world.targets());
+    let folder = world.folder_of_a_program("");
+    let start = |args: &[&str]| {
+        Program::new(PROGRAM, folder.path(), args)
+            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+            .start()
+    };
+    let running = [start(&["fetch"]), start(&["transform"]), start(&["write"])];
+    eventually("a request hangs", || world.report().target.requests > 0).await;
+    let read = Status::read(&world.journal, &names, &targets).await.unwrap();
+    let stages: Vec<Stage> = read.instances.iter().map(|instance| instance.stage).collect();
+    assert_eq!(stages, [Stage::Fetch, Stage::Transform, Stage::Write], "{read:?}");
+    assert!(read.instances[0].trouble.is_none(), "{read:?}");
+    let write = read.stages.iter().find(|stage| stage.stage == "write").unwrap();
+    assert!(write.oldest_seconds.is_some_and(|seconds| seconds < 60), "{read:?}");
+    drop(running);
 }
 
 async fn answering(journal: &Journal, says: &'static str, until: &CancellationToken) {

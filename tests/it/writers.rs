@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Stage, Version, WindowId, Writing};
 use journal::{Record, Stream};
-use operations::{Account, Status, instances};
+use operations::{Account, StageStatus, Status, instances};
 use orderflow_tests::{Program, World, eventually, until};
 use sandbox::{Faults, RetryAfter, TargetFaults};
 use service::config::{Span, StopAfter};
@@ -356,7 +356,7 @@ async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
 
 async fn drained(world: &World) {
     until("all is settled", async || {
-        Status::write_stage(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
+        StageStatus::write(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
     })
     .await;
 }

@@ -23,6 +23,7 @@ mod window;
 
 use std::sync::{Arc, Mutex};
 
+use events::{Instance, Stage};
 use journal::{Journal, JournalError};
 use service::{Config, ConfigError};
 use tokio::sync::watch;
@@ -114,6 +115,9 @@ pub async fn run(
         live: live.clone(),
         attempts: Mutex::default(),
     });
+    let shown = live.clone();
+    let here = move |plain| Instance { trouble: shown.trouble(), ..plain };
+    let _here = journal.here(&settings.topology, Stage::Fetch, service::host(), here).await?;
     let ready = CancellationToken::new();
     let consuming = [false, true].map(|background| {
         let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());

@@ -10,11 +10,14 @@ use crate::summary::grouped;
 /// Lines under one another begin below the first.
 const UNDER: &str = "\n             ";
 
-/// The transformers, and the writers of each target.
+/// The fetchers, the transformers, and the writers of each target: those that answered just now.
 pub fn shown(instances: &[Instance], targets: &[Target], partitions: u16, zone: &TimeZone) -> String {
     let of = |stage| instances.iter().filter(move |instance| instance.stage == stage);
-    let mut text =
-        format!("transformer  {}\n", transformers(&of(Stage::Transform).collect::<Vec<_>>(), zone));
+    let mut text = format!("fetcher      {}\n", fetchers(&of(Stage::Fetch).collect::<Vec<_>>(), zone));
+    text.push_str(&format!(
+        "transformer  {}\n",
+        transformers(&of(Stage::Transform).collect::<Vec<_>>(), zone)
+    ));
     for target in targets {
         let writers: Vec<(&Instance, &Writing)> = of(Stage::Write)
             .filter_map(|instance| Some((instance, instance.writing.as_ref()?)))
@@ -23,6 +26,19 @@ pub fn shown(instances: &[Instance], targets: &[Target], partitions: u16, zone: 
         text.push_str(&format!("write {:<6} {}\n", target.name, writers_of(&writers, partitions, zone)));
     }
     text
+}
+
+/// The fetchers that answer, one a line, with what went wrong last.
+fn fetchers(instances: &[&Instance], zone: &TimeZone) -> String {
+    let line = |instance: &&Instance| {
+        let Instance { host, pid, started_at, trouble, .. } = instance;
+        let trouble = trouble.as_ref().map_or_else(String::new, |why| format!("{UNDER}{why}"));
+        format!("{host}:{pid}  since {}{trouble}", time(*started_at, zone))
+    };
+    match instances {
+        [] => "-".to_string(),
+        some => some.iter().map(line).collect::<Vec<_>>().join(UNDER),
+    }
 }
 
 /// The transformers that answer, one a line; what is wrong with a mapping they do not take stands under them.
@@ -54,10 +70,12 @@ fn writers_of(writers: &[(&Instance, &Writing)], partitions: u16, zone: &TimeZon
             let sum: Option<u64> = writing.partitions.iter().map(count).sum();
             sum.map_or_else(|| "-".to_string(), grouped)
         };
-        let trouble =
-            writing.trouble.as_ref().map_or_else(String::new, |why| format!("{UNDER}leaves it alone: {why}"));
+        let circuit = writing.trouble.as_ref().map_or_else(
+            || "circuit closed".to_string(),
+            |why| format!("circuit OPEN{UNDER}the target is left alone: {why}"),
+        );
         format!(
-            "{}:{}  partitions {}  {} orders, {} unknown  up to {} requests at once  since {}{trouble}",
+            "{}:{}  partitions {}  {} orders, {} unknown  up to {} requests at once  since {}  {circuit}",
             instance.host,
             instance.pid,
             ranges(&held),
@@ -111,7 +129,19 @@ mod tests {
             mapping: Some("0123456789abcdef".into()),
             mapping_rejected: None,
             writing: None,
+            trouble: None,
         }
+    }
+
+    #[test]
+    fn fetchers_say_what_went_wrong_last() {
+        let troubled = Instance { trouble: Some("HTTP 503".into()), ..instance(7) };
+        assert_eq!(fetchers(&[], &TimeZone::UTC), "-");
+        assert_eq!(
+            fetchers(&[&troubled, &instance(12)], &TimeZone::UTC),
+            "erp-1:7  since 2025-03-06 08:55:25+00:00\n             HTTP 503\n             \
+             erp-1:12  since 2025-03-06 08:55:25+00:00"
+        );
     }
 
     #[test]
@@ -143,9 +173,9 @@ mod tests {
             (writing(&[0, 1, 2, 5], Some(700), None), writing(&[3], None, Some("HTTP 503")));
         assert_eq!(
             writers_of(&[(&one, &first), (&other, &second)], 8, &TimeZone::UTC),
-            "erp-1:7  partitions 0-2,5  2,800 orders, 4 unknown  up to 32 requests at once  since 2025-03-06 08:55:25+00:00\n             \
-             erp-1:12  partitions 3  - orders, - unknown  up to 32 requests at once  since 2025-03-06 08:55:25+00:00\n             \
-             leaves it alone: HTTP 503\n             nobody holds partitions 4,6-7"
+            "erp-1:7  partitions 0-2,5  2,800 orders, 4 unknown  up to 32 requests at once  since 2025-03-06 08:55:25+00:00  circuit closed\n             \
+             erp-1:12  partitions 3  - orders, - unknown  up to 32 requests at once  since 2025-03-06 08:55:25+00:00  circuit OPEN\n             \
+             the target is left alone: HTTP 503\n             nobody holds partitions 4,6-7"
         );
         assert_eq!(writers_of(&[], 8, &TimeZone::UTC), "-");
     }

@@ -40,13 +40,13 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
         match args.output {
             Output::Json if args.watch.is_some() => print(&format!("{}\n", serde_json::to_string(&status)?)),
             Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
-            Output::Table => print(&shown(&status, config)),
+            Output::Table => {
+                let look = before.as_ref().map(|(then, before)| (before, (now - *then).as_secs_f64()));
+                print(&shown(&status, &rates(look, &status), config));
+            }
         }
         let exit = if status.needs_attention() { Exit::Partial } else { Exit::Ok };
         let Some(every) = args.watch else { return Ok(exit) };
-        if let (Output::Table, Some((then, before))) = (args.output, &before) {
-            print(&rates(before, &status, (now - *then).as_secs_f64()));
-        }
         before = Some((now, status));
         tokio::select! {
             () = shutdown.cancelled() => return Ok(exit),
@@ -55,16 +55,23 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
     }
 }
 
-/// What has come into each log since the last look.
-fn rates(before: &Status, status: &Status, seconds: f64) -> String {
+/// What comes into each log a second: since the last look, so many seconds ago, or in the last minute.
+fn rates(look: Option<(&Status, f64)>, status: &Status) -> String {
     let rate = |stream: Stream| {
-        let at = |status: &Status| status.positions.get(stream.name()).copied();
-        let new = at(status).zip(at(before)).map_or(0, |(now, then)| now.saturating_sub(then));
-        format!("{} {:.1}/s", stream.name(), new as f64 / seconds)
+        let name = stream.name();
+        let at = |status: &Status| status.positions.get(name).copied();
+        let (new, seconds) = match look {
+            Some((before, seconds)) => {
+                (at(status).zip(at(before)).map_or(0, |(now, then)| now.saturating_sub(then)), seconds)
+            }
+            None => (status.last_minute.get(name).copied().unwrap_or_default(), 60.0),
+        };
+        format!("{name} {:.1}/s", new as f64 / seconds)
     };
     // In the order in which an order comes by.
     let logs = [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead];
-    format!("rates      {}\n", logs.map(rate).join("  "))
+    let over = if look.is_some() { "since the last look" } else { "over the last minute" };
+    format!("{}  {over}", logs.map(rate).join("  "))
 }
 
 /// The configuration with the address of the server: its own, or that of the `up` that runs in the data folder.
@@ -98,11 +105,18 @@ fn line(line: &WindowLine) -> String {
     }
 }
 
-fn shown(status: &Status, config: &Config) -> String {
+fn shown(status: &Status, rates: &str, config: &Config) -> String {
     let time = |micros: i64| time(micros, &config.zone());
     let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["stage", "target", "lag", "ack pending", "redelivered"]);
+    table.load_style(presets::NOTHING).set_header([
+        "stage",
+        "target",
+        "lag",
+        "ack pending",
+        "redelivered",
+        "oldest",
+    ]);
     for stage in &status.stages {
         let target = stage.target.clone().unwrap_or_else(|| "-".into());
         table.add_row([
@@ -111,6 +125,7 @@ fn shown(status: &Status, config: &Config) -> String {
             dash(stage.lag),
             dash(stage.ack_pending),
             dash(stage.redelivered),
+            stage.oldest_seconds.map_or_else(|| "-".into(), |seconds| format!("{seconds} s")),
         ]);
     }
     for column in table.column_iter_mut().skip(2) {
@@ -141,7 +156,7 @@ fn shown(status: &Status, config: &Config) -> String {
     // The groups count what was dealt with as well.
     let dead = if dead.is_empty() { String::new() } else { format!(" (in all {})", dead.join(", ")) };
     format!(
-        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\ndead       {} open{dead}{stopped}\n\n{table}\n\n{here}",
+        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\nrates      {rates}\ndead       {} open{dead}{stopped}\n\n{table}\n\n{here}",
         status.flow, status.orders, status.dead_open,
     )
 }

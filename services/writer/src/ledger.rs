@@ -152,7 +152,10 @@ impl Ledger {
         let (filter, begin) = (names.mapped(partition), hold.ack_floor + 1);
         // A new message with nothing open before it: all that is open came to us.
         let new = first.delivered == 1;
-        if new && journal.next(names, Stream::Mapped, &filter, begin).await? == Some(first.seq) {
+        if new
+            && let Some(next) = journal.next(names, Stream::Mapped, &filter, begin).await?
+            && next.seq == first.seq
+        {
             self.fold().open.clear();
             return Ok(());
         }

@@ -1,11 +1,11 @@
-//! What a writer says of itself when it is asked: where it runs, which partitions it holds, and how the target does.
+//! What a writer says of itself when it is asked: which partitions it holds, and how the target does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use events::{HeldPartition, Instance, Stage, Writing, encode, now};
+use events::{HeldPartition, Instance, Stage, Writing};
 use journal::JournalError;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::Live;
 use crate::order::Partition;
@@ -45,26 +45,15 @@ pub(crate) async fn answer(
     holdings: Arc<Holdings>,
     live: Live,
 ) -> Result<DropGuard, JournalError> {
-    let (journal, until) = (&writer.journal, CancellationToken::new());
-    let (member, host, pid, started_at) = (journal.member(), service::host(), std::process::id(), now());
     let shared = Arc::clone(writer);
-    let instance = move || Instance {
-        stage: Stage::Write,
-        member: member.clone(),
-        host: host.clone(),
-        pid,
-        started_at,
-        mapping: None,
-        mapping_rejected: None,
+    let with = move |plain| Instance {
         writing: Some(Writing {
             target: shared.name.clone(),
             partitions: holdings.now(),
             trouble: live.trouble(),
             concurrency: shared.concurrency.limit() as u64,
         }),
+        ..plain
     };
-    // Nothing in an instance can fail to encode; who gets an empty answer passes over it.
-    let reply = move || encode(&instance(), now()).map(Vec::from).unwrap_or_default();
-    journal.answer(writer.topology.presence(Stage::Write), reply, until.clone()).await?;
-    Ok(until.drop_guard())
+    writer.journal.here(&writer.topology, Stage::Write, service::host(), with).await
 }

@@ -25,6 +25,9 @@ pub struct Instance {
     /// What it writes, for a writer.
     #[serde(default, skip_serializing_if = "is_default")]
     pub writing: Option<Writing>,
+    /// What went wrong last and has not gone right since, for a fetcher.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trouble: Option<String>,
 }
 
 /// What a writer says of the target it writes to.

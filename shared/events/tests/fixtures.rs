@@ -174,6 +174,7 @@ fn instance() -> Instance {
         mapping: Some("0123456789abcdef".into()),
         mapping_rejected: Some("mapping.toml:3: `form` is no key of a field".into()),
         writing: None,
+        trouble: None,
     }
 }
 
@@ -308,6 +309,7 @@ macro_rules! each_event {
         $check(BackfillEnded { id: "backfill-1".into(), complete: true, result: "2 orders".into() }, "");
         $check(instance(), "");
         $check(full::instance(), "-full");
+        $check(Instance { trouble: Some("HTTP 503".into()), ..instance() }, "-troubled");
         $check(stop(), "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(

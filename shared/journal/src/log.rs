@@ -4,7 +4,8 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{self, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::stream::Stream as Handle;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind, Stream as Handle};
 use bytes::Bytes;
 use events::{Decoded, Event, Micros, decode};
 use futures::StreamExt;
@@ -63,6 +64,26 @@ impl Entry {
     /// The trace the message belongs to.
     pub fn trace(&self) -> Option<TraceParent> {
         crate::delivery::trace_of(self.headers.as_ref())
+    }
+}
+
+/// What a direct read came to; `None` when there is no such message.
+fn got(
+    stream: String,
+    what: String,
+    got: Result<StreamMessage, DirectGetError>,
+) -> Result<Option<Entry>, JournalError> {
+    match got {
+        Ok(found) => Ok(Some(Entry {
+            stream,
+            seq: found.sequence,
+            stored_at: micros(found.time),
+            subject: found.subject.to_string(),
+            payload: found.payload,
+            headers: Some(found.headers),
+        })),
+        Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(error) => Err(JournalError::unavailable(what, error)),
     }
 }
 
@@ -196,25 +217,13 @@ impl Journal {
         stream: Stream,
         subject: &str,
     ) -> Result<Option<Entry>, JournalError> {
-        use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let name = topology.stream(stream);
         let what = format!("read the last message of {subject}");
         let handle = self.handle(&name, &what).await?;
-        match handle.direct_get_last_for_subject(subject.to_string()).await {
-            Ok(found) => Ok(Some(Entry {
-                stream: name,
-                seq: found.sequence,
-                stored_at: micros(found.time),
-                subject: found.subject.to_string(),
-                payload: found.payload,
-                headers: Some(found.headers),
-            })),
-            Err(error) if error.kind() == NotFound => Ok(None),
-            Err(error) => Err(JournalError::unavailable(what, error)),
-        }
+        got(name, what, handle.direct_get_last_for_subject(subject.to_string()).await)
     }
 
-    /// The sequence of the first message of a subject from `seq` on, or `None`.
+    /// The first message of a subject from `seq` on, or `None`.
     ///
     /// # Errors
     /// When the server does not answer.
@@ -224,15 +233,11 @@ impl Journal {
         stream: Stream,
         subject: &str,
         seq: u64,
-    ) -> Result<Option<u64>, JournalError> {
-        use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
+    ) -> Result<Option<Entry>, JournalError> {
+        let name = topology.stream(stream);
         let what = format!("look for a message of {subject} from {seq} on");
-        let handle = self.handle(&topology.stream(stream), &what).await?;
-        match handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await {
-            Ok(found) => Ok(Some(found.sequence)),
-            Err(error) if error.kind() == NotFound => Ok(None),
-            Err(error) => Err(JournalError::unavailable(what, error)),
-        }
+        let handle = self.handle(&name, &what).await?;
+        got(name, what, handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await)
     }
 
     /// The message with this sequence.
@@ -256,22 +261,10 @@ impl Journal {
         stream: Stream,
         seq: u64,
     ) -> Result<Option<Entry>, JournalError> {
-        use async_nats::jetstream::stream::DirectGetErrorKind::NotFound;
         let name = topology.stream(stream);
         let what = format!("read message {seq} of {name}");
         let handle = self.handle(&name, &what).await?;
-        match handle.direct_get(seq).await {
-            Ok(found) => Ok(Some(Entry {
-                stream: name,
-                seq,
-                stored_at: micros(found.time),
-                subject: found.subject.to_string(),
-                payload: found.payload,
-                headers: Some(found.headers),
-            })),
-            Err(error) if error.kind() == NotFound => Ok(None),
-            Err(error) => Err(JournalError::unavailable(what, error)),
-        }
+        got(name, what, handle.direct_get(seq).await)
     }
 
     /// What a durable consumer has still to do; `None` when it does not exist (its stage has never run).

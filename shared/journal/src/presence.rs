@@ -5,12 +5,43 @@ use std::time::Duration;
 
 use async_nats::StatusCode;
 use bytes::Bytes;
+use events::{Instance, Stage, encode, now};
 use futures::StreamExt;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Journal, JournalError};
+use crate::{Journal, JournalError, Topology};
 
 impl Journal {
+    /// Answers whoever asks which instances of a stage there are, until the guard goes. `with` adds what only this stage knows to
+    /// the plain facts, at that moment.
+    ///
+    /// # Errors
+    /// When the connection is closed for good.
+    pub async fn here(
+        &self,
+        names: &Topology,
+        stage: Stage,
+        host: String,
+        with: impl Fn(Instance) -> Instance + Send + Sync + 'static,
+    ) -> Result<DropGuard, JournalError> {
+        let plain = Instance {
+            stage,
+            member: self.member(),
+            host,
+            pid: std::process::id(),
+            started_at: now(),
+            mapping: None,
+            mapping_rejected: None,
+            writing: None,
+            trouble: None,
+        };
+        let until = CancellationToken::new();
+        // Nothing in an instance can fail to encode; who gets an empty answer passes over it.
+        let reply = move || encode(&with(plain.clone()), now()).map(Vec::from).unwrap_or_default();
+        self.answer(names.presence(stage), reply, until.clone()).await?;
+        Ok(until.drop_guard())
+    }
+
     /// Answers everyone who asks on `subject` with what `reply` says at that moment, until `shutdown`. Goes on when the
     /// connection was lost and came back.
     ///

@@ -1,33 +1,18 @@
 //! The status of a flow, from its streams and consumers. What is not known is `None`, never 0.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use events::{
     Instance, LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now,
 };
 use futures::StreamExt;
-use journal::{From, Journal, JournalError, Lag, Stream, Topology};
+use journal::{From, Journal, JournalError, Stream, Topology};
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::instances;
 use crate::resume::{self, Stopped};
-
-/// One stage, or one target of the write stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StageStatus {
-    /// `fetch`, `fetch background` (the pages of sweeps and backfills), `transform`, `write`.
-    pub stage: &'static str,
-    /// The target, for `write`.
-    pub target: Option<String>,
-    /// Messages not delivered yet; `None` when the stage has never run.
-    pub lag: Option<u64>,
-    /// Messages in hand.
-    pub ack_pending: Option<u64>,
-    /// Of those, delivered more than once.
-    pub redelivered: Option<u64>,
-}
+use crate::stages::StageStatus;
 
 /// The watermark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +47,7 @@ pub struct Status {
     pub lanes: Vec<WindowLine>,
     /// The stages.
     pub stages: Vec<StageStatus>,
-    /// The transformers and writers that answer right now.
+    /// The fetchers, transformers and writers that answer right now, within a quarter of a second.
     pub instances: Vec<Instance>,
     /// The targets whose writers have stopped because too much was refused.
     pub stopped: Vec<Stopped>,
@@ -74,6 +59,8 @@ pub struct Status {
     pub orders: u64,
     /// How far each log is: the sequence of its last message. The difference of two looks is a rate.
     pub positions: BTreeMap<&'static str, u64>,
+    /// How many messages came into each log in the last minute.
+    pub last_minute: BTreeMap<&'static str, u64>,
 }
 
 impl Status {
@@ -87,13 +74,13 @@ impl Status {
         targets: &[TargetName],
     ) -> Result<Self, JournalError> {
         // Those who are asked answer while the streams are read.
-        let (mut here, writers, status) = futures::join!(
+        let (fetchers, transformers, writers, status) = futures::join!(
+            instances(journal, names, Stage::Fetch),
             instances(journal, names, Stage::Transform),
             instances(journal, names, Stage::Write),
             Self::stored(journal, names, targets)
         );
-        here.extend(writers);
-        Ok(Self { instances: here, ..status? })
+        Ok(Self { instances: [fetchers, transformers, writers].concat(), ..status? })
     }
 
     /// All of it that the streams and consumers say.
@@ -109,19 +96,22 @@ impl Status {
                 Some(Watermark { to, age_seconds: (now() - to) / 1_000_000 })
             }
         };
-        let mut stages = vec![stage(journal, names, Stage::Fetch, Stream::Jobs).await?];
+        let mut stages = vec![StageStatus::fetch(journal, names).await?];
         stages.extend(StageStatus::background(journal, names).await?);
-        stages.push(stage(journal, names, Stage::Transform, Stream::Raw).await?);
+        stages.push(StageStatus::transform(journal, names).await?);
         let mut stopped = Vec::new();
         for target in targets {
-            stages.push(Self::write_stage(journal, names, target).await?);
+            stages.push(StageStatus::write(journal, names, target).await?);
             stopped.extend(resume::stopped(journal, names, target).await?);
         }
         let (dead, dead_open) = dead(journal, names).await?;
-        let (mut positions, mut orders) = (BTreeMap::new(), 0);
+        let (mut positions, mut last_minute, mut orders) = (BTreeMap::new(), BTreeMap::new(), 0);
         for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
             let (_, last, subjects) = journal.size(names, stream).await?;
             positions.insert(stream.name(), last);
+            let mut lately = journal.read(names, stream, None, From::Time(now() - MINUTE), true).await?;
+            let first = lately.next().await.transpose()?.map(|entry| entry.seq);
+            last_minute.insert(stream.name(), first.map_or(0, |first| (last + 1).saturating_sub(first)));
             if stream == Stream::Receipts {
                 orders = subjects;
             }
@@ -144,32 +134,8 @@ impl Status {
             dead_open,
             orders,
             positions,
+            last_minute,
         })
-    }
-
-    /// The write stage of one target, summed over its partitions.
-    ///
-    /// # Errors
-    /// When the server does not answer.
-    pub async fn write_stage(
-        journal: &Journal,
-        names: &Topology,
-        target: &TargetName,
-    ) -> Result<StageStatus, JournalError> {
-        let asked = (0..names.partitions()).map(|partition| async move {
-            journal.lag(names, Stream::Mapped, &names.writer(target, partition)).await
-        });
-        let mut sum = Some(Lag::default());
-        for lag in futures::future::join_all(asked).await {
-            // A partition that nobody has consumed yet may hold any number of orders: unknown, not 0.
-            sum = sum.zip(lag?).map(|(sum, lag)| Lag {
-                pending: sum.pending + lag.pending,
-                in_hand: sum.in_hand + lag.in_hand,
-                redelivered: sum.redelivered + lag.redelivered,
-                ..sum
-            });
-        }
-        Ok(StageStatus::new(Stage::Write, Some(target.to_string()), sum))
     }
 
     /// Whether something waits for a person: a window without proof, open dead letters, a target whose writers have
@@ -192,70 +158,6 @@ impl Status {
     }
 }
 
-impl StageStatus {
-    fn new(stage: Stage, target: Option<String>, lag: Option<Lag>) -> Self {
-        Self {
-            stage: stage.name(),
-            target,
-            lag: lag.map(|lag| lag.pending),
-            ack_pending: lag.map(|lag| lag.in_hand),
-            redelivered: lag.map(|lag| lag.redelivered),
-        }
-    }
-
-    /// The pages of sweeps and backfills; `None` while no fetcher has run that knows them.
-    async fn background(journal: &Journal, names: &Topology) -> Result<Option<Self>, JournalError> {
-        let lag = journal.lag(names, Stream::Jobs, &names.background_consumer()).await?;
-        Ok(lag.map(|lag| Self { stage: "fetch background", ..Self::new(Stage::Fetch, None, Some(lag)) }))
-    }
-
-    /// Whether nothing is left to do; `false` when that is not known.
-    pub fn is_drained(&self) -> bool {
-        self.lag == Some(0) && self.ack_pending == Some(0)
-    }
-
-    /// The transform stage alone: what a run waits for.
-    ///
-    /// # Errors
-    /// When the server does not answer.
-    pub async fn transform(journal: &Journal, names: &Topology) -> Result<Self, JournalError> {
-        stage(journal, names, Stage::Transform, Stream::Raw).await
-    }
-}
-
-/// How often [`drained`] asks.
-const ASK: Duration = Duration::from_millis(20);
-
-/// Waits until the transform stage, and then every write stage, has nothing left to do.
-///
-/// # Errors
-/// When the server does not answer.
-pub async fn drained(
-    journal: &Journal,
-    names: &Topology,
-    targets: &[TargetName],
-) -> Result<(), JournalError> {
-    while !StageStatus::transform(journal, names).await?.is_drained() {
-        tokio::time::sleep(ASK).await;
-    }
-    for target in targets {
-        while !Status::write_stage(journal, names, target).await?.is_drained() {
-            tokio::time::sleep(ASK).await;
-        }
-    }
-    Ok(())
-}
-
-async fn stage(
-    journal: &Journal,
-    names: &Topology,
-    stage: Stage,
-    stream: Stream,
-) -> Result<StageStatus, JournalError> {
-    let lag = journal.lag(names, stream, &names.consumer(stage)).await?;
-    Ok(StageStatus::new(stage, None, lag))
-}
-
 async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, u64), JournalError> {
     let (mut dead, mut resolved) = (Vec::new(), 0);
     let filter = format!("{}.dead.>", names.flow());
@@ -270,6 +172,9 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
     let all: u64 = dead.iter().map(|group| group.letters).sum();
     Ok((dead, all.saturating_sub(resolved)))
 }
+
+/// A minute, in microseconds.
+const MINUTE: Micros = 60_000_000;
 
 /// Windows further back are not looked for, unless nothing was proved since.
 const LATELY: Micros = 2 * 86_400_000_000;

@@ -190,7 +190,7 @@ async fn left(flow: &Flow) -> Option<Vec<StageStatus>> {
     let asking = async {
         let mut left = vec![StageStatus::transform(&flow.journal, &flow.names).await.ok()?];
         for target in &flow.targets {
-            left.push(Status::write_stage(&flow.journal, &flow.names, target).await.ok()?);
+            left.push(StageStatus::write(&flow.journal, &flow.names, target).await.ok()?);
         }
         Some(left)
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use events::Outcome;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use journal::Stream;
-use operations::{StageStatus, Status};
+use operations::StageStatus;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -133,7 +133,7 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
     let transform = StageStatus::transform(&flow.journal, &flow.names).await.ok().as_ref().and_then(left);
     let mut writing = Some(0);
     for target in &flow.targets {
-        let stage = Status::write_stage(&flow.journal, &flow.names, target).await.ok();
+        let stage = StageStatus::write(&flow.journal, &flow.names, target).await.ok();
         writing = writing.zip(stage.as_ref().and_then(left)).map(|(sum, left)| sum + left);
     }
     let targets = flow.targets.len() as u64;
