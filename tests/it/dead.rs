@@ -3,7 +3,7 @@
 use events::{Command, DeadLetter, DeadResolved, Outcome, Stage, Work};
 use futures::StreamExt;
 use journal::{From, Record, Stream};
-use operations::{Account, Carried, Operation, Selection, State, Status, Story, runs};
+use operations::{Account, Carried, Mask, Operation, Selection, State, Status, Story, runs};
 use orderflow_tests::{Program, World};
 use sandbox::{Faults, TargetFaults};
 use tempfile::TempDir;
@@ -63,10 +63,20 @@ async fn an_incident_is_looked_into_repaired_and_remembered() {
     let name = show.split("\"customerName\": \"").nth(1).unwrap().split('"').next().unwrap().to_string();
     let path = folder.path().join("orderflow.toml");
     let config = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{config}\n[operators]\npersonal = [\"customerName\"]\n")).unwrap();
-    for command in [&["dead", "show", &letters[0].to_string()][..], &["dead", "export"]] {
+    std::fs::write(&path, format!("{config}\n[operators]\npersonal = [\"customerName\", \"customer_name\", \"name\"]\n"))
+        .unwrap();
+    let key = show.split("\"orderId\": ").nth(1).unwrap().split(',').next().unwrap().to_string();
+    for command in [
+        &["dead", "show", &letters[0].to_string()][..],
+        &["dead", "export"],
+        &["map", "preview", &key],
+        &["trace", &key],
+    ] {
         let masked = tells(&folder, 0, command).await;
-        assert!(masked.contains("***") && !masked.contains(&name), "{name}: {masked}");
+        assert!(
+            masked.contains("***") != command.contains(&"trace") && !masked.contains(&name),
+            "{name}: {masked}"
+        );
     }
     std::fs::write(&path, config).unwrap();
 
@@ -244,8 +254,9 @@ async fn an_order_is_found_by_its_key_by_its_number_and_while_it_is_under_way() 
     let ids = world.sandbox.edit(1);
     world.let_settle().await;
     world.sync().await;
-    let story =
-        async |text: &str| Story::of(&world.journal, &world.names(), &world.targets(), text).await.unwrap();
+    let story = async |text: &str| {
+        Story::of(&world.journal, &world.names(), &world.targets(), text, &Mask::default()).await.unwrap()
+    };
     let by_key = story(&ids[0]).await.unwrap();
     let number = by_key.number.clone().unwrap();
     assert_eq!(story(&number).await.unwrap(), by_key);

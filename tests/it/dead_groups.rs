@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use events::{DeadLetter, DeadResolved, Listing, Stage};
 use futures::StreamExt;
 use journal::{Entry, From, Label, Record, Stream};
-use operations::DeadGroup;
+use operations::{DeadGroup, Mask};
 use orderflow_tests::World;
 use sandbox::{Faults, Options, Orders, SourceFaults, TargetFaults};
 
@@ -19,7 +19,7 @@ fn letter(entry: &Entry) -> DeadLetter {
 }
 
 async fn groups(world: &World) -> Vec<DeadGroup> {
-    DeadGroup::all(&world.journal, &world.names()).await.unwrap()
+    DeadGroup::all(&world.journal, &world.names(), &Mask::default()).await.unwrap()
 }
 
 /// Eighty good orders, and twenty each with another price that is none; the target refuses some of the good ones.

@@ -8,7 +8,6 @@ mod dead;
 mod exit;
 mod instances;
 mod map;
-mod mask;
 mod operations_command;
 mod reach;
 mod reconcile;

@@ -5,7 +5,7 @@ use std::path::Path;
 use events::TargetName;
 use jiff::Timestamp;
 use journal::Topology;
-use operations::{Happened, Story};
+use operations::{Happened, Mask, Story};
 use service::Config;
 
 use crate::cli::{Output, TraceArgs};
@@ -22,7 +22,8 @@ async fn tell(args: &TraceArgs, config: &Config) -> anyhow::Result<Exit> {
     let names = Topology::new(&config.flow, config.writer.partitions);
     let targets: Vec<TargetName> =
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
-    let Some(story) = Story::of(&journal, &names, &targets, args.order.trim()).await? else {
+    let Some(story) = Story::of(&journal, &names, &targets, args.order.trim(), &Mask::of(config)).await?
+    else {
         eprintln!(
             "no stream knows an order with the key or the number {}; what was fetched and not mapped yet has neither",
             args.order

@@ -90,7 +90,7 @@ fn write(state: &State, armed: &Armed, json: &str, call: &Call<'_>) -> Result<()
     };
     if is_refused(armed, &record.key) {
         add(&state.calls.refused_rows);
-        return Err((40002, format!("客户不存在: {}", record.key)));
+        return Err((40002, format!("{}: {}", reason(armed, &record.key), record.key)));
     }
     // Judged before the ledger is locked: no thread may wait for the book while it holds a part of the ledger.
     let wrong_total = match record.total {
@@ -113,6 +113,14 @@ fn write(state: &State, armed: &Armed, json: &str, call: &Call<'_>) -> Result<()
         Outcome::Applied | Outcome::Retried => Ok(()),
         Outcome::Repeat => Err((40901, "REPEAT".to_owned())),
     }
+}
+
+/// Why orders are refused.
+const REASONS: [&str; 3] = ["客户不存在", "物料编码不存在", "单据日期不在当前会计期间"];
+
+fn reason(armed: &Armed, key: &Key) -> &'static str {
+    let among = armed.faults.target.refuse_reasons.clamp(1, REASONS.len() as u64);
+    REASONS[usize::try_from(key.stable_hash() % among).unwrap_or_default()]
 }
 
 fn is_refused(armed: &Armed, key: &Key) -> bool {

@@ -237,6 +237,8 @@ pub struct TargetFaults {
     pub refuse: Vec<String>,
     /// Share of the orders refused for a business reason, always the same ones.
     pub refuse_share: f64,
+    /// For how many different reasons orders are refused, up to three; an order always for the same one.
+    pub refuse_reasons: u64,
     /// Milliseconds that every call takes at least.
     pub latency_ms: u64,
 }
@@ -260,6 +262,7 @@ impl Default for TargetFaults {
             answer_by_key: false,
             refuse: Vec::new(),
             refuse_share: 0.0,
+            refuse_reasons: 1,
             latency_ms: 0,
         }
     }

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
 use serde::Serialize;
 
+use crate::Mask;
 use crate::letters::{letter, resolutions};
 
 /// The dead letters of one fingerprint.
@@ -37,11 +38,11 @@ pub struct DeadGroup {
 
 impl DeadGroup {
     /// Reads all of DEAD, headers only but for the first letter of each group and target: most open ones first, then the
-    /// newest.
+    /// newest. What `mask` hides is not in the patterns.
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub async fn all(journal: &Journal, names: &Topology) -> Result<Vec<Self>, JournalError> {
+    pub async fn all(journal: &Journal, names: &Topology, mask: &Mask) -> Result<Vec<Self>, JournalError> {
         let resolved = resolutions(journal, names, 1).await?;
         let mut groups: HashMap<String, Self> = HashMap::new();
         // Whose first letter has been read, by fingerprint and the target's token.
@@ -64,7 +65,7 @@ impl DeadGroup {
                     known.extend(labelled);
                     let group = groups
                         .entry(fingerprint.clone())
-                        .or_insert_with(|| Self::new(fingerprint, &letter, entry.stored_at));
+                        .or_insert_with(|| Self::new(fingerprint, &letter, entry.stored_at, mask));
                     group.targets.extend(letter.target.map(|target| target.to_string()));
                     group.mappings.extend(letter.mapping);
                     Some(group)
@@ -82,12 +83,12 @@ impl DeadGroup {
         Ok(groups)
     }
 
-    fn new(fingerprint: String, letter: &DeadLetter, at: Micros) -> Self {
+    fn new(fingerprint: String, letter: &DeadLetter, at: Micros, mask: &Mask) -> Self {
         Self {
             fingerprint,
             stage: letter.stage,
             kind: letter.kind.clone(),
-            pattern: letter.pattern(),
+            pattern: mask.text(&letter.pattern(), &mask.values_of(letter)),
             targets: BTreeSet::new(),
             open: 0,
             resolved: 0,

@@ -11,6 +11,7 @@ use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Stream, Topology};
 use serde::Serialize;
 
+use crate::Mask;
 use crate::letters::Selection;
 
 /// What happened.
@@ -62,7 +63,8 @@ pub struct Story {
 }
 
 impl Story {
-    /// The story of the order with this key, or else with this number; `None` when no stream knows one. To find a number costs
+    /// The story of the order with this key, or else with this number, without the values that `mask` hides; `None` when no stream
+    /// knows one. To find a number costs
     /// reading the last receipt of every order.
     ///
     /// # Errors
@@ -72,14 +74,15 @@ impl Story {
         names: &Topology,
         targets: &[TargetName],
         text: &str,
+        mask: &Mask,
     ) -> Result<Option<Self>, JournalError> {
         if let Some(key) = OrderKey::new(text)
-            && let Some(story) = Self::of_key(journal, names, targets, &key).await?
+            && let Some(story) = Self::of_key(journal, names, targets, &key, mask).await?
         {
             return Ok(Some(story));
         }
         match key_of_number(journal, names, targets, text).await? {
-            Some(key) => Self::of_key(journal, names, targets, &key).await,
+            Some(key) => Self::of_key(journal, names, targets, &key, mask).await,
             None => Ok(None),
         }
     }
@@ -89,8 +92,9 @@ impl Story {
         names: &Topology,
         targets: &[TargetName],
         key: &OrderKey,
+        mask: &Mask,
     ) -> Result<Option<Self>, JournalError> {
-        let mut found = Found { steps: BTreeSet::new(), number: None, settled: BTreeMap::new() };
+        let mut found = Found { mask: mask.clone(), ..Found::default() };
         for target in targets {
             let filter = names.receipt(target, key);
             let mut log = journal.read(names, Stream::Receipts, Some(&filter), From::Start, false).await?;
@@ -121,15 +125,22 @@ impl Story {
                 found.mapped(journal, names, &entry).await?;
             }
         }
-        let Found { steps, number, .. } = found;
-        let story = Self { key: key.to_string(), number, steps: steps.into_iter().collect(), under_way };
+        let Found { steps, number, hidden, .. } = found;
+        // A message may repeat a value that only a later one names as personal.
+        let masked = |step: Step| Step { told: mask.text(&step.told, &hidden), ..step };
+        let steps = steps.into_iter().map(masked).collect();
+        let story = Self { key: key.to_string(), number, steps, under_way };
         Ok((!story.steps.is_empty()).then_some(story))
     }
 }
 
+#[derive(Default)]
 struct Found {
     steps: BTreeSet<Step>,
     number: Option<String>,
+    mask: Mask,
+    /// The values of the order that are not to be shown.
+    hidden: Vec<String>,
     /// The targets at which a message of MAPPED has an outcome or a letter.
     settled: BTreeMap<u64, BTreeSet<String>>,
 }
@@ -166,6 +177,7 @@ impl Found {
 
     fn letter(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let letter = entry.event::<DeadLetter>()?.body;
+        self.hidden.extend(self.mask.values_of(&letter));
         self.number = letter.number.clone().or(self.number.take());
         if let (Stage::Write, Some(target)) = (letter.stage, &letter.target) {
             self.settle(letter.origin.sequence, target);
@@ -190,7 +202,8 @@ impl Found {
             Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, Happened::Deleted),
             Err(_) => return Ok(()), // its letter says so
         };
-        let MappedOrder { origin, mapping, content, version, .. } = &order;
+        let MappedOrder { origin, mapping, content, version, record, .. } = &order;
+        self.hidden.extend(self.mask.json(&String::from_utf8_lossy(record)).1);
         let generation = match version.generation {
             0 => String::new(),
             generation => format!(", generation {generation}"),

@@ -15,7 +15,7 @@ use super::act::reason;
 use super::set::set;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
-use crate::mask::Mask;
+use operations::Mask;
 
 /// Flags of `dead edit`.
 #[derive(Debug, Args)]

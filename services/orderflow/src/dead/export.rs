@@ -8,7 +8,7 @@ use super::Context;
 use super::select::Select;
 use super::show::Whole;
 use crate::exit::{Exit, print};
-use crate::mask::Mask;
+use operations::Mask;
 
 /// Flags of `dead export`.
 #[derive(Debug, Args)]

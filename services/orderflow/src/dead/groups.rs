@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::DeadGroup;
+use operations::{DeadGroup, Mask};
 
 use super::Context;
 use crate::cli::Output;
@@ -25,7 +25,7 @@ pub struct GroupsArgs {
 }
 
 pub async fn run(args: GroupsArgs, context: &Context) -> anyhow::Result<Exit> {
-    let mut groups = DeadGroup::all(&context.journal, &context.names).await?;
+    let mut groups = DeadGroup::all(&context.journal, &context.names, &Mask::of(&context.config)).await?;
     groups.retain(|group| args.all || group.open > 0);
     match args.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&groups)?)),

@@ -13,8 +13,8 @@ use super::Context;
 use crate::cli::Output;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
-use crate::mask::Mask;
 use crate::status::time;
+use operations::Mask;
 
 /// Flags of `dead show`.
 #[derive(Debug, Args)]

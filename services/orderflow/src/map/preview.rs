@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use mapping::{Outcome, Plan};
+use operations::Mask;
 use serde_json::value::RawValue;
 
 use super::source::{MappingArgs, Source};
@@ -67,7 +68,7 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
     let plan = source.plan()?;
     if args.all {
         let file = args.what.as_deref().unwrap_or_default();
-        return all(&plan, &input::orders(Path::new(file))?);
+        return all(&plan, &input::orders(Path::new(file))?, &source.mask);
     }
     let found = match &args.what {
         Some(file) if file == "-" || Path::new(file).exists() => {
@@ -94,7 +95,7 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
 }
 
 /// Prints the record of every order.
-fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
+fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exit> {
     let (mut records, mut failed, mut marked) = (0_u64, 0_u64, 0_u64);
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for (number, order) in (1_u64..).zip(orders) {
@@ -103,7 +104,7 @@ fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
                 for mapped in mapped {
                     records += 1;
                     marked += u64::from(!mapped.marks.is_empty());
-                    print(&format!("{}\n", String::from_utf8_lossy(&mapped.record)));
+                    print(&format!("{}\n", mask.json(&String::from_utf8_lossy(&mapped.record)).0));
                 }
             }
             Ok(Outcome::Skipped(order)) => *skipped.entry(order.reason).or_default() += 1,
@@ -111,7 +112,8 @@ fn all(plan: &Plan, orders: &[Box<RawValue>]) -> anyhow::Result<Exit> {
                 failed += 1;
                 let who = plan.identify(order);
                 let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
-                eprintln!("order {number} ({who}): {}: {error}", error.kind());
+                let said = mask.text(&error.to_string(), &mask.json(order.get()).1);
+                eprintln!("order {number} ({who}): {}: {said}", error.kind());
             }
         }
     }

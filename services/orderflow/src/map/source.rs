@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
 use mapping::Plan;
+use operations::Mask;
 use service::Config;
 
 /// Flags of the commands that work on a mapping.
@@ -24,6 +25,8 @@ pub struct Source {
     pub text: String,
     /// The zone of local times.
     pub zone: TimeZone,
+    /// What is not shown of orders.
+    pub mask: Mask,
 }
 
 impl Source {
@@ -38,7 +41,7 @@ impl Source {
         };
         let path = args.mapping.clone().unwrap_or_else(|| config.mapping.file.clone());
         let text = transformer::read_mapping(&path)?;
-        Ok(Source { path, text, zone: config.zone() })
+        Ok(Source { path, text, zone: config.zone(), mask: Mask::of(&config) })
     }
 
     /// The plan.

@@ -13,7 +13,7 @@ use similar::TextDiff;
 
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
-use crate::mask::Mask;
+use operations::Mask;
 
 /// So many changed orders are shown in full.
 const EXAMPLES: usize = 3;
@@ -98,6 +98,7 @@ impl Trial {
                 let who = plan.identify(order);
                 let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
                 if self.failures.len() < EXAMPLES {
+                    let error = self.mask.text(&error.to_string(), &self.mask.json(order.get()).1);
                     self.failures.push(format!("RAW {place}, order {who}: {error}"));
                 }
                 return Ok(());

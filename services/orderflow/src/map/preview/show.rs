@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mapping::{Outcome, Plan, Provenance};
+use operations::{HIDDEN, Mask};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -23,7 +24,7 @@ pub(super) struct Preview<'a> {
     /// Why, of one that was skipped or failed.
     reason: Option<String>,
     /// The order.
-    before: &'a RawValue,
+    before: Box<RawValue>,
     /// The records: several where the mapping makes one of each element of a list.
     after: Vec<Box<RawValue>>,
     /// Checks that it fails and that only mark it.
@@ -41,13 +42,14 @@ impl<'a> Preview<'a> {
             version: plan.version().to_string(),
             outcome: "mapped",
             reason: None,
-            before: &found.order,
+            before: found.order.clone(),
             after: Vec::new(),
             marks: Vec::new(),
             fields: Vec::new(),
         };
         if found.deleted {
             preview.deletion(plan);
+            preview.hide(&source.mask);
             return preview;
         }
         let (fields, outcome) = plan.explain(&found.order);
@@ -64,11 +66,36 @@ impl<'a> Preview<'a> {
                 (preview.outcome, preview.reason) = ("failed", Some(format!("{}: {error}", error.kind())));
             }
         }
+        preview.hide(&source.mask);
         preview
     }
 
+    /// Takes out what is not to be shown: in the order, in the records, and wherever else it is repeated.
+    fn hide(&mut self, mask: &Mask) {
+        let mut hidden = Vec::new();
+        for json in std::iter::once(&mut self.before).chain(&mut self.after) {
+            let (shown, values) = mask.json(json.get());
+            hidden.extend(values);
+            if let Some(shown) = raw(shown.into_bytes()) {
+                *json = shown;
+            }
+        }
+        let text = |text: &mut String| *text = mask.text(text, &hidden);
+        for field in &mut self.fields {
+            // A value of one character is not looked for in texts.
+            let last = |path: &str| path.rsplit('.').next().is_some_and(|name| mask.hides_field(name));
+            if last(&field.to) || last(&field.from) {
+                for value in [&mut field.found, &mut field.became].into_iter().flatten() {
+                    *value = HIDDEN.into();
+                }
+            }
+            [&mut field.found, &mut field.became, &mut field.problem].into_iter().flatten().for_each(text);
+        }
+        self.reason.iter_mut().chain(&mut self.marks).for_each(text);
+    }
+
     fn deletion(&mut self, plan: &Plan) {
-        match plan.map_deleted(self.before) {
+        match plan.map_deleted(&self.before) {
             Ok(deletion) => match deletion.record {
                 Some(record) => self.after.extend(raw(record)),
                 None => {

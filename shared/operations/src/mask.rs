@@ -1,12 +1,13 @@
 //! Personal data are not for every eye: the values of the fields that the configuration names are not shown, wherever an
 //! order is shown, nor where an answer or an error repeats them.
 
+use events::DeadLetter;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use service::Config;
 
 /// What stands for a value.
-const HIDDEN: &str = "***";
+pub const HIDDEN: &str = "***";
 /// Shorter values are not looked for in other texts: they would be found everywhere.
 const FINDABLE: usize = 2;
 
@@ -27,6 +28,11 @@ impl Mask {
         !self.names.is_empty()
     }
 
+    /// Whether values of this name are hidden.
+    pub fn hides_field(&self, name: &str) -> bool {
+        self.names.iter().any(|hidden| hidden == name)
+    }
+
     /// A JSON text with the values hidden, everything else byte for byte; and what was hidden, for [`Mask::text`]. A text that is
     /// no JSON is hidden as a whole as soon as anything is to be hidden.
     pub fn json(&self, json: &str) -> (String, Vec<String>) {
@@ -40,6 +46,14 @@ impl Mask {
                 (out, hidden)
             }
             Err(_) => (HIDDEN.to_string(), Vec::new()),
+        }
+    }
+
+    /// What is to be hidden of the order that a letter is about, wherever the letter repeats it.
+    pub fn values_of(&self, letter: &DeadLetter) -> Vec<String> {
+        match letter.payload.unpack().map(String::from_utf8) {
+            Ok(Ok(json)) if self.hides() => self.json(&json).1,
+            _ => Vec::new(),
         }
     }
 
@@ -59,7 +73,7 @@ impl Mask {
                     out.push_str(if at > 0 { "," } else { "" });
                     out.push_str(&serde_json::Value::from(name.as_str()).to_string());
                     out.push(':');
-                    if self.names.contains(name) && member.get() != "null" {
+                    if self.hides_field(name) && member.get() != "null" {
                         scalars(member, hidden);
                         out.push_str(&format!("\"{HIDDEN}\""));
                     } else {
