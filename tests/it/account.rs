@@ -18,7 +18,7 @@ const DIRTY: &str = r#"
 {"order_id":7,"order_no":"A7","order_date":"yesterday","update_time":"2025-01-01 00:00:06","items":[]}
 "#;
 
-async fn dirty() -> World {
+pub async fn dirty() -> World {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orders.ndjson");
     std::fs::write(&file, DIRTY.trim()).unwrap();

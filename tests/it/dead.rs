@@ -63,8 +63,11 @@ async fn an_incident_is_looked_into_repaired_and_remembered() {
     let name = show.split("\"customerName\": \"").nth(1).unwrap().split('"').next().unwrap().to_string();
     let path = folder.path().join("orderflow.toml");
     let config = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{config}\n[operators]\npersonal = [\"customerName\", \"customer_name\", \"name\"]\n"))
-        .unwrap();
+    std::fs::write(
+        &path,
+        format!("{config}\n[operators]\npersonal = [\"customerName\", \"customer_name\", \"name\"]\n"),
+    )
+    .unwrap();
     let key = show.split("\"orderId\": ").nth(1).unwrap().split(',').next().unwrap().to_string();
     for command in [
         &["dead", "show", &letters[0].to_string()][..],
@@ -268,4 +271,40 @@ async fn an_order_is_found_by_its_key_by_its_number_and_while_it_is_under_way() 
     let window = tells(&folder, 0, &["windows", "live-000001"]).await;
     assert!(window.contains("the source counts 20 orders, and 20 distinct ones were read"), "{window}");
     tells(&folder, 3, &["windows", "live-000099"]).await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_mapped_is_corrected_and_goes_on() {
+    let world = crate::account::dirty().await;
+    world.sync().await;
+    let folder = world.folder_of_a_program("");
+    let of_order = Selection { key: Some("3".into()), ..Selection::default() };
+    let lines = of_order.read(&world.journal, &world.names()).await.unwrap();
+    assert_eq!((lines.len(), lines[0].stage), (1, Stage::Transform));
+    let letter = lines[0].letter.to_string();
+    let edit = |set: &'static str| ["dead", "edit", &letter, "--set", set].map(str::to_string);
+    for (set, status, why) in [
+        ("order_id=9", 2, "found order 9 of"),
+        ("update_time=2025-01-02 00:00:00", 2, "cannot be edited"),
+        ("items.0.price=lots", 5, "it cannot be mapped"),
+    ] {
+        let args = edit(set);
+        let text = tells(&folder, status, &args.each_ref().map(String::as_str)).await;
+        assert!(text.contains(why), "{text}");
+    }
+    let args = edit("items.0.price=5");
+    let args = args.each_ref().map(String::as_str);
+    let plan = tells(&folder, 0, &args).await;
+    assert!(plan.contains("nothing was changed") && open(&world).await.len() == 5, "{plan}");
+    let because = ["--execute", "--reason", "the customer told us the price"];
+    tells(&folder, 0, &[&args[..], &because].concat()).await;
+    tells(&folder, 5, &args).await;
+    world.sync().await;
+    assert_eq!((world.report().target.distinct_orders, open(&world).await.len()), (3, 4));
+    let status = Status::read(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    assert_eq!((status.dead_open, status.orders), (4, 3));
+    let story = tells(&folder, 0, &["trace", "3"]).await;
+    for part in ["fetched", "dead", "edited", "again of letter", "written"] {
+        assert!(story.contains(part), "{part}: {story}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Pages of RAW mapped once more, by today's mapping, for a replay.
 
-use events::{OrderKey, Origin};
+use events::{Listing, Micros, OrderKey, Origin};
 use journal::{Journal, JournalError, Label, Record, TraceParent};
+use serde_json::value::RawValue;
 use service::Config;
 
 use crate::letter;
@@ -39,6 +40,39 @@ impl Again {
     /// The version of the mapping.
     pub fn mapping(&self) -> String {
         self.pages.mappings.plan().version().to_string()
+    }
+
+    /// Which order a row is about, and of what time this state of it is, as the mapping reads both.
+    pub fn identify(&self, row: &RawValue, listing: Listing) -> (Option<String>, Option<Micros>) {
+        let plan = self.pages.mappings.plan();
+        let identity = match listing {
+            Listing::Orders => plan.identify(row),
+            Listing::Deleted => plan.identify_deleted(row),
+        };
+        (identity.key, identity.version)
+    }
+
+    /// The messages that a row becomes, without storing them; `Err` says why there are none.
+    ///
+    /// # Errors
+    /// None that the row can cause.
+    pub fn row(
+        &self,
+        row: &RawValue,
+        listing: Listing,
+        origin: &Origin,
+        (run, generation): (&str, u32),
+    ) -> Result<Result<Vec<Record>, String>, JournalError> {
+        let (pages, plan) = (&self.pages, self.pages.mappings.plan());
+        let span = tracing::info_span!("map row again", raw_seq = origin.raw_seq, row = origin.row);
+        let (trace_id, span_id, sampled) = service::traced(&span, None);
+        let trace = TraceParent { trace_id, span_id, sampled };
+        let mapper = pages.mapper(&plan).of_generation(generation, run);
+        Ok(match mapper.map(row, listing, origin, trace)? {
+            Became::Mapped(records) => Ok(records),
+            Became::Skipped(order) => Err(format!("it would not be sent: {}", order.reason)),
+            Became::Dead(failure) => Err(failure.message),
+        })
     }
 
     /// Maps one page and stores what became of it; `Err` says what could not be mapped, and why it could not begin.

@@ -1,26 +1,52 @@
-//! One dead letter of the write stage, corrected by hand: the corrected record goes to MAPPED as a newer state of its order.
+//! One dead letter, corrected by hand: a record that a target refused goes to MAPPED as a newer state of its order, and so does
+//! what today's mapping makes of a row that could not be mapped.
 
-use events::{ContentHash, DeadLetter, MappedEvent, MappedOrder, OrderDeleted, Stage, TargetName, now};
+use events::{
+    ContentHash, DeadLetter, Listing, MappedEvent, MappedOrder, OrderDeleted, Origin, Stage, TargetName, now,
+};
 use journal::{Journal, JournalError, Label, Record, Stream, Topology};
 
 use crate::letters::{letter, resolve};
 use crate::run::{begun, finished, who};
 
-/// The order of a letter, as it is in MAPPED.
+/// What failed, as a text that can be corrected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Editable {
     /// The letter's number.
     pub letter: u64,
+    /// The record, or the row: JSON.
+    pub text: Vec<u8>,
+    /// Which of them it is.
+    pub about: About,
+    retries: u32,
+}
+
+/// What a letter is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// A record that a target refused.
+    Record(Box<Refused>),
+    /// A row of the source that could not be mapped.
+    Row(Origin, Listing),
+}
+
+/// A message of MAPPED that a target refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
     /// The order.
     pub order: MappedOrder,
     deleted: bool,
-    retries: u32,
     subject: String,
     origin: Option<String>,
     target: Option<TargetName>,
 }
 
-/// Finds the order of a letter; `Err` says why it cannot be edited.
+/// Maps a row, as an operation of that name and generation; `Ok(Err)` says why it cannot be mapped. What can do it lies above
+/// this crate.
+pub type MapRow<'a> =
+    dyn Fn(&[u8], &Origin, Listing, (&str, u32)) -> Result<Result<Vec<Record>, String>, JournalError> + 'a;
+
+/// Finds what a letter is about; `Err` says why it cannot be edited.
 ///
 /// # Errors
 /// When the server does not answer.
@@ -29,27 +55,56 @@ pub async fn editable(
     names: &Topology,
     seq: u64,
 ) -> Result<Result<Editable, String>, JournalError> {
-    let Some(DeadLetter { stage, retries, origin, target, .. }) = letter(journal, names, seq).await? else {
+    let Some(found) = letter(journal, names, seq).await? else {
         return Ok(Err(format!("there is no dead letter {seq}")));
     };
-    if stage != Stage::Write {
-        let why = "only what was refused at a target has a record to edit; correct the mapping, or the order at the source";
-        return Ok(Err(format!("letter {seq} is of the {stage} stage: {why}")));
-    }
-    let Some(message) = journal.find(names, Stream::Mapped, origin.sequence).await? else {
-        return Ok(Err(format!("the message of letter {seq} is not in MAPPED any more")));
+    let retries = found.retries;
+    let about = match found.stage {
+        Stage::Write => refused(journal, names, found).await?,
+        Stage::Transform => row(found),
+        Stage::Fetch => Err("it failed at the source, and holds nothing that can be corrected".into()),
+    };
+    Ok(match about {
+        Ok((text, about)) => Ok(Editable { letter: seq, text, about, retries }),
+        Err(why) => Err(format!("letter {seq}: {why}")),
+    })
+}
+
+async fn refused(
+    journal: &Journal,
+    names: &Topology,
+    letter: DeadLetter,
+) -> Result<Result<(Vec<u8>, About), String>, JournalError> {
+    let Some(message) = journal.find(names, Stream::Mapped, letter.origin.sequence).await? else {
+        return Ok(Err("its message is not in MAPPED any more".into()));
     };
     let (order, deleted) = match MappedEvent::decode(&message.payload) {
         Ok(MappedEvent::Order(order)) => (order, false),
         Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
-        Err(error) => return Ok(Err(format!("the message of letter {seq} cannot be read: {error}"))),
+        Err(error) => return Ok(Err(format!("its message cannot be read: {error}"))),
     };
     let (subject, origin) = (message.subject.clone(), message.label(Label::Origin).map(str::to_string));
-    Ok(Ok(Editable { letter: seq, order, deleted, retries, subject, origin, target }))
+    let text = order.record.clone();
+    let refused = Refused { order, deleted, subject, origin, target: letter.target };
+    Ok(Ok((text, About::Record(Box::new(refused)))))
 }
 
-/// Sends `record` in place of what was refused, closes the letter, and keeps who said so and why. Returns the name of the
-/// operation; `Err` when somebody else closed the letter at the same moment.
+fn row(letter: DeadLetter) -> Result<(Vec<u8>, About), String> {
+    let at = letter.origin;
+    let (Some(window), Some(page), Some(row), Some(raw_seq)) = (at.window, at.page, at.row, at.raw_seq)
+    else {
+        return Err("it is about a whole page, not about an order".into());
+    };
+    match letter.payload.unpack() {
+        Ok(text) if !text.is_empty() && letter.kind != "too_large" => {
+            Ok((text, About::Row(Origin { window, page, row, raw_seq }, at.listing)))
+        }
+        _ => Err("its row is too large to be in the letter".into()),
+    }
+}
+
+/// Sends `text` in place of what failed, closes the letter, and keeps who said so and why. Returns the name of the operation;
+/// `Err` when it cannot be mapped, or somebody else closed the letter at the same moment.
 ///
 /// # Errors
 /// When it cannot be stored.
@@ -57,36 +112,64 @@ pub async fn edit(
     journal: &Journal,
     names: &Topology,
     editable: Editable,
-    record: Vec<u8>,
+    text: Vec<u8>,
     reason: &str,
+    map: &MapRow<'_>,
 ) -> Result<Result<String, String>, JournalError> {
-    let Editable { letter, mut order, deleted, retries, subject, origin, target } = editable;
-    let plan = format!("send order {} of letter {letter} with a corrected record: {reason}", order.key);
+    let Editable { letter, about, retries, .. } = editable;
+    let plan = match &about {
+        About::Record(refused) => {
+            format!("send order {} of letter {letter} with a corrected record: {reason}", refused.order.key)
+        }
+        About::Row(..) => format!("map the order of letter {letter} from a corrected row: {reason}"),
+    };
     let id = format!("edit-{}", now());
     let begun = begun(journal, names, id.clone(), "edit", plan, 0).await?;
-    // Newer than what was refused and than any replay before, and older than whatever the source says next.
-    order.version.generation = u32::try_from(begun).unwrap_or(u32::MAX);
-    order.content = ContentHash::of(&record);
-    order.record = record;
-    let message = format!("edit:{letter}:{}", order.content);
-    let copy = match deleted {
-        false => Record::new(subject, message, &order)?,
-        true => Record::new(subject, message, &OrderDeleted(order))?,
+    // Newer than what failed and than any replay before, and older than whatever the source says next.
+    let generation = u32::try_from(begun).unwrap_or(u32::MAX);
+    let records = match about {
+        About::Record(refused) => Ok(vec![refused.corrected(letter, text, generation)?]),
+        About::Row(origin, listing) => map(&text, &origin, listing, (&id, generation))?,
     };
-    let copy = match &origin {
-        Some(origin) => copy.labelled(Label::Origin, origin),
-        None => copy,
+    let records = match records {
+        Ok(records) => records,
+        Err(why) => {
+            finished(journal, names, &id, false, why.clone()).await?;
+            return Ok(Err(why));
+        }
     };
-    let copy = match &target {
-        Some(target) => copy.labelled(Label::Target, target.token()),
-        None => copy,
-    };
-    journal.publish(&copy.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1)).await?;
+    for record in records {
+        let record = record.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1);
+        journal.publish(&record).await?;
+    }
     let closed = resolve(journal, names, letter, "edited", (&who(), reason, &id)).await?;
     let result = match &closed {
-        Ok(()) => "the corrected record is on its way".to_string(),
-        Err(why) => format!("the corrected record is on its way, but the letter is closed otherwise: {why}"),
+        Ok(()) => "what was corrected is on its way".to_string(),
+        Err(why) => format!("what was corrected is on its way, but the letter is closed otherwise: {why}"),
     };
-    finished(journal, names, &id, closed.is_ok(), result).await?;
-    Ok(closed.map(|()| id))
+    finished(journal, names, &id, closed.is_ok(), result.clone()).await?;
+    Ok(closed.map(|()| id).map_err(|_| result))
+}
+
+impl Refused {
+    /// The message with another record, of the same order and for the same target.
+    fn corrected(self, letter: u64, record: Vec<u8>, generation: u32) -> Result<Record, JournalError> {
+        let Self { mut order, deleted, subject, origin, target } = self;
+        order.version.generation = generation;
+        order.content = ContentHash::of(&record);
+        order.record = record;
+        let message = format!("edit:{letter}:{}", order.content);
+        let copy = match deleted {
+            false => Record::new(subject, message, &order)?,
+            true => Record::new(subject, message, &OrderDeleted(order))?,
+        };
+        let copy = match &origin {
+            Some(origin) => copy.labelled(Label::Origin, origin),
+            None => copy,
+        };
+        Ok(match &target {
+            Some(target) => copy.labelled(Label::Target, target.token()),
+            None => copy,
+        })
+    }
 }

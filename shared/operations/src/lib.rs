@@ -27,7 +27,7 @@ pub use again::unfit;
 pub use carry::{Carried, Remap, begin, carry, command};
 pub use comparison::{Comparison, Listed, Unlike};
 pub use dead_groups::DeadGroup;
-pub use edit::{Editable, edit, editable};
+pub use edit::{About, Editable, MapRow, edit, editable};
 pub use instances::instances;
 pub use letters::{LetterLine, Resolution, Selection, letter};
 pub use mask::{HIDDEN, Mask};

@@ -1,28 +1,29 @@
-//! `orderflow dead edit`: one record corrected by hand.
+//! `orderflow dead edit`: one record, or one row that could not be mapped, corrected by hand.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
 use clap::Args;
-use operations::{Editable, Selection};
+use events::{Listing, MappedOrder, Micros, Origin};
+use operations::{About, Mask, Selection};
 use serde_json::value::RawValue;
 use service::ConfigError;
 use similar::TextDiff;
+use transformer::Again;
 
 use super::Context;
 use super::act::reason;
 use super::set::set;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
-use operations::Mask;
 
 /// Flags of `dead edit`.
 #[derive(Debug, Args)]
 pub struct EditArgs {
     /// The letter's number.
     letter: u64,
-    /// Set one value of the record: amount=12.50, customer.name="李明", lines.0.price=3. Any number of times. Without it, the
+    /// Set one value of the record, or of the row: amount=12.50, customer.name="李明", lines.0.price=3. Any number of times. Without it, the
     /// record is opened in $EDITOR.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     assignments: Vec<String>,
@@ -53,7 +54,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
             return Ok(Exit::NothingMatched);
         }
     };
-    let before = String::from_utf8(editable.order.record.clone()).context("the record is no text")?;
+    let before = String::from_utf8(editable.text.clone()).context("what failed is no text")?;
     let after = if args.assignments.is_empty() {
         in_editor(&pretty(&before), args.letter)?
     } else {
@@ -65,7 +66,22 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         print("nothing has changed\n");
         return Ok(Exit::NothingMatched);
     }
-    keeps_its_key(&editable, &before, &after)?;
+    let again = match &editable.about {
+        About::Record(refused) => {
+            keeps_its_key(&refused.order, &before, &after)?;
+            None
+        }
+        About::Row(origin, listing) => {
+            let again = Again::new(&context.config, journal)?;
+            keeps_its_identity(&again, *listing, &before, &after)?;
+            // What cannot be mapped either would only be the next letter.
+            if let Err(why) = again.row(json(&after)?, *listing, origin, ("", 0))? {
+                eprintln!("corrected like this it cannot be mapped: {why}");
+                return Ok(Exit::Refused);
+            }
+            Some(again)
+        }
+    };
     let mask = Mask::of(&context.config);
     let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
     let (old, new) = (shown(&before), shown(&after));
@@ -73,37 +89,65 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         print("what has changed is personal and not shown\n");
     }
     let diff = TextDiff::from_lines(&old, &new);
-    print(&diff.unified_diff().header("refused", "corrected").to_string());
+    print(&diff.unified_diff().header("failed", "corrected").to_string());
     let Some(reason) = reason else {
         print("nothing was changed; --execute --reason \"...\" sends it\n");
         return Ok(Exit::Ok);
     };
-    let id = match operations::edit(journal, names, editable, after.into_bytes(), reason).await? {
+    let map = |text: &[u8], origin: &Origin, listing: Listing, run: (&str, u32)| {
+        let row = serde_json::from_slice::<&RawValue>(text).map_err(|error| error.to_string());
+        match (&again, row) {
+            (Some(again), Ok(row)) => again.row(row, listing, origin, run),
+            (_, Err(why)) => Ok(Err(why)),
+            (None, Ok(_)) => Ok(Err("it is a record, not a row".into())),
+        }
+    };
+    let id = match operations::edit(journal, names, editable, after.into_bytes(), reason, &map).await? {
         Ok(id) => id,
         Err(why) => {
-            eprintln!(
-                "the corrected record is on its way, but letter {} is closed otherwise: {why}",
-                args.letter
-            );
+            eprintln!("letter {}: {why}", args.letter);
             return Ok(Exit::Partial);
         }
     };
-    print(&format!(
-        "{id}: the corrected record is on its way; `orderflow status` shows when it has arrived\n"
-    ));
+    print(&format!("{id}: what was corrected is on its way; `orderflow status` shows when it has arrived\n"));
     Ok(Exit::Ok)
+}
+
+fn wrong(message: String) -> ConfigError {
+    ConfigError::Key { place: "the record".into(), message }
+}
+
+fn json(text: &str) -> Result<&RawValue, ConfigError> {
+    serde_json::from_str(text).map_err(|error| wrong(format!("expected JSON: {error}")))
+}
+
+/// A row that the mapping takes for another order, or for a state of another time, is not a correction of this one.
+fn keeps_its_identity(again: &Again, listing: Listing, before: &str, after: &str) -> Result<(), ConfigError> {
+    let (expected, found) = (again.identify(json(before)?, listing), again.identify(json(after)?, listing));
+    if expected == found {
+        return Ok(());
+    }
+    let told = |(key, version): (Option<String>, Option<Micros>)| {
+        let version = version.map_or_else(|| "no time".to_string(), |version| version.to_string());
+        format!("order {} of {version}", key.as_deref().unwrap_or("without a key"))
+    };
+    let message = format!(
+        "which order it is, and of what time, cannot be edited: found {}, expected {}",
+        told(found),
+        told(expected)
+    );
+    Err(wrong(message))
 }
 
 /// A record under another key would be another order at the target. Which field is the key there is the mapping's to say, so
 /// none that has the value of the key or of the number may change.
-fn keeps_its_key(editable: &Editable, before: &str, after: &str) -> Result<(), ConfigError> {
+fn keeps_its_key(order: &MappedOrder, before: &str, after: &str) -> Result<(), ConfigError> {
     type Members<'a> = indexmap::IndexMap<String, &'a RawValue>;
-    let wrong = |message: String| ConfigError::Key { place: "the record".into(), message };
     let members = |json| -> Result<Members<'_>, ConfigError> {
         serde_json::from_str(json).map_err(|error| wrong(format!("expected a JSON object: {error}")))
     };
     let (old, new) = (members(before)?, members(after)?);
-    let own = [Some(editable.order.key.as_str()), editable.order.number.as_deref()];
+    let own = [Some(order.key.as_str()), order.number.as_deref()];
     for (name, value) in &old {
         let text = value.get().trim_matches('"');
         let found = new.get(name).map(|value| value.get().trim_matches('"'));
@@ -134,11 +178,7 @@ fn in_editor(text: &str, letter: u64) -> anyhow::Result<String> {
     let status = status.with_context(|| format!("start {editor}"))?;
     anyhow::ensure!(status.success(), "{editor} ended with {status}; nothing was changed");
     let edited = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-    let record: Box<RawValue> = serde_json::from_str(&edited).map_err(|error| ConfigError::Key {
-        place: "the record".into(),
-        message: format!("expected JSON: {error}"),
-    })?;
-    Ok(compact(record.get()))
+    Ok(compact(json(&edited)?.get()))
 }
 
 /// On one line, as records are, every value as it was written.
