@@ -28,6 +28,7 @@ mod presence;
 mod reconcile;
 mod replay;
 mod replicas;
+mod take_over;
 mod targets;
 mod telemetry;
 mod windows;

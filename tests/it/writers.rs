@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Stage, Version, WindowId, Writing};
-use journal::{Record, Stream};
-use operations::{Account, StageStatus, Status, instances};
+use events::{Outcome, Stage, Writing};
+use journal::Stream;
+use operations::{Account, Status, instances};
 use orderflow_tests::{Program, World, eventually, until};
 use sandbox::{Faults, RetryAfter, TargetFaults};
 use service::config::{Span, StopAfter};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::ChildStderr;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +33,7 @@ async fn writing(world: &World) -> Vec<Writing> {
 }
 
 /// Waits until so many writers hold all partitions between them, none more than its share.
-async fn shared_by(world: &World, writers: usize) {
+pub async fn shared_by(world: &World, writers: usize) {
     let all = usize::from(world.config.writer.partitions);
     until(&format!("{writers} writers share the partitions"), async || {
         let writing = writing(world).await;
@@ -249,135 +251,27 @@ async fn a_terminated_writer_finishes_what_it_has_in_hand_and_a_second_signal_en
     transforming.await.unwrap();
 }
 
-/// An order of MAPPED with one field, as of a moment.
-fn mapped(at: u64, amount: u64) -> MappedOrder {
-    let record = format!(r#"{{"orderId":"1","amount":{amount}}}"#).into_bytes();
-    MappedOrder {
-        key: OrderKey::new("1").unwrap(),
-        number: None,
-        version: Version { updated_at: Some(at as i64), raw_seq: at, generation: 0 },
-        origin: Origin { window: WindowId::live(1), page: 1, row: 0, raw_seq: at },
-        mapping: "m".into(),
-        content: ContentHash::of(&record),
-        record,
-        marks: Vec::new(),
-    }
-}
-
-async fn publish(world: &World, order: MappedOrder) {
-    let (names, id) = (world.names(), format!("m:{}", order.version.raw_seq));
-    world.journal.publish(&Record::new(names.mapped_of(&order.key), id, &order).unwrap()).await.unwrap();
-}
-
-/// The folder of writers that lose a pin soon, and try what failed again only after a while.
-async fn patient(world: &World, initial: &str) -> tempfile::TempDir {
-    world.journal.ensure(&world.names()).await.unwrap();
-    let folder = world.folder_of_a_program("");
-    let path = folder.path().join("orderflow.toml");
-    let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"5s\"", "timeout = \"1s\"");
-    std::fs::write(&path, format!("{text}\n[writer.backoff]\ninitial = \"{initial}\"\n")).unwrap();
-    folder
-}
-
-#[tokio::test]
-async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sent() {
-    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
-    let world = World::new(1, Faults { target: failing, ..Faults::default() }).await;
-    let folder = patient(&world, "12s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
-    let first = write();
-    publish(&world, mapped(1, 100)).await;
-    eventually("the old one has failed", || world.report().target.requests == 1).await;
-    kill(first).await;
-    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
-    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
-    let second = write();
-    publish(&world, mapped(2, 200)).await;
-    eventually("the target took the new one and did not say so", || world.report().target.lost_answers > 0)
-        .await;
-    kill(second).await;
-    world.sandbox.set_faults(Faults::default());
-    let third = write();
-    drained(&world).await;
-    let report = world.report();
-    assert_eq!((report.target.accepted_rows, report.target.retried_same_key), (1, 1), "{report}");
-    kill(third).await;
-}
-
-#[tokio::test]
-async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
-    let world = World::new(1, Faults::default()).await;
-    let folder = patient(&world, "20s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
-    let first = write();
-    publish(&world, mapped(1, 100)).await;
-    eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
-    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
-    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
-    publish(&world, mapped(2, 200)).await;
-    eventually("the target took it and did not say so", || world.report().target.lost_answers > 0).await;
-    world.sandbox.set_faults(Faults::default());
-    kill(first).await;
-    publish(&world, mapped(3, 100)).await;
-    let second = write();
-    // Without it, the target would keep what the second says.
-    eventually("the third arrives", || world.report().target.accepted_rows == 3).await;
-    kill(second).await;
-}
-
-#[tokio::test]
-async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
-    let world = World::new(1, Faults::default()).await;
-    let folder = patient(&world, "5s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
-    let first = write();
-    publish(&world, mapped(1, 100)).await;
-    eventually("it arrives", || world.report().target.accepted_rows == 1).await;
-    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
-    world.sandbox.set_faults(Faults { target: failing, ..Faults::default() });
-    let (one, all) = (OrderKey::new("1").unwrap(), world.names().partitions());
-    let mut others = (2..).map(|key| OrderKey::new(format!("{key}")).unwrap());
-    let other = others.find(|key| key.partition(all) == one.partition(all)).unwrap();
-    publish(&world, MappedOrder { key: other.clone(), ..mapped(2, 200) }).await;
-    eventually("another one is open", || world.report().target.requests == 2).await;
-    kill(first).await;
-    // Read again and again, as in the overlap of windows: each is newer, all say what the target holds.
-    for again in 3..23 {
-        publish(&world, mapped(again, 100)).await;
-    }
-    publish(&world, MappedOrder { key: other, ..mapped(23, 300) }).await; // what comes last may be taken up first
-    world.sandbox.set_faults(Faults::default());
-    let second = write();
-    drained(&world).await;
-    let report = world.report();
-    assert_eq!((report.target.accepted_rows, report.target.duplicates), (2, 0), "{report}");
-    kill(second).await;
-}
-
-async fn drained(world: &World) {
-    until("all is settled", async || {
-        StageStatus::write(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
-    })
-    .await;
-}
-
-async fn kill(mut child: tokio::process::Child) {
-    child.kill().await.unwrap();
-}
-
 /// Waits for the word that it is shutting down, then signals once more: it ends at once, with status 130.
 async fn term_again(child: &mut tokio::process::Child, term: impl Fn(&tokio::process::Child)) {
-    use tokio::io::AsyncBufReadExt;
-    let mut lines = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    said(&mut lines(child), "shutting down").await;
+    term(child);
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+}
+
+/// What a process says, line by line.
+pub fn lines(child: &mut tokio::process::Child) -> Lines<BufReader<ChildStderr>> {
+    BufReader::new(child.stderr.take().unwrap()).lines()
+}
+
+/// Waits until the process says so.
+pub async fn said(lines: &mut Lines<BufReader<ChildStderr>>, what: &str) {
     let waiting = async {
         while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains("shutting down") {
+            if line.contains(what) {
                 return;
             }
         }
-        panic!("it ended at the first signal");
+        panic!("it ended without saying {what}");
     };
-    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it takes the signal");
-    term(child);
-    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
 }

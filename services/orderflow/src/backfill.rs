@@ -11,6 +11,7 @@ use anyhow::Context;
 use events::now;
 use journal::{Journal, Topology};
 use operations::backfill::{self, BackfillPlan, BackfillProgress};
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::Config;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +28,8 @@ use show::{View, capped, outcome, plan_text};
 const HINT_AFTER: Duration = Duration::from_secs(30);
 
 /// What `-o json` prints.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Report<'a> {
     /// Its id is only known to others when it was executed.
     plan: &'a BackfillPlan,
     /// Whether `--to` was later than what can be read.

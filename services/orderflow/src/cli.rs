@@ -10,6 +10,7 @@ use crate::dead::DeadCommand;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
 use crate::replay::ReplayArgs;
+use crate::schema::SchemaArgs;
 
 /// Carries sales orders from OKKI CRM to 轻易云 through NATS JetStream: none missed, none written twice.
 #[derive(Debug, Parser)]
@@ -84,6 +85,8 @@ pub enum Command {
     },
     /// Print the manual page: `orderflow man | man -l -`.
     Man,
+    /// Print the JSON schema of what a command prints with `-o json`. Fields are added, none is renamed or taken away.
+    Schema(SchemaArgs),
     /// What has to do with the mapping, and with the orders it reads.
     Map {
         /// What to do.

@@ -14,6 +14,7 @@ mod reconcile;
 mod replay;
 mod resume;
 mod sandbox_command;
+mod schema;
 mod stages;
 mod status;
 mod summary;
@@ -46,9 +47,11 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let _telemetry = service::Telemetry::start("orderflow", cli.log_format(), cli.log_filter())?;
     let shutdown = match &cli.command {
         // They have nothing to finish: a signal ends them, also in the middle of a large mapping.
-        Command::Check(_) | Command::Map { .. } | Command::Completions { .. } | Command::Man => {
-            CancellationToken::new()
-        }
+        Command::Check(_)
+        | Command::Map { .. }
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Schema(_) => CancellationToken::new(),
         _ => service::on_signals()?,
     };
     match cli.command {
@@ -79,6 +82,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
             exit::print(&String::from_utf8_lossy(&text));
             Ok(Exit::Ok)
         }
+        Command::Schema(args) => schema::run(&args),
         Command::Map { command } => map::run(command, &cli.config).await,
     }
 }

@@ -31,7 +31,7 @@ struct CaughtUp {
 pub(crate) struct Partition {
     pub(crate) writer: Arc<Writer>,
     number: u16,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// Caught up with the first message of each pin: only then are the receipts of its last holder complete.
     caught_up: tokio::sync::Mutex<CaughtUp>,
     keys: Arc<Keys>,
@@ -131,7 +131,7 @@ impl Partition {
     }
 
     async fn settle(
-        &self,
+        self: &Arc<Self>,
         message: &Delivery,
         since: Moment,
         trace: TraceParent,
@@ -149,7 +149,7 @@ impl Partition {
         let Some(ledger) = self.ledger(message).await? else {
             return Ok(Settlement::Release);
         };
-        let _in_hand = self.keys.take(&order.key).await;
+        let mut in_hand = self.keys.take(&order.key).await;
         // A replay may be for another target.
         let elsewhere = message.label(Label::Target).is_some_and(|target| target != writer.name.token());
         let ignored = elsewhere || (deleted && order.record.is_empty());
@@ -213,12 +213,11 @@ impl Partition {
                     }
                 };
             let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
-            let recorded = self.record(ledger, receipt, held, certain, trace).await?;
-            match recorded {
-                // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
-                Recorded::DecideAgain => continue,
-                Recorded::Overwrote => self.restore(ledger, &order.key, trace).await?,
-                Recorded::Stored => {}
+            let recorded;
+            (recorded, in_hand) = self.keep(receipt, held, certain, in_hand, trace).await?;
+            // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
+            if recorded == Recorded::DecideAgain {
+                continue;
             }
             self.attempts.with(message.seq, std::mem::take);
             writer.counts.note(if recorded == Recorded::Overwrote { Outcome::Unknown } else { outcome });

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now};
 use journal::{JournalError, Label, Record, Stream, TraceParent};
+use tracing::Instrument;
 
+use crate::keys::InHand;
 use crate::ledger::{Held, Ledger};
 use crate::order::{Partition, key};
 use crate::part::Sent;
@@ -66,6 +68,37 @@ impl Partition {
             last_write,
             idempotency_key,
             at: now(),
+        }
+    }
+
+    /// Stores the receipt, and writes again what may have been written over. What the target has taken is recorded also when the
+    /// partition is cut off meanwhile, because NATS is away for long: else the next holder, knowing less than we do, would
+    /// send it again under another key. Until then nobody else here works on the order.
+    pub(crate) async fn keep(
+        self: &Arc<Self>,
+        receipt: Receipt,
+        held: Option<Held>,
+        certain: bool,
+        in_hand: InHand,
+        trace: TraceParent,
+    ) -> Result<(Recorded, InHand), JournalError> {
+        let (partition, sent) = (Arc::clone(self), receipt.attempts > 0);
+        let keeping = async move {
+            let (ledger, order) = (&partition.ledger, receipt.key.clone());
+            let recorded = partition.record(ledger, receipt, held, certain, trace).await?;
+            if recorded == Recorded::Overwrote {
+                partition.restore(ledger, &order, trace).await?;
+            }
+            Ok((recorded, in_hand))
+        };
+        if !sent {
+            return keeping.await;
+        }
+        match tokio::spawn(keeping.in_current_span()).await {
+            Ok(kept) => kept,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            // The process ends.
+            Err(_) => std::future::pending().await,
         }
     }
 

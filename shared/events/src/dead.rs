@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
 use crate::{Event, Listing, Micros, Payload, TargetName, WindowId};
 
 /// A stage of the pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Source to RAW.
@@ -37,7 +38,7 @@ impl fmt::Display for Stage {
 }
 
 /// Where the payload of a dead letter came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LetterOrigin {
     /// The stream it was consumed from.
     pub stream: String,
@@ -57,7 +58,7 @@ pub struct LetterOrigin {
 }
 
 /// What the other side answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -66,7 +67,7 @@ pub struct Answer {
 }
 
 /// One attempt that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it failed.
     pub at: Micros,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Writes `text` as one token of a NATS subject: letters, digits, `-` and `_` stay, every other byte becomes `=XX`.
@@ -57,7 +58,7 @@ impl fmt::Display for OrderKey {
 
 /// One window of source time, fetched and proved as a whole. Unique within a flow: the name of its lane, `-`, a number.
 /// Ordered by lane and number, so that the millionth window follows the one before it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WindowId(String);
 
@@ -119,7 +120,7 @@ impl fmt::Display for WindowId {
 }
 
 /// The name of a target as the configuration gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TargetName(String);
 

@@ -1,12 +1,13 @@
 //! OPS: what people had the pipeline do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
 use crate::{Event, Micros, OrderKey, TargetName};
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Actor {
     /// The user's login name.
     pub user: String,
@@ -103,7 +104,7 @@ pub struct OperationMoved {
 }
 
 /// One thing that an operation did not do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Failure {
     /// Its sequence.
     pub seq: u64,
@@ -112,7 +113,7 @@ pub struct Failure {
 }
 
 /// What a person says about an operation under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Go on later.

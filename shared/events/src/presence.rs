@@ -1,12 +1,13 @@
 //! What a running stage says of itself when it is asked. Not stored anywhere.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
 use crate::{Event, Micros, Stage, TargetName};
 
 /// One running stage of one process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Instance {
     /// The stage.
     pub stage: Stage,
@@ -31,7 +32,7 @@ pub struct Instance {
 }
 
 /// What a writer says of the target it writes to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Writing {
     /// The target.
     pub target: TargetName,
@@ -44,7 +45,7 @@ pub struct Writing {
 }
 
 /// One partition that a writer holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HeldPartition {
     /// Its number.
     pub partition: u16,

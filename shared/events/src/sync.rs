@@ -1,12 +1,13 @@
 //! SYNC and JOBS: the fetch history. LAST_SYNC_TIME is the fold of [`WindowClosed`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
 use crate::{CodecError, Event, Micros, WindowId, decode, kind_of};
 
 /// A range of source time; both ends belong to it, as the source's API has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Slice {
     /// Its first moment.
     pub since: Micros,
@@ -15,7 +16,7 @@ pub struct Slice {
 }
 
 /// Which orders a window lists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Listing {
     /// Those that are there, by update time.
@@ -97,7 +98,7 @@ pub struct PageFetched {
 
 /// Why one slice of a window is known to be complete: at the moment page 1 of a pass was read the source counted `total`
 /// orders, and as many were on that page, or were met both before and after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SliceProof {
     /// The slice.
     pub slice: Slice,
@@ -114,7 +115,7 @@ pub struct SliceProof {
 }
 
 /// Why a window is known to be complete: every slice of it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Proof {
     /// The most passes any slice took.
     pub pass: u32,
@@ -195,7 +196,7 @@ pub struct BackfillRequested {
 }
 
 /// A backfill has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct BackfillEnded {
     /// The operation.
     pub id: String,

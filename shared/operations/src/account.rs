@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use events::{Micros, OrdersSkipped, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId, WindowOpened};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Label, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The server's clock may differ from the clock that wrote a window's opening by this much.
@@ -15,7 +16,7 @@ const CLOCKS: Micros = 60_000_000;
 type Place = (u64, u32, u32);
 
 /// Where a window is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum WindowState {
     /// Its pages are being read.
@@ -54,7 +55,7 @@ impl WindowState {
 }
 
 /// One window of the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct WindowLine {
     /// Its name.
     pub window: String,

@@ -4,6 +4,7 @@
 use events::{BackfillEnded, BackfillRequested, Micros, Slice, WatermarkMoved, WindowEvent, WindowId};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Record, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
@@ -23,7 +24,7 @@ pub enum PlanError {
 }
 
 /// A backfill as it is going to be asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BackfillPlan {
     /// The operation, and the lane of its windows.
     pub id: String,
@@ -96,7 +97,7 @@ pub async fn request(
 }
 
 /// How far a backfill is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BackfillProgress {
     /// Windows opened: 0 until a fetcher has taken it up.
     pub opened: u64,

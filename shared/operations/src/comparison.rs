@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use events::{MappedEvent, Micros, Receipt, Slice, Stage, TargetName, Version};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::letters::Selection;
@@ -21,7 +22,7 @@ pub struct Listed {
 }
 
 /// An order of which the target does not hold what the source has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Unlike {
     /// Its id at the source, or its key for one that the source does not list.
     pub order: String,
@@ -34,7 +35,7 @@ pub struct Unlike {
 }
 
 /// The comparison. Every order of the source is counted once: `source` is the sum of all but `extra`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Comparison {
     /// The target.
     pub target: String,

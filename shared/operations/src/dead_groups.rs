@@ -5,13 +5,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use events::{DeadLetter, Micros, Stage};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Mask;
 use crate::letters::{letter, resolutions};
 
 /// The dead letters of one fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DeadGroup {
     /// The fingerprint.
     pub fingerprint: String,

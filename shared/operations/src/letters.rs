@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use events::{Actor, DeadLetter, DeadResolved, Micros, Stage, TargetName};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Label, Record, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Which dead letters are meant: those that everything given here is true of.
@@ -27,7 +28,7 @@ pub struct Selection {
 }
 
 /// What was done about a letter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Resolution {
     /// `retried`, `edited`, `discarded`; or `mapped`, `superseded` and `failed again`, by another mapping.
     pub how: String,
@@ -40,7 +41,7 @@ pub struct Resolution {
 }
 
 /// A dead letter without what it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct LetterLine {
     /// Its sequence in DEAD: its number.
     pub letter: u64,

@@ -9,10 +9,11 @@ use events::{
 };
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Where an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It goes on, or would if a process carried it.
@@ -28,7 +29,7 @@ pub enum State {
 }
 
 /// Something that somebody has said about an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Said {
     /// What.
     pub command: Command,
@@ -39,7 +40,7 @@ pub struct Said {
 }
 
 /// One operation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct Operation {
     /// Its name.
     pub id: String,

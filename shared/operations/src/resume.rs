@@ -2,12 +2,13 @@
 
 use events::{Micros, StopState, TargetName, now};
 use journal::{Cell, Journal, JournalError, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::run::{finished, started};
 
 /// A target whose writers have stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Stopped {
     /// The target.
     pub target: String,

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use events::{Micros, Stage, TargetName, now};
 use journal::{Journal, JournalError, Lag, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One stage, or one target of the write stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct StageStatus {
     /// `fetch`, `fetch background` (the pages of sweeps and backfills), `transform`, `write`.
     pub stage: &'static str,

@@ -7,6 +7,7 @@ use events::{
 };
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
@@ -15,7 +16,7 @@ use crate::resume::{self, Stopped};
 use crate::stages::StageStatus;
 
 /// The watermark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Watermark {
     /// Everything at the source up to here is fetched and proved; microseconds since the Unix epoch.
     pub to: Micros,
@@ -24,7 +25,7 @@ pub struct Watermark {
 }
 
 /// Open dead letters of one stage and kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct DeadLetters {
     /// The stage.
     pub stage: String,
@@ -35,7 +36,7 @@ pub struct DeadLetters {
 }
 
 /// The status of a flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Status {
     /// The flow.
     pub flow: String,

@@ -9,13 +9,14 @@ use events::{
 };
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Mask;
 use crate::letters::Selection;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happened {
     /// Its page was fetched.
@@ -35,7 +36,7 @@ pub enum Happened {
 }
 
 /// One thing that happened to an order.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 pub struct Step {
     /// When, microseconds since the Unix epoch.
     pub at: Micros,
@@ -50,7 +51,7 @@ pub struct Step {
 }
 
 /// The story of one order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Story {
     /// Its key.
     pub key: String,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use events::{Micros, Proof, WindowEvent, WindowOpened};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Stream, Topology};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 
 /// A window, and how it was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct WindowStory {
     /// What it covers, and where it is.
     #[serde(flatten)]

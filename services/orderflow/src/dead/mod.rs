@@ -10,6 +10,7 @@ mod set;
 mod show;
 
 pub use act::reason;
+pub use show::Whole;
 
 use std::path::Path;
 

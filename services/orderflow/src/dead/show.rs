@@ -7,6 +7,7 @@ use clap::Args;
 use events::{Answer, Attempt, DeadLetter, LetterOrigin};
 use jiff::tz::TimeZone;
 use operations::{LetterLine, Selection};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Context;
@@ -30,16 +31,23 @@ pub struct ShowArgs {
 }
 
 /// A letter with all it holds, as JSON. Stable: fields are added, none is renamed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Whole {
     #[serde(flatten)]
     line: LetterLine,
+    /// The number people use.
     number: Option<String>,
+    /// Why it failed.
     message: String,
+    /// What caused that, outermost first.
     causes: Vec<String>,
+    /// Where it came from.
     origin: LetterOrigin,
+    /// Every attempt, oldest first.
     attempts: Vec<Attempt>,
+    /// What the other side answered last.
     answer: Option<Answer>,
+    /// The trace it belongs to.
     trace_id: Option<String>,
     /// What failed, when it is text.
     payload: Option<String>,

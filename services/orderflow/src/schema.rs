@@ -1,0 +1,83 @@
+//! `orderflow schema`: what the JSON of each command looks like. It is made from the types that are printed, so it cannot differ
+//! from them. Stable: fields are added, none is renamed or taken away.
+
+use clap::{Args, ValueEnum};
+use operations::{Comparison, DeadGroup, LetterLine, Operation, Status, Story, WindowStory};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+
+use crate::backfill;
+use crate::dead::Whole;
+use crate::exit::{Exit, print};
+
+/// Flags of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The command whose JSON is described.
+    of: Described,
+}
+
+/// The commands whose JSON is described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Described {
+    /// `status -o json`; with --watch, one a line.
+    Status,
+    /// `windows -o json`.
+    Windows,
+    /// `trace -o json`.
+    Trace,
+    /// `dead groups -o json`.
+    DeadGroups,
+    /// `dead list -o json`.
+    DeadList,
+    /// `dead show -o json`, and each line of `dead export`.
+    DeadShow,
+    /// `ops list -o json`.
+    OpsList,
+    /// `ops show -o json`.
+    OpsShow,
+    /// `reconcile -o json`.
+    Reconcile,
+    /// `backfill -o json`.
+    Backfill,
+}
+
+fn schema(of: Described) -> Schema {
+    match of {
+        Described::Status => of_type::<Status>(),
+        Described::Windows => of_type::<Vec<WindowStory>>(),
+        Described::Trace => of_type::<Story>(),
+        Described::DeadGroups => of_type::<Vec<DeadGroup>>(),
+        Described::DeadList => of_type::<Vec<LetterLine>>(),
+        Described::DeadShow => of_type::<Whole>(),
+        Described::OpsList => of_type::<Vec<Operation>>(),
+        Described::OpsShow => of_type::<Operation>(),
+        Described::Reconcile => of_type::<Vec<Comparison>>(),
+        Described::Backfill => of_type::<backfill::Report<'_>>(),
+    }
+}
+
+/// As it is written: what is not known is `null`, and is there.
+fn of_type<T: JsonSchema>() -> Schema {
+    SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>()
+}
+
+pub fn run(args: &SchemaArgs) -> anyhow::Result<Exit> {
+    print(&format!("{}\n", serde_json::to_string_pretty(&schema(args.of))?));
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contract: what changes here changes for every program that reads it.
+    #[test]
+    fn what_programs_read_is_as_it_was() {
+        for of in Described::value_variants() {
+            let name = of.to_possible_value().expect("every one has a name").get_name().to_string();
+            let text = serde_json::to_string_pretty(&schema(*of)).expect("a schema is JSON");
+            insta::assert_snapshot!(name, text);
+        }
+    }
+}

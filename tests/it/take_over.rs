@@ -1,0 +1,158 @@
+//! What becomes of orders whose writer dies, or loses their partition, before all is recorded.
+
+use events::{ContentHash, MappedOrder, OrderKey, Origin, Version, WindowId};
+use journal::Record;
+use operations::StageStatus;
+use orderflow_tests::{Program, World, eventually, until};
+use sandbox::{Faults, TargetFaults};
+
+use crate::PROGRAM;
+use crate::writers::{lines, said, shared_by};
+
+/// An order of MAPPED with one field, as of a moment.
+fn mapped(at: u64, amount: u64) -> MappedOrder {
+    let record = format!(r#"{{"orderId":"1","amount":{amount}}}"#).into_bytes();
+    MappedOrder {
+        key: OrderKey::new("1").unwrap(),
+        number: None,
+        version: Version { updated_at: Some(at as i64), raw_seq: at, generation: 0 },
+        origin: Origin { window: WindowId::live(1), page: 1, row: 0, raw_seq: at },
+        mapping: "m".into(),
+        content: ContentHash::of(&record),
+        record,
+        marks: Vec::new(),
+    }
+}
+
+async fn publish(world: &World, order: MappedOrder) {
+    let (names, id) = (world.names(), format!("m:{}", order.version.raw_seq));
+    world.journal.publish(&Record::new(names.mapped_of(&order.key), id, &order).unwrap()).await.unwrap();
+}
+
+/// The folder of writers that lose a pin soon, and try what failed again only after a while.
+async fn patient(world: &World, initial: &str) -> tempfile::TempDir {
+    world.journal.ensure(&world.names()).await.unwrap();
+    let folder = world.folder_of_a_program("");
+    let path = folder.path().join("orderflow.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"5s\"", "timeout = \"1s\"");
+    std::fs::write(&path, format!("{text}\n[writer.backoff]\ninitial = \"{initial}\"\n")).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sent() {
+    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
+    let world = World::new(1, Faults { target: failing, ..Faults::default() }).await;
+    let folder = patient(&world, "12s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
+    eventually("the old one has failed", || world.report().target.requests == 1).await;
+    kill(first).await;
+    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
+    let second = write();
+    publish(&world, mapped(2, 200)).await;
+    eventually("the target took the new one and did not say so", || world.report().target.lost_answers > 0)
+        .await;
+    kill(second).await;
+    world.sandbox.set_faults(Faults::default());
+    let third = write();
+    drained(&world).await;
+    let report = world.report();
+    assert_eq!((report.target.accepted_rows, report.target.retried_same_key), (1, 1), "{report}");
+    kill(third).await;
+}
+
+#[tokio::test]
+async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
+    let world = World::new(1, Faults::default()).await;
+    let folder = patient(&world, "20s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
+    eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
+    let lost = TargetFaults { lost_answer: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: lost, ..Faults::default() });
+    publish(&world, mapped(2, 200)).await;
+    eventually("the target took it and did not say so", || world.report().target.lost_answers > 0).await;
+    world.sandbox.set_faults(Faults::default());
+    kill(first).await;
+    publish(&world, mapped(3, 100)).await;
+    let second = write();
+    // Without it, the target would keep what the second says.
+    eventually("the third arrives", || world.report().target.accepted_rows == 3).await;
+    kill(second).await;
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
+    let world = World::new(1, Faults::default()).await;
+    let folder = patient(&world, "5s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
+    eventually("it arrives", || world.report().target.accepted_rows == 1).await;
+    let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
+    world.sandbox.set_faults(Faults { target: failing, ..Faults::default() });
+    let (one, all) = (OrderKey::new("1").unwrap(), world.names().partitions());
+    let mut others = (2..).map(|key| OrderKey::new(format!("{key}")).unwrap());
+    let other = others.find(|key| key.partition(all) == one.partition(all)).unwrap();
+    publish(&world, MappedOrder { key: other.clone(), ..mapped(2, 200) }).await;
+    eventually("another one is open", || world.report().target.requests == 2).await;
+    kill(first).await;
+    // Read again and again, as in the overlap of windows: each is newer, all say what the target holds.
+    for again in 3..23 {
+        publish(&world, mapped(again, 100)).await;
+    }
+    publish(&world, MappedOrder { key: other, ..mapped(23, 300) }).await; // what comes last may be taken up first
+    world.sandbox.set_faults(Faults::default());
+    let second = write();
+    drained(&world).await;
+    let report = world.report();
+    assert_eq!((report.target.accepted_rows, report.target.duplicates), (2, 0), "{report}");
+    kill(second).await;
+}
+
+#[tokio::test]
+async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_meanwhile() {
+    let slow = TargetFaults { latency_ms: 4_000, ..TargetFaults::default() };
+    let mut world = World::new(1, Faults { target: slow, ..Faults::default() }).await;
+    let folder = patient(&world, "1s").await;
+    let path = folder.path().join("orderflow.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"1s\"", "timeout = \"6s\"");
+    std::fs::write(&path, text).unwrap();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let mut first = write();
+    let mut says = lines(&mut first);
+    shared_by(&world, 1).await;
+    // One order of each partition: whichever are handed over, some are in hand.
+    let all = world.names().partitions();
+    for partition in 0..all {
+        let mut keys = (1..).map(|key| OrderKey::new(format!("{key}")).unwrap());
+        let key = keys.find(|key| key.partition(all) == partition).unwrap();
+        publish(&world, MappedOrder { key, ..mapped(u64::from(partition) + 1, 100) }).await;
+    }
+    eventually("they are sent", || world.report().target.requests == u64::from(all)).await;
+    let second = write();
+    said(&mut says, "\"members\":2").await;
+    kill(second).await;
+    world.nats.kill().await;
+    said(&mut says, "work in hand cut off").await;
+    world.nats.restart().await;
+    drained(&world).await;
+    let report = world.report();
+    assert_eq!(report.target.requests, u64::from(all), "there are receipts, nobody asks again: {report}");
+    kill(first).await;
+}
+
+async fn drained(world: &World) {
+    until("all is settled", async || {
+        StageStatus::write(&world.journal, &world.names(), &world.targets()[0]).await.unwrap().is_drained()
+    })
+    .await;
+}
+
+async fn kill(mut child: tokio::process::Child) {
+    child.kill().await.unwrap();
+}
