@@ -1,6 +1,6 @@
 //! What becomes of orders whose writer dies, or loses their partition, before all is recorded.
 
-use events::{ContentHash, MappedOrder, OrderKey, Origin, Version, WindowId};
+use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Receipt, Version, WindowId, now};
 use journal::Record;
 use operations::StageStatus;
 use orderflow_tests::{Program, World, eventually, until};
@@ -128,12 +128,19 @@ async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_mea
     shared_by(&world, 1).await;
     // One order of each partition: whichever are handed over, some are in hand.
     let all = world.names().partitions();
-    for partition in 0..all {
+    let key_of = |partition| {
         let mut keys = (1..).map(|key| OrderKey::new(format!("{key}")).unwrap());
-        let key = keys.find(|key| key.partition(all) == partition).unwrap();
+        keys.find(|key| key.partition(all) == partition).unwrap()
+    };
+    for partition in 0..all {
+        let key = key_of(partition);
         publish(&world, MappedOrder { key, ..mapped(u64::from(partition) + 1, 100) }).await;
     }
     eventually("they are sent", || world.report().target.requests == u64::from(all)).await;
+    // Of an older state of each a receipt comes late: from a writer that had the partition before, and was cut off.
+    for partition in 0..all {
+        late_receipt(&world, key_of(partition)).await;
+    }
     let second = write();
     said(&mut says, "\"members\":2").await;
     kill(second).await;
@@ -144,6 +151,29 @@ async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_mea
     let report = world.report();
     assert_eq!(report.target.requests, u64::from(all), "there are receipts, nobody asks again: {report}");
     kill(first).await;
+}
+
+async fn late_receipt(world: &World, key: OrderKey) {
+    let (names, target) = (world.names(), world.targets()[0].clone());
+    let older = Version { updated_at: Some(0), raw_seq: 0, generation: 0 };
+    let receipt = Receipt {
+        target: target.clone(),
+        key: key.clone(),
+        number: None,
+        outcome: Outcome::Written,
+        mapped_seq: 1_000_000,
+        version: older,
+        held: older,
+        content: ContentHash::of(b"older"),
+        known: true,
+        status: Some(200),
+        attempts: 1,
+        last_write: 0,
+        idempotency_key: "older".into(),
+        at: now(),
+    };
+    let record = Record::new(names.receipt(&target, &key), format!("late:{key}"), &receipt).unwrap();
+    world.journal.publish(&record).await.unwrap();
 }
 
 async fn drained(world: &World) {
