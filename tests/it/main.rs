@@ -15,6 +15,7 @@ mod dead_groups;
 mod deploy;
 mod drift;
 mod faults;
+mod incident;
 mod journal;
 mod lanes;
 mod map;
