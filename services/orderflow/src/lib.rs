@@ -1,6 +1,7 @@
 //! The command line of orderflow as a library, so that tests run the very same program. Wiring only; each command has a
 //! file of its own.
 
+mod alerts;
 mod backfill;
 mod check;
 mod cli;
@@ -66,6 +67,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(args) => resume::run(args, &cli.config).await,
         Command::Windows(args) => windows::run(args, &cli.config).await,
         Command::Trace(args) => trace::run(args, &cli.config).await,
+        Command::Alerts { command } => alerts::run(command, &cli.config).await,
         Command::Dead { command } => dead::run(command, &cli.config, shutdown).await,
         Command::Ops { command } => operations_command::run(command, &cli.config, shutdown).await,
         Command::Completions { shell } => {
