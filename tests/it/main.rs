@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod account;
+mod alerts;
 mod arrows;
 mod backfill;
 mod bad_input;

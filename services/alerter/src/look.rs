@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// When the server does not answer, or the flow has never run.
 pub async fn looked(config: &Config, journal: &Journal, names: &Topology) -> Result<Look, JournalError> {
     let status = Status::read(journal, names, &targets(config)).await?;
-    let groups = if status.dead_open > 0 { DeadGroup::all(journal, names).await? } else { Vec::new() };
-    Ok(Look::of(&status, &groups, config))
+    Ok(Look::of(&status, &DeadGroup::all(journal, names).await?, config))
 }
 
 fn targets(config: &Config) -> Vec<TargetName> {

@@ -108,7 +108,9 @@ impl Channel {
     /// An answer may repeat what it was asked.
     fn without_secrets(&self, text: &str) -> String {
         let (url, secret) = (self.url.reveal(), self.secret.reveal());
-        let parts = url.split(['/', '?', '&', '=', '#']).skip(3).filter(|part| part.len() >= SECRET);
+        let parts = url.split(['/', '?', '&', '#']).skip(3);
+        let parts = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+        let parts = parts.filter(|part| part.len() >= SECRET);
         let secrets =
             std::iter::once(url).chain(Some(secret).filter(|secret| !secret.is_empty())).chain(parts);
         secrets.fold(text.to_string(), |text, secret| text.replace(secret, "***"))

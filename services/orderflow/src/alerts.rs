@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use alerter::{Channel, Message};
 use clap::{Args, Subcommand};
-use journal::Journal;
+use journal::{Journal, Topology};
 use service::Config;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,13 @@ impl Telling {
             tracing::error!(%error, "looking and telling ended badly");
         }
     }
+}
+
+/// For `status`: the webhooks that do not take what they are told; empty when all do, or nobody says.
+pub async fn untold(journal: &Journal, names: &Topology) -> String {
+    let deliveries = alerter::state(journal, names).await.map(|state| state.deliveries).unwrap_or_default();
+    let failing = deliveries.iter().filter_map(|(name, delivery)| Some((name, delivery.error.as_ref()?)));
+    failing.map(|(name, why)| format!("UNTOLD       webhook {name} does not take alerts: {why}\n")).collect()
 }
 
 pub async fn run(command: AlertsCommand, path: &Path) -> anyhow::Result<Exit> {

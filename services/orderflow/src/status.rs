@@ -13,6 +13,7 @@ use operations::{Status, WindowLine, WindowState};
 use service::Config;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts;
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
 use crate::instances;
@@ -40,7 +41,9 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
         match args.output {
             Output::Json if args.watch.is_some() => print(&format!("{}\n", serde_json::to_string(&status)?)),
             Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
-            Output::Table => print(&shown(&status, config)),
+            Output::Table => {
+                print(&format!("{}{}", shown(&status, config), alerts::untold(&journal, &names).await));
+            }
         }
         let exit = if status.needs_attention() { Exit::Partial } else { Exit::Ok };
         let Some(every) = args.watch else { return Ok(exit) };

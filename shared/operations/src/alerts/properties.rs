@@ -17,7 +17,7 @@ fn finding() -> Finding {
 /// Conditions 0 and 1 are told at once, 2 and 3 when they have held for a while; 1 and 3 are not repeated.
 fn condition(number: usize) -> Condition {
     let after = if number < 2 { 0 } else { AFTER };
-    let (id, repeats) = (number.to_string(), number % 2 == 0);
+    let (id, repeats) = (number.to_string(), number.is_multiple_of(2));
     Condition { id, since: None, after, repeats, finding: finding() }
 }
 

@@ -64,6 +64,18 @@ pub enum WebhookKind {
     Feishu,
 }
 
+impl WebhookKind {
+    /// The name that the configuration gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Dingtalk => "dingtalk",
+            Self::Wecom => "wecom",
+            Self::Feishu => "feishu",
+        }
+    }
+}
+
 /// `[[alerts.webhook]]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
