@@ -1,13 +1,14 @@
 //! What people are told: once, whoever tells it, also when a webhook does not take it at first.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use events::{
     AlertState, Listing, Micros, News, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowId,
     WindowOpened, now,
 };
-use journal::Record;
-use orderflow_tests::{Heard, Program, Receiver, World, until};
+use journal::{Cell, Record};
+use orderflow_tests::{Heard, Program, Receiver, World, eventually, until};
 use sandbox::{Faults, TargetFaults};
 use serde_json::json;
 use service::config::{Secret, Span, Webhook, WebhookKind};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::PROGRAM;
 
-const TAKEN: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
+pub(crate) const TAKEN: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
 const TOKEN: &str = "access_token=t0k3n-of-the-robot";
 const HOUR: Micros = 3_600_000_000;
 
@@ -52,7 +53,7 @@ async fn start(world: &World, processes: usize, stop: &CancellationToken) -> Joi
     all
 }
 
-async fn state(world: &World) -> AlertState {
+pub(crate) async fn state(world: &World) -> AlertState {
     alerter::state(&world.journal, &world.names()).await.unwrap()
 }
 
@@ -70,12 +71,15 @@ async fn watermark(world: &World, to: Micros) {
     world.journal.publish(&record).await.unwrap();
 }
 
-/// What happened to which condition, of each message.
-fn told(heard: &[Heard]) -> Vec<String> {
-    let alerts = heard.iter().flat_map(|heard| heard.body["alerts"].as_array().cloned().unwrap_or_default());
-    alerts
-        .map(|alert| format!("{} {}", alert["event"].as_str().unwrap(), alert["id"].as_str().unwrap()))
-        .collect()
+/// What all messages said together.
+fn alerts(heard: &[Heard]) -> Vec<serde_json::Value> {
+    heard.iter().flat_map(|heard| heard.body["alerts"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+/// What happened to which condition.
+pub(crate) fn told(heard: &[Heard]) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+    alerts(heard).iter().map(|alert| format!("{} {}", text(&alert["event"]), text(&alert["id"]))).collect()
 }
 
 #[tokio::test]
@@ -116,15 +120,17 @@ async fn what_lasts_is_told_again_but_not_too_soon() {
     let stop = CancellationToken::new();
     let processes = start(&world, 3, &stop).await;
     watermark(&world, now() - 2 * HOUR).await;
-    let heard = duty.hears(4).await;
+    // What comes while a call is under way goes with the next one.
+    eventually("it was told four times", || alerts(&duty.heard()).len() >= 4).await;
     stop.cancel();
     processes.join_all().await;
     let again = "again watermark";
-    assert_eq!(told(&heard)[..4], ["firing watermark", again, again, again]);
-    let at: Vec<i64> = heard.iter().map(|heard| heard.body["alerts"][0]["at"].as_i64().unwrap()).collect();
+    assert_eq!(told(&duty.heard())[..4], ["firing watermark", again, again, again]);
+    let all = alerts(&duty.heard());
+    let at: Vec<i64> = all.iter().map(|alert| alert["at"].as_i64().unwrap()).collect();
     assert!(at.windows(2).all(|two| two[1] - two[0] >= 400_000), "{at:?}");
-    let numbers = heard.iter().map(|heard| heard.body["alerts"][0]["number"].as_u64().unwrap());
-    assert!(numbers.zip(1..).all(|(number, expected)| number == expected), "{heard:?}");
+    let numbers = all.iter().map(|alert| alert["number"].as_u64().unwrap());
+    assert!(numbers.zip(1..).all(|(number, expected)| number == expected), "{all:?}");
 }
 
 async fn show(folder: &TempDir) -> (i32, String) {
@@ -163,17 +169,19 @@ async fn a_webhook_that_is_down_is_told_later_and_holds_nobody_up() {
     let (_, text) = Program::new(PROGRAM, folder.path(), &["status"]).said().await;
     assert!(text.contains("UNTOLD       webhook duty does not take alerts: no connection"), "{text}");
 
-    // Meanwhile it ends: when the webhook is back, it hears of both at once.
+    // Meanwhile it ends: when the webhook is back, it hears of all that it missed.
     watermark(&world, now()).await;
     night.hears(2).await;
     let duty = Receiver::at(address, TAKEN).await;
-    let heard = duty.hears(1).await;
-    let text = heard[0].body["text"]["content"].as_str().unwrap();
-    assert!(text.starts_with("[orderflow] demo：1 项告警，1 项恢复\n\n【告警】水位停在 "), "{text}");
+    until("it has taken all", async || state(&world).await.notices.is_empty()).await;
+    let heard = duty.heard();
+    let text: String = heard.iter().map(|heard| heard.body["text"]["content"].as_str().unwrap()).collect();
+    assert!(text.starts_with("[orderflow] demo：1 项告警"), "{text}");
+    let times = |part: &str| text.matches(part).count();
+    assert_eq!([times("【告警】水位停在 "), times("【恢复】水位已跟上")], [1, 1], "{text}");
     assert_eq!(heard[0].uri, format!("/robot/send?{TOKEN}"));
-    until("it is noted", async || state(&world).await.notices.is_empty()).await;
     looks(&world, 2).await;
-    assert_eq!((duty.heard().len(), night.heard().len()), (1, 2));
+    assert_eq!((duty.heard().len(), night.heard().len()), (heard.len(), 2), "nobody is told anything else");
     assert!(state(&world).await.deliveries.is_empty());
     let (status, text) = show(&folder).await;
     assert_eq!(status, 0, "{text}");
@@ -280,88 +288,23 @@ async fn a_target_that_is_down_for_long_is_told_and_that_it_works_again_too() {
 }
 
 #[tokio::test]
-async fn a_running_program_tells_of_orders_that_fail_in_a_new_way_and_not_whose() {
+async fn what_a_process_that_died_had_in_hand_another_one_tells() {
     let duty = Receiver::start("").await;
-    let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
-    let mut world = World::new(6, Faults { target: refusing, ..Faults::default() }).await;
-    world.config.targets[0].stop.after = 0;
-    world.sync().await;
-    let folder = world.folder_of_a_program("");
-    let path = folder.path().join("orderflow.toml");
-    let alerts = "[alerts]\nevery = \"200ms\"\ndead_letters = 5\n[[alerts.webhook]]\nname = \"duty\"\nkind = \"json\"\n";
-    std::fs::write(&path, format!("{}{alerts}", std::fs::read_to_string(&path).unwrap())).unwrap();
-    let program = Program::new(PROGRAM, folder.path(), &["transform"])
-        .env("ORDERFLOW_ALERTS__WEBHOOK__DUTY__URL", &duty.url("/t0k3n-of-the-robot"))
-        .writing_to(&folder.path().join("log"));
-    let mut child = program.start();
-    let heard = duty.hears(1).await;
-    let groups = operations::DeadGroup::all(&world.journal, &world.names()).await.unwrap();
-    let id = format!("firing dead-group:{}", groups[0].fingerprint);
-    assert_eq!(told(&heard), ["firing dead", id.as_str()]);
-    let group = &heard[0].body["alerts"][1];
-    assert_eq!((&group["open"], &group["pattern"]), (&json!(6), &json!(groups[0].pattern)), "{group}");
-    assert_eq!(group["command"], format!("orderflow dead list --group {}", &groups[0].fingerprint[..8]));
-    // The command that is named is one that works.
-    let args: Vec<&str> = group["command"].as_str().unwrap().split(' ').skip(1).collect();
-    let (status, list) = Program::new(PROGRAM, folder.path(), &args).said().await;
-    assert_eq!(status, 0, "{list}");
-    Program::end(child.id().unwrap()).await;
-    assert!(child.wait().await.unwrap().success());
-    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-    assert!(!log.contains("t0k3n"), "{log}");
-}
-
-#[tokio::test]
-async fn a_test_says_of_each_webhook_what_came_back() {
-    let (good, bad) = (
-        Receiver::start(TAKEN).await,
-        Receiver::start(r#"{"code":19024,"msg":"Key Words Not Found"}"#).await,
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let kinds = ["json", "dingtalk", "wecom", "feishu"];
-    let hooks = kinds.map(|kind| format!("[[alerts.webhook]]\nname = \"{kind}\"\nkind = \"{kind}\"\n"));
-    std::fs::write(folder.path().join("orderflow.toml"), hooks.concat()).unwrap();
-    let test = async |args: &[&str], feishu: &str| {
-        let mut program = Program::new(PROGRAM, folder.path(), &[&["alerts", "test"][..], args].concat());
-        for kind in kinds {
-            let name = format!("ORDERFLOW_ALERTS__WEBHOOK__{}__URL", kind.to_uppercase());
-            let url = if kind == "feishu" {
-                feishu.to_string()
-            } else {
-                good.url(&format!("/{kind}?key=t0k3n-t0k3n"))
-            };
-            program = program.env(&name, &url);
-        }
-        let (status, text) = program.said().await;
-        assert!(!text.contains("t0k3n"), "{text}");
-        (status, text)
-    };
-    let (status, text) = test(&[], &bad.url("/hook/t0k3n-t0k3n")).await;
-    assert_eq!(status, 1, "{text}");
-    let expected =
-        "json: taken\ndingtalk: taken\nwecom: taken\nfeishu: FAILED: code 19024: Key Words Not Found\n";
-    assert_eq!(text, expected);
-    let heard = good.heard();
-    let said = "[orderflow] okki-orders：测试\n这是一条测试消息：告警会发到这里。";
-    assert_eq!(
-        (&heard[0].body["test"], &heard[0].body["title"]),
-        (&json!(true), &json!("[orderflow] okki-orders: test"))
-    );
-    let chat = json!({ "msgtype": "text", "text": { "content": said } });
-    assert_eq!((&heard[1].body, &heard[2].body), (&chat, &chat));
-    assert_eq!(bad.heard()[0].body, json!({ "msg_type": "text", "content": { "text": said } }));
-
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = format!("http://{}/hook/t0k3n-t0k3n", nobody.local_addr().unwrap());
-    drop(nobody);
-    for (url, why) in [
-        (closed.as_str(), "feishu: FAILED: no connection: "),
-        ("https://:t0k3n", "feishu: FAILED: the address is none"),
-        ("t0k3n", "expected http:// or https://"),
-        ("", "`url` is missing; give ORDERFLOW_ALERTS__WEBHOOK__FEISHU__URL or url_file"),
-    ] {
-        let (status, text) = test(&["--webhook", "feishu"], url).await;
-        assert!(status == 1 && text.contains(why), "{text}");
-    }
-    assert_eq!(test(&["--webhook", "nobody"], "http://h").await.0, 3);
+    let world = world(0, vec![webhook("duty", WebhookKind::Json, duty.url("/"))]).await;
+    watermark(&world, now() - 2 * HOUR).await;
+    let (journal, names) = (&world.journal, world.names());
+    let look = alerter::looked(&world.config, journal, &names).await.unwrap();
+    let to = BTreeSet::from(["duty".to_string()]);
+    let found = operations::alerts::fold(&AlertState::default(), &look, &to, now(), HOUR);
+    let until = now() + 1_500_000;
+    let claimed = operations::alerts::claim(&found, "duty", until);
+    Cell::new(journal.clone(), names.clone(), names.alerts()).set(&claimed, 0).await.unwrap();
+    let stop = CancellationToken::new();
+    let processes = start(&world, 2, &stop).await;
+    assert_eq!(told(&duty.hears(1).await), ["firing watermark"]);
+    assert!(now() >= until, "not while the other one may still be telling it");
+    looks(&world, 2).await;
+    assert_eq!(duty.heard().len(), 1);
+    stop.cancel();
+    processes.join_all().await;
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod alerts;
+mod alerts_program;
 mod arrows;
 mod backfill;
 mod bad_input;

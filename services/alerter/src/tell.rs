@@ -16,7 +16,7 @@ const AGAIN: RetryPolicy =
     RetryPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(300), jitter: 0.5 };
 
 /// How much longer than a call may take nobody else calls: for noting how it went.
-const NOTING: Duration = Duration::from_secs(20);
+const NOTING: Duration = Duration::from_secs(10);
 
 /// After a failure to read or write the state.
 const RETRY: Duration = Duration::from_millis(500);

@@ -21,8 +21,10 @@ fn condition(number: usize) -> Condition {
     Condition { id, since: None, after, repeats, finding: finding() }
 }
 
+const NAMES: [&str; 2] = ["a", "b"];
+
 fn webhooks() -> BTreeSet<String> {
-    ["a", "b"].map(String::from).into()
+    NAMES.map(String::from).into()
 }
 
 /// Of each condition: 0 it does not hold, 1 it does, 2 that is not known; and how long until the next look.
@@ -107,34 +109,35 @@ proptest! {
         tellings in proptest::collection::vec((0..2_usize, any::<bool>()), 0..200),
     ) {
         let (mut state, mut now, mut tellings) = (AlertState::default(), 1_000, tellings.into_iter());
-        let mut heard = [Vec::new(), Vec::new()];
-        let mut all = Vec::new();
-        let tell = |state: AlertState, at: usize, works: bool, heard: &mut [Vec<u64>; 2]| {
-            let webhook = ["a", "b"][at];
-            let numbers: Vec<u64> = waiting(&state, webhook).map(|notice| notice.number).collect();
-            if numbers.is_empty() {
-                return state;
-            }
-            let state = claim(&state, webhook, 5);
-            match works {
-                true => {
-                    heard[at].extend(&numbers);
-                    delivered(&state, webhook, &numbers)
-                }
-                false => failed(&state, webhook, "down", 9),
-            }
+        let (mut heard, mut all) = ([Vec::new(), Vec::new()], Vec::new());
+        let begun = |state: &AlertState, at: usize| -> Vec<u64> {
+            waiting(state, NAMES[at]).map(|notice| notice.number).collect()
         };
         for (states, wait) in steps {
             now += wait;
+            let telling = tellings.next().map(|(at, works)| (at, works, begun(&state, at)));
+            let telling = telling.filter(|(.., numbers)| !numbers.is_empty());
+            if let Some((at, ..)) = telling {
+                state = claim(&state, NAMES[at], now + 5);
+                prop_assert_eq!(wants(&state, NAMES[at]), Some(now + 5));
+            }
+            // Somebody looks while a webhook is being told.
             let before = state.last;
             state = fold(&state, &look(states), &webhooks(), now, REPEAT);
             all.extend(before + 1..=state.last);
-            if let Some((at, works)) = tellings.next() {
-                state = tell(state, at, works, &mut heard);
+            match telling {
+                Some((at, true, numbers)) => {
+                    state = delivered(&state, NAMES[at], &numbers);
+                    heard[at].extend(numbers);
+                }
+                Some((at, false, _)) => state = failed(&state, NAMES[at], "down", now + 9),
+                None => {}
             }
         }
         for at in [0, 1] {
-            state = tell(state, at, true, &mut heard);
+            let numbers = begun(&state, at);
+            state = delivered(&state, NAMES[at], &numbers);
+            heard[at].extend(numbers);
         }
         prop_assert_eq!(&heard, &[all.clone(), all]);
         prop_assert!(state.notices.is_empty() && state.deliveries.is_empty());
