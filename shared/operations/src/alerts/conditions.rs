@@ -160,18 +160,25 @@ fn micros(span: Span) -> Micros {
 /// What introduces the answer to one order in the reasons that our writers give.
 const THE_LAST: &str = "; the last: ";
 
-/// A reason without what the other side said of one order, for eyes outside of the house: numbers and quoted values go, but
-/// our own counts and the HTTP status at its beginning stay.
+/// A reason without what the other side said of one order, for eyes outside of the house: numbers, ids and quoted values go,
+/// but our own counts, HTTP status and the target's code stay.
 fn without_particulars(reason: &str) -> String {
-    let ours = match reason.split_once(THE_LAST) {
-        Some((ours, _)) => ours.len() + THE_LAST.len(),
-        None => {
-            let digits = reason.strip_prefix("HTTP ").map_or("", |rest| rest.get(..3).unwrap_or_default());
-            let is_status = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            if is_status { "HTTP ".len() + 3 } else { 0 }
-        }
+    let (ours, theirs) = match reason.split_once(THE_LAST) {
+        Some((ours, theirs)) => (format!("{ours}{THE_LAST}"), theirs),
+        None => (String::new(), reason),
     };
-    format!("{}{}", &reason[..ours], pattern(&reason[ours..], &[]))
+    let kept = [("HTTP ", 3), ("code ", 5)].into_iter().fold(pattern(theirs, &[]), |text, (word, digits)| {
+        let first = theirs.split(word).nth(1).unwrap_or_default();
+        let number: String = first.chars().take_while(char::is_ascii_digit).collect();
+        let marked = format!("{word}#");
+        // Only where it is certain which number stood there.
+        let alone = theirs.matches(word).count() == 1 && text.matches(&marked).count() == 1;
+        match alone && (1..=digits).contains(&number.len()) {
+            true => text.replace(&marked, &format!("{word}{number}")),
+            false => text,
+        }
+    });
+    format!("{ours}{kept}")
 }
 
 #[cfg(test)]

@@ -164,11 +164,15 @@ fn a_target_that_was_stopped_is_another_matter_than_one_that_is_down() {
 
 #[test]
 fn of_a_reason_only_our_own_numbers_and_the_status_stay() {
-    assert_eq!(without_particulars("HTTP 503: order 5203550000"), "HTTP 503: order #");
-    assert_eq!(without_particulars("HTTP 50"), "HTTP #");
+    let said = |reason: &str| without_particulars(reason);
+    assert_eq!(said("HTTP 503: order 5203550000"), "HTTP 503: order #");
     assert_eq!(
-        without_particulars("5 orders in a row failed; the last: order 77"),
+        said("5 orders in a row failed; the last: order 77"),
         "5 orders in a row failed; the last: order #"
     );
+    let refused = "the target answered HTTP 200, code 40002: 客户不存在: 5200000637";
+    assert_eq!(said(refused), "the target answered HTTP 200, code 40002: 客户不存在: #");
+    assert_eq!(said("HTTP 5203550000"), "HTTP #", "no status is that long");
+    assert_eq!(said("HTTP 500, then HTTP 200"), "HTTP #, then HTTP #");
     assert_eq!(without_particulars("没有客户“李明”"), without_particulars("没有客户“王芳”"));
 }
