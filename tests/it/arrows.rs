@@ -31,7 +31,7 @@ fn floor(room: &str) -> u8 {
         "mapping" => 1,
         "journal" | "okki" | "postgres" | "qeasy" | "service" => 2,
         "operations" => 3,
-        "fetcher" | "transformer" | "writer" | "sandbox" => 4,
+        "alerter" | "fetcher" | "transformer" | "writer" | "sandbox" => 4,
         "orderflow" => 5,
         other => panic!("{other} is a new room: give it a floor here and a place in ARCHITECTURE.md"),
     }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod account;
+mod alerts;
+mod alerts_program;
 mod arrows;
 mod backfill;
 mod bad_input;

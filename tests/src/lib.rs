@@ -5,6 +5,7 @@ mod nats;
 mod postgres;
 mod program;
 mod proxy;
+mod receiver;
 mod world;
 
 pub use dice::Dice;
@@ -12,6 +13,7 @@ pub use nats::{Nats, signal};
 pub use postgres::PostgresServer;
 pub use program::Program;
 pub use proxy::{Line, Proxy};
+pub use receiver::{Heard, Receiver};
 pub use world::{Run, World};
 
 /// Waits until something outside of this process's reach has come true; panics with `what` after two minutes.

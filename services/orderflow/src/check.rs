@@ -42,6 +42,14 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         };
         said.push_str(&format!("target {name}: {}, {how} {url}, {batch} a request\n", target.kind.name()));
     }
+    for webhook in &config.alerts.webhooks {
+        // Which process knows the address is not for this one to say.
+        let note = webhook
+            .address()
+            .err()
+            .map_or_else(String::new, |error| format!("; no address here: {}", service::chain(&error)));
+        said.push_str(&format!("webhook {}: {}{note}\n", webhook.name, webhook.kind.name()));
+    }
     print(&said);
     Ok(Exit::Ok)
 }

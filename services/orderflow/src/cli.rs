@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service::LogFormat;
 
+use crate::alerts::AlertsCommand;
 use crate::dead::DeadCommand;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
@@ -71,6 +72,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: DeadCommand,
+    },
+    /// What people are told of without asking: webhooks, and what holds.
+    Alerts {
+        /// What to do.
+        #[command(subcommand)]
+        command: AlertsCommand,
     },
     /// What people had the pipeline do: who, when, why, and what came of it.
     Ops {
@@ -300,6 +307,7 @@ impl Cli {
             | Command::Windows(_)
             | Command::Trace(_)
             | Command::Dead { .. }
+            | Command::Alerts { .. }
             | Command::Ops { .. }
             | Command::Map { .. } => "warn,async_nats=off",
             _ => "info,async_nats=error",

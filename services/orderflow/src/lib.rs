@@ -1,6 +1,7 @@
 //! The command line of orderflow as a library, so that tests run the very same program. Wiring only; each command has a
 //! file of its own.
 
+mod alerts;
 mod backfill;
 mod check;
 mod cli;
@@ -34,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Runs the command that the process was started with.
 pub async fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    match run(cli).await {
+    match Box::pin(run(cli)).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {
             eprintln!("error: {}", service::chain(error.as_ref()));
@@ -68,6 +69,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(args) => resume::run(args, &cli.config).await,
         Command::Windows(args) => windows::run(args, &cli.config).await,
         Command::Trace(args) => trace::run(args, &cli.config).await,
+        Command::Alerts { command } => alerts::run(command, &cli.config).await,
         Command::Dead { command } => dead::run(command, &cli.config, shutdown).await,
         Command::Ops { command } => operations_command::run(command, &cli.config, shutdown).await,
         Command::Completions { shell } => {

@@ -9,6 +9,7 @@ use service::Config;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Telling;
 use crate::cli::{FetchArgs, WriteArgs};
 use crate::exit::Exit;
 
@@ -27,7 +28,11 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     let config = Config::load(config)?;
     let journal = connect(&config, "fetch").await?;
     let mode = if args.once { Mode::Once } else { Mode::Forever };
+    let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
     let ended = fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown).await?;
+    if let Some(telling) = telling {
+        telling.end().await;
+    }
     journal.flush().await;
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
         bail!("window {window} failed: {reason}");
@@ -38,7 +43,9 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
 pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = Config::load(config)?;
     let journal = connect(&config, "transform").await?;
+    let telling = Telling::start(&config, &journal, &shutdown);
     transformer::run(&config, journal.clone(), shutdown).await?;
+    telling.end().await;
     journal.flush().await;
     Ok(Exit::Ok)
 }
@@ -58,6 +65,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
         });
     }
     let journal = connect(&config, "write").await?;
+    let telling = Telling::start(&config, &journal, &shutdown);
     let mut writers = JoinSet::new();
     for target in targets {
         let (config, journal, shutdown) = (config.clone(), journal.clone(), shutdown.clone());
@@ -71,6 +79,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
             result = Err(error.into());
         }
     }
+    telling.end().await;
     journal.flush().await;
     result
 }

@@ -13,6 +13,7 @@ use operations::{Status, WindowLine, WindowState};
 use service::Config;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts;
 use crate::cli::{Output, StatusArgs};
 use crate::exit::{Exit, print};
 use crate::instances;
@@ -42,7 +43,8 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
             Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
             Output::Table => {
                 let look = before.as_ref().map(|(then, before)| (before, (now - *then).as_secs_f64()));
-                print(&shown(&status, &rates(look, &status), config));
+                let shown = shown(&status, &rates(look, &status), config);
+                print(&format!("{shown}{}", alerts::untold(&journal, &names).await));
             }
         }
         let exit = if status.needs_attention() { Exit::Partial } else { Exit::Ok };

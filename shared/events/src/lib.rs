@@ -4,6 +4,7 @@
 //! so that a field may be added and an old message still decodes. The encoded form of every event is kept under
 //! `tests/fixtures`, one folder a schema version.
 
+mod alerts;
 pub mod codec;
 mod dead;
 mod fingerprint;
@@ -18,6 +19,7 @@ mod receipt;
 mod shared_state;
 mod sync;
 
+pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
 pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
@@ -28,6 +30,7 @@ pub use operation::{
     Actor, Command, Failure, Log, OperationCommanded, OperationFinished, OperationMoved, OperationStarted,
     Work,
 };
+pub use pattern::pattern;
 pub use payload::{Encoding, Payload, PayloadError};
 pub use presence::{HeldPartition, Instance, Writing};
 pub use raw::{RawDetail, RawPage};

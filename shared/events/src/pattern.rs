@@ -23,7 +23,7 @@ const PAIRS: [(char, char); 5] = [('“', '”'), ('‘', '’'), ('「', '」')
 
 /// The message without numbers, ids, dates, quoted values and the order's `own` key and number. What stands in backticks
 /// is a name of the mapping, and stays.
-pub(crate) fn pattern(message: &str, own: &[&str]) -> String {
+pub fn pattern(message: &str, own: &[&str]) -> String {
     let text: Vec<char> = message.chars().take(READ).map(plain).collect();
     let own: Vec<Vec<char>> = own.iter().map(|own| own.chars().map(plain).collect()).collect();
     let mut reading = Reading { text: &text, own: &own, at: 0, out: String::new() };

@@ -183,6 +183,8 @@ fn stop() -> StopState {
     StopState { stopped: true, reason, by: "aBcD".into(), at: AT }
 }
 
+#[path = "samples/alerts.rs"]
+mod alerts;
 #[path = "samples/operations.rs"]
 mod operations;
 
@@ -311,6 +313,7 @@ macro_rules! each_event {
         $check(full::instance(), "-full");
         $check(Instance { trouble: Some("HTTP 503".into()), ..instance() }, "-troubled");
         $check(stop(), "");
+        $check(alerts::state(), "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(
             TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },

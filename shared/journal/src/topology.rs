@@ -156,6 +156,11 @@ impl Topology {
         format!("{}.state.stop.{}", self.flow, target.token())
     }
 
+    /// What people were told.
+    pub fn alerts(&self) -> String {
+        format!("{}.state.alerts", self.flow)
+    }
+
     /// Raw pages.
     pub fn raw(&self) -> String {
         format!("{}.raw.page", self.flow)

@@ -3,6 +3,7 @@
 
 mod account;
 mod again;
+pub mod alerts;
 pub mod backfill;
 mod carry;
 mod comparison;

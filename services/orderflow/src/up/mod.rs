@@ -16,6 +16,7 @@ use service::Config;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Telling;
 use crate::cli::UpArgs;
 use crate::exit::Exit;
 use demo::Demo;
@@ -114,6 +115,7 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
         Ok(())
     });
     let showing = progress::show(Arc::clone(flow), shutdown.clone());
+    let telling = Telling::start(&flow.config, &flow.journal, &shutdown);
     let mut result = Ok(Exit::Ok);
     while let Some(ended) = stages.join_next().await {
         if let Err(error) = ended.context("a stage ended badly").and_then(|ended| ended) {
@@ -123,6 +125,7 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
     }
     shutdown.cancel();
     showing.await?;
+    telling.end().await;
     result
 }
 

@@ -12,7 +12,7 @@ const OTHERS: [&str; 3] = ["ORDERFLOW_CONFIG", "ORDERFLOW_LOG", "ORDERFLOW_CACHE
 /// Lays the variables over the table. A key keeps the spelling it has in `known` (`idCheck`).
 ///
 /// # Errors
-/// When a variable names a target that is not there.
+/// When a variable names a target or a webhook that is not there.
 pub(super) fn overlay(
     table: &mut Table,
     variables: impl Iterator<Item = (String, String)>,
@@ -37,8 +37,8 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
             table.insert(key.to_string(), value);
             Ok(())
         }
-        ["target", which, rest @ ..] => {
-            let targets = match table.get_mut("target") {
+        [list @ ("target" | "webhook"), which, rest @ ..] => {
+            let targets = match table.get_mut(*list) {
                 Some(Value::Array(targets)) => targets.as_mut_slice(),
                 _ => &mut [],
             };
@@ -49,7 +49,7 @@ fn set(table: &mut Table, path: &[&str], name: &str, text: &str) -> Result<(), C
                 Some(target) => set(target, rest, name, text),
                 None => Err(ConfigError::key(
                     name,
-                    format!("there is no target \"{which}\"; the file has {}", listed(&names)),
+                    format!("there is no {list} \"{which}\"; the file has {}", listed(list, &names)),
                 )),
             }
         }
@@ -67,8 +67,8 @@ fn name_of(target: &Value) -> Option<String> {
     Some(target.get("name")?.as_str()?.to_string())
 }
 
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "no target".into() } else { names.join(", ") }
+fn listed(list: &str, names: &[String]) -> String {
+    if names.is_empty() { format!("no {list}") } else { names.join(", ") }
 }
 
 /// A text as a TOML value: of the kind the key has now; for a key without a value, of the kind it is known to need.

@@ -116,8 +116,10 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
 
 /// A secret that stands in a configuration file ends up in version control, tickets and backups.
 fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), ConfigError> {
-    let refuse = |key: &str, variable: String| {
-        let line = line_of(text, key).map_or_else(String::new, |line| format!(":{line}"));
+    let refuse = |key: &str, section: &str, variable: String| {
+        let (before, rest) = text.split_at(text.find(section).unwrap_or(0));
+        let line = line_of(rest, key).map(|line| line + before.lines().count());
+        let line = line.map_or_else(String::new, |line| format!(":{line}"));
         Err(ConfigError::key(
             format!("{}{line}", path.display()),
             format!(
@@ -126,7 +128,7 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
         ))
     };
     if file.get("source").and_then(|source| source.get("client_secret")).is_some() {
-        return refuse("client_secret", "ORDERFLOW_SOURCE__CLIENT_SECRET".into());
+        return refuse("client_secret", "[source", "ORDERFLOW_SOURCE__CLIENT_SECRET".into());
     }
     let targets = file.get("target").and_then(Value::as_array).into_iter().flatten();
     for (at, target) in targets.enumerate() {
@@ -134,7 +136,7 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
         for secret in ["app_secret", "password"] {
             if target.get(secret).is_some() {
                 let variable = format!("ORDERFLOW_TARGET__{}__{}", name(), secret.to_uppercase());
-                return refuse(secret, variable);
+                return refuse(secret, "[[target", variable);
             }
         }
         let url = target.get("url").and_then(Value::as_str).unwrap_or_default();
@@ -144,6 +146,17 @@ fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), C
                 name()
             );
             return Err(place(path, text, message));
+        }
+    }
+    let webhooks = file.get("alerts").and_then(|alerts| alerts.get("webhook")).and_then(Value::as_array);
+    for (at, webhook) in webhooks.into_iter().flatten().enumerate() {
+        let name = || webhook.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
+        // The address of a chat robot is all that is needed to write there.
+        for secret in ["url", "secret"] {
+            if webhook.get(secret).is_some() {
+                let variable = format!("ORDERFLOW_ALERTS__WEBHOOK__{}__{}", name(), secret.to_uppercase());
+                return refuse(secret, "[[alerts.webhook", variable);
+            }
         }
     }
     Ok(())
@@ -162,6 +175,11 @@ fn settle_paths(path: &Path, config: &mut Config) {
     config.mapping.file = beside(path, &config.mapping.file);
     for file in [&mut config.nats.credentials_file, &mut config.source.client_secret_file] {
         *file = file.as_ref().map(|file| beside(path, file));
+    }
+    for webhook in &mut config.alerts.webhooks {
+        for file in [&mut webhook.url_file, &mut webhook.secret_file] {
+            *file = file.as_ref().map(|file| beside(path, file));
+        }
     }
     for target in &mut config.targets {
         for file in [&mut target.app_secret_file, &mut target.password_file] {

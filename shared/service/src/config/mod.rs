@@ -1,5 +1,6 @@
 //! `orderflow.toml`: compiled-in defaults, then the file, then the environment; unknown keys are refused.
 
+mod alerts;
 mod env;
 mod error;
 mod load;
@@ -8,6 +9,7 @@ mod secret;
 mod span;
 mod validate;
 
+pub use alerts::{Alerts, Operators, Webhook, WebhookKind};
 pub use error::ConfigError;
 pub use model::{
     Backoff, Config, Deleted, Detail, Granularity, Kind, Mapping, Nats, Schedule, Source, SourceLimit,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Secret, Span};
+use super::{Alerts, Operators, Secret, Span};
 
 /// The whole configuration of a flow.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,14 +27,8 @@ pub struct Config {
     pub writer: Writer,
     /// What operators see.
     pub operators: Operators,
-}
-
-/// `[operators]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Operators {
-    /// Fields, by their names in the source's rows and in the target's records, whose values are not shown.
-    pub personal: Vec<String>,
+    /// What they are told of.
+    pub alerts: Alerts,
 }
 
 /// `[nats]`

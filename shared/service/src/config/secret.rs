@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 
 /// Secrets are read by the stage that needs them, when it starts: the others run without, and need not be trusted with
 /// them.
-fn read(what: &str, path: &Path) -> Result<Secret, ConfigError> {
+pub(super) fn read(what: &str, path: &Path) -> Result<Secret, ConfigError> {
     std::fs::read_to_string(path).map(|text| Secret::new(text.trim())).map_err(|source| ConfigError::File {
         what: what.into(),
         path: PathBuf::from(path),

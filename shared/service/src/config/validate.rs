@@ -151,7 +151,10 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
             return wrong("target.kind", "\"postgres\" needs a table".into());
         }
     }
-    Ok(())
+    match super::alerts::wrong(config) {
+        Some((key, message)) => wrong(key, message),
+        None => Ok(()),
+    }
 }
 
 impl Config {

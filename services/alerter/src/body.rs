@@ -1,0 +1,103 @@
+//! What each kind of webhook is sent, and what it says when it has not taken it.
+
+use events::Notice;
+use http::Answer;
+use serde::Serialize;
+use serde_json::{Value, json};
+use service::config::WebhookKind;
+
+use crate::message::Message;
+use crate::wording::Wording;
+use crate::{english, sign};
+
+/// Body and query.
+pub(crate) struct Posted {
+    pub(crate) body: Value,
+    pub(crate) query: Vec<(String, String)>,
+}
+
+/// A notice as programs read it.
+#[derive(Serialize)]
+struct Item<'a> {
+    number: u64,
+    event: events::Announcement,
+    id: &'a str,
+    at: i64,
+    since: i64,
+    text: String,
+    command: String,
+    #[serde(flatten)]
+    finding: &'a events::Finding,
+}
+
+/// The request for a message. Signed with `secret`, unless that is empty.
+pub(crate) fn posted(kind: WebhookKind, message: &Message, wording: &Wording, secret: &str) -> Posted {
+    let mut query = Vec::new();
+    let body = match kind {
+        WebhookKind::Json => own(message, wording),
+        WebhookKind::Dingtalk => {
+            if !secret.is_empty() {
+                let timestamp = message.at / 1_000;
+                query.push(("timestamp".into(), timestamp.to_string()));
+                query.push(("sign".into(), sign::dingtalk(timestamp, secret)));
+            }
+            json!({ "msgtype": "text", "text": { "content": wording.chat(message) } })
+        }
+        WebhookKind::Wecom => json!({ "msgtype": "text", "text": { "content": wording.chat(message) } }),
+        WebhookKind::Feishu => {
+            let mut body = json!({ "msg_type": "text", "content": { "text": wording.chat(message) } });
+            if !secret.is_empty() {
+                let timestamp = message.at / 1_000_000;
+                body["timestamp"] = timestamp.to_string().into();
+                body["sign"] = sign::feishu(timestamp, secret).into();
+            }
+            body
+        }
+    };
+    Posted { body, query }
+}
+
+fn own(message: &Message, wording: &Wording) -> Value {
+    let item = |notice: &Notice| {
+        let Notice { number, event, id, at, since, finding, .. } = notice;
+        let text = english::sentence(finding, &wording.zone);
+        let command = english::command(finding);
+        let item =
+            Item { number: *number, event: *event, id, at: *at, since: *since, text, command, finding };
+        serde_json::to_value(item).unwrap_or_default() // texts and numbers: it cannot fail
+    };
+    json!({
+        "flow": message.flow,
+        "at": message.at,
+        "test": message.is_test(),
+        "title": english::title(message),
+        "text": english::text(message, &wording.zone),
+        "alerts": message.notices.iter().map(item).collect::<Vec<_>>(),
+    })
+}
+
+/// Why an answer does not say that the message was taken. Chats answer 200 to what they refuse: their code decides.
+pub(crate) fn refusal(kind: WebhookKind, answer: &Answer) -> Option<String> {
+    if !(200..300).contains(&answer.status) {
+        return Some(format!("HTTP {}: {}", answer.status, answer.excerpt()));
+    }
+    if kind == WebhookKind::Json {
+        return None;
+    }
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let first = |names: &[&str]| names.iter().find_map(|name| said.get(name)).cloned();
+    let code = first(&["errcode", "code", "StatusCode"]).and_then(|code| code.as_i64());
+    match code {
+        Some(0) => None,
+        Some(code) => {
+            let message = first(&["errmsg", "msg", "StatusMessage"]);
+            let message = message.as_ref().and_then(Value::as_str).unwrap_or("no message");
+            Some(format!("code {code}: {}", message.chars().take(240).collect::<String>()))
+        }
+        None => Some(format!("an answer without a code: {}", answer.excerpt())),
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

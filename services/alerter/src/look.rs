@@ -1,0 +1,99 @@
+//! Looking at the flow: one process does it for all.
+
+use std::collections::BTreeSet;
+
+use events::{AlertState, Micros, TargetName, now};
+use journal::{Cell, Journal, JournalError, Stream, Topology};
+use operations::alerts::{Look, fold};
+use operations::{DeadGroup, Mask, Status};
+use service::Config;
+use service::config::Span;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// What holds right now.
+///
+/// # Errors
+/// When the server does not answer, or the flow has never run.
+pub async fn looked(config: &Config, journal: &Journal, names: &Topology) -> Result<Look, JournalError> {
+    let status = Status::read(journal, names, &targets(config)).await?;
+    Ok(Look::of(&status, &DeadGroup::all(journal, names, &Mask::of(config)).await?, config))
+}
+
+fn targets(config: &Config) -> Vec<TargetName> {
+    config.targets.iter().map(|target| TargetName::new(&target.name)).collect()
+}
+
+pub(crate) struct Looker<'a> {
+    config: &'a Config,
+    journal: &'a Journal,
+    names: Topology,
+    cell: Cell,
+    targets: Vec<TargetName>,
+    webhooks: BTreeSet<String>,
+    /// The groups of dead letters, and how far DEAD was: it is read again when it has moved.
+    groups: (Option<u64>, Vec<DeadGroup>),
+}
+
+impl<'a> Looker<'a> {
+    pub(crate) fn new(config: &'a Config, journal: &'a Journal, names: Topology, cell: Cell) -> Self {
+        let webhooks = config.alerts.webhooks.iter().map(|webhook| webhook.name.clone()).collect();
+        Self { config, journal, names, cell, targets: targets(config), webhooks, groups: (None, Vec::new()) }
+    }
+
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(self.config.alerts.every.get());
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick.tick().await; // the first is at once: let the stages begin
+        loop {
+            let looking = async {
+                tick.tick().await;
+                Box::pin(self.look()).await
+            };
+            match stop.run_until_cancelled(looking).await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    let why = service::chain(&error);
+                    tracing::warn!(why, "cannot look whether there is something to tell; trying again");
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), JournalError> {
+        let (every, repeat) = (micros(self.config.alerts.every), micros(self.config.alerts.repeat));
+        let (state, _) = self.cell.get::<AlertState>().await?;
+        // Another process has looked not long ago. Clocks differ: what is in the future says nothing.
+        if (0..every - every / 10).contains(&(now() - state.looked_at)) {
+            return Ok(());
+        }
+        let at = now();
+        let status = Status::read(self.journal, &self.names, &self.targets).await?;
+        let config = self.config;
+        let look = Look::of(&status, self.groups(&status).await?, config);
+        loop {
+            let (state, seq) = self.cell.get::<AlertState>().await?;
+            if (at..=now()).contains(&state.looked_at) {
+                return Ok(()); // who looked at the same time was faster
+            }
+            match self.cell.set(&fold(&state, &look, &self.webhooks, at, repeat), seq).await {
+                Err(JournalError::Conflict { .. }) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+
+    async fn groups(&mut self, status: &Status) -> Result<&[DeadGroup], JournalError> {
+        let position = status.positions.get(Stream::Dead.name()).copied();
+        if self.groups.0 != position || position.is_none() {
+            self.groups =
+                (position, DeadGroup::all(self.journal, &self.names, &Mask::of(self.config)).await?);
+        }
+        Ok(&self.groups.1)
+    }
+}
+
+fn micros(span: Span) -> Micros {
+    i64::try_from(span.get().as_micros()).unwrap_or(i64::MAX)
+}

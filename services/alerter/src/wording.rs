@@ -1,0 +1,151 @@
+//! Messages in Chinese, for chats. What comes from outside cannot write anything there but text: no mentions, no links.
+
+use events::{Announcement, Finding, Micros, Notice};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use service::config::Span;
+
+use crate::message::Message;
+
+/// 企业微信 takes no text of more than 2048 bytes.
+const LONGEST: usize = 2_000;
+
+/// Room for the line that says how many more there are.
+const MORE: usize = 80;
+
+/// How the flow's people write times, and how long nothing is told twice.
+#[derive(Debug, Clone)]
+pub(crate) struct Wording {
+    pub(crate) zone: TimeZone,
+    pub(crate) repeat: Span,
+}
+
+impl Wording {
+    /// Title and text, as much of it as fits.
+    pub(crate) fn chat(&self, message: &Message) -> String {
+        let mut text = self.title(message);
+        if message.is_test() {
+            text.push_str("\n这是一条测试消息：告警会发到这里。");
+        }
+        let mut left = message.notices.len();
+        for notice in &message.notices {
+            let said = format!("\n\n{}", self.notice(notice));
+            if text.len() + said.len() + MORE > LONGEST {
+                text.push_str(&format!("\n\n另有 {left} 项，查看：orderflow alerts show"));
+                break;
+            }
+            text.push_str(&said);
+            left -= 1;
+        }
+        text.replace('<', "‹").replace('>', "›")
+    }
+
+    fn title(&self, message: &Message) -> String {
+        let counts = [
+            (Announcement::Firing, "告警"),
+            (Announcement::Again, "仍未恢复"),
+            (Announcement::Resolved, "恢复"),
+        ];
+        let counts = counts.map(|(event, word)| (message.count(event), word));
+        let counted = counts.iter().filter(|(count, _)| *count > 0);
+        let counted: Vec<String> = counted.map(|(count, word)| format!("{count} 项{word}")).collect();
+        let what = if counted.is_empty() { "测试".into() } else { counted.join("，") };
+        format!("[orderflow] {}：{what}", message.flow)
+    }
+
+    fn notice(&self, notice: &Notice) -> String {
+        let (what, since) = (self.finding(&notice.finding), self.time(notice.since));
+        match notice.event {
+            Announcement::Firing => format!("【告警】{what}\n自 {since}。{}", seen_with(&notice.finding)),
+            Announcement::Again => format!("【仍未恢复】{what}\n自 {since}。{}", seen_with(&notice.finding)),
+            Announcement::Resolved => format!(
+                "【恢复】{}\n自 {since} 至 {}。上次告警后 {} 内再次发生不另行通知，届时仍在才通知。",
+                self.subject(&notice.finding),
+                self.time(notice.at),
+                length(self.repeat.get().as_secs()),
+            ),
+        }
+    }
+
+    fn finding(&self, finding: &Finding) -> String {
+        match finding {
+            Finding::WindowFailed { window, from, until, reason } => {
+                let (from, until) = (self.time(*from), self.time(*until));
+                format!("同步窗口 {window}（{from} 至 {until}）未能证明完整：{reason}")
+            }
+            Finding::WatermarkOld { watermark, age_seconds, limit_seconds } => format!(
+                "水位停在 {}，已落后 {}（上限 {}）",
+                self.time(*watermark),
+                length(age_seconds.unsigned_abs()),
+                length(limit_seconds.unsigned_abs()),
+            ),
+            Finding::DeadLetters { open, limit } => format!("未处理的死信 {open} 条（上限 {limit} 条）"),
+            Finding::DeadGroup { fingerprint, stage, failure, pattern, targets, open } => {
+                let short = short(fingerprint);
+                let targets: String = targets.iter().map(|target| format!(" → {target}")).collect();
+                format!("新的死信类别 {short}：{stage}{targets} {failure}，未处理 {open} 条：{pattern}")
+            }
+            Finding::TargetLeftAlone { target, reason } => {
+                format!("目标端 {target} 不可用，订单在等待：{reason}")
+            }
+            Finding::TargetStopped { target, reason } => {
+                format!("目标端 {target} 被拒过多，已停止写入，等人处理：{reason}")
+            }
+            Finding::Backlog { stage, target, lag, limit } => {
+                let target = target.as_ref().map_or_else(String::new, |target| format!(" {target}"));
+                format!("{stage}{target} 积压 {lag} 条（上限 {limit} 条）")
+            }
+        }
+    }
+
+    /// What has ended, without the numbers it had.
+    fn subject(&self, finding: &Finding) -> String {
+        match finding {
+            Finding::WindowFailed { window, .. } => format!("窗口 {window} 之后，同步窗口已不再失败"),
+            Finding::WatermarkOld { .. } => "水位已跟上".into(),
+            Finding::DeadLetters { limit, .. } => format!("未处理的死信已不多于 {limit} 条"),
+            Finding::DeadGroup { fingerprint, .. } => {
+                format!("死信类别 {} 已全部处理", short(fingerprint))
+            }
+            Finding::TargetLeftAlone { target, .. } => format!("目标端 {target} 已恢复写入"),
+            Finding::TargetStopped { target, .. } => format!("目标端 {target} 已继续写入"),
+            Finding::Backlog { stage, target, limit, .. } => {
+                let target = target.as_ref().map_or_else(String::new, |target| format!(" {target}"));
+                format!("{stage}{target} 积压已不多于 {limit} 条")
+            }
+        }
+    }
+
+    pub(crate) fn time(&self, micros: Micros) -> String {
+        let at = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+        at.to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+    }
+}
+
+fn seen_with(finding: &Finding) -> String {
+    let command = crate::english::command(finding);
+    match finding {
+        Finding::TargetStopped { .. } => format!("先排除原因，再：{command} --execute --reason \"…\""),
+        _ => format!("查看：{command}"),
+    }
+}
+
+/// A hash tells apart by its first digits.
+pub(crate) fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..8).unwrap_or(fingerprint)
+}
+
+fn length(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let parts = [(days, "天"), (hours, "小时"), (minutes, "分钟")];
+    let said: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number} {unit}"))
+        .collect();
+    if said.is_empty() { format!("{seconds} 秒") } else { said.join(" ") }
+}
+
+#[cfg(test)]
+#[path = "wording_tests.rs"]
+mod tests;

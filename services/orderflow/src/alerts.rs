@@ -1,0 +1,113 @@
+//! `orderflow alerts`: what holds, who was told, and whether telling works.
+
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use alerter::{Channel, Message};
+use clap::{Args, Subcommand};
+use journal::{Journal, Topology};
+use service::Config;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Output;
+use crate::exit::{Exit, print};
+use crate::reach::with_reached;
+
+/// What to do about alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertsCommand {
+    /// Send a test message to every webhook, and say what came back. Exit status 1 when one did not take it.
+    Test(TestArgs),
+    /// What holds right now, what people were told, and whom it could not be told yet. Exit status 4 when something holds, or
+    /// could not be told.
+    Show(ShowArgs),
+}
+
+/// Flags of `alerts test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Only this webhook.
+    #[arg(long, value_name = "NAME")]
+    webhook: Option<String>,
+}
+
+/// Flags of `alerts show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    data: PathBuf,
+}
+
+/// Looking and telling, beside the stages of a process.
+pub struct Telling {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Telling {
+    /// Begins, until `stop`.
+    pub fn start(config: &Config, journal: &Journal, stop: &CancellationToken) -> Self {
+        let (config, journal, stop) = (config.clone(), journal.clone(), stop.child_token());
+        let until = stop.clone();
+        Self { task: tokio::spawn(async move { alerter::run(&config, journal, until).await }), stop }
+    }
+
+    /// Ends, when the stages have.
+    pub async fn end(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "looking and telling ended badly");
+        }
+    }
+}
+
+/// For `status`: the webhooks that do not take what they are told; empty when all do, or nobody says.
+pub async fn untold(journal: &Journal, names: &Topology) -> String {
+    let deliveries = alerter::state(journal, names).await.map(|state| state.deliveries).unwrap_or_default();
+    let failing = deliveries.iter().filter_map(|(name, delivery)| Some((name, delivery.error.as_ref()?)));
+    failing.map(|(name, why)| format!("UNTOLD       webhook {name} does not take alerts: {why}\n")).collect()
+}
+
+pub async fn run(command: AlertsCommand, path: &Path) -> anyhow::Result<Exit> {
+    let config = Config::load(path)?;
+    match command {
+        AlertsCommand::Test(args) => test(&args, &config).await,
+        AlertsCommand::Show(args) => {
+            with_reached(config, &args.data, async |config| show::run(args.output, config).await).await
+        }
+    }
+}
+
+/// Nothing of it is stored, and no NATS is needed.
+async fn test(args: &TestArgs, config: &Config) -> anyhow::Result<Exit> {
+    let wanted = |name: &str| args.webhook.as_deref().is_none_or(|webhook| webhook == name);
+    let webhooks: Vec<_> = config.alerts.webhooks.iter().filter(|webhook| wanted(&webhook.name)).collect();
+    if webhooks.is_empty() {
+        eprintln!(
+            "there is no such [[alerts.webhook]]; `orderflow check --defaults` shows how one is written"
+        );
+        return Ok(Exit::NothingMatched);
+    }
+    let mut exit = Exit::Ok;
+    for webhook in webhooks {
+        let name = &webhook.name;
+        let told = match Channel::open(webhook, config) {
+            Ok(channel) => channel.send(&Message::test(&config.flow)).await.map_err(|untold| untold.why),
+            Err(error) => Err(service::chain(&error)),
+        };
+        match told {
+            Ok(()) => print(&format!("{name}: taken\n")),
+            Err(why) => {
+                print(&format!("{name}: FAILED: {why}\n"));
+                exit = Exit::Failure;
+            }
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,129 @@
+//! `orderflow alerts show`.
+
+use std::collections::BTreeMap;
+
+use alerter::sentence;
+use events::{AlertState, Finding, Micros};
+use jiff::tz::TimeZone;
+use journal::Topology;
+use operations::alerts::{Look, waiting};
+use serde::Serialize;
+use service::Config;
+
+use crate::cli::Output;
+use crate::exit::{Exit, print};
+use crate::stages::connect;
+use crate::status::time;
+
+/// A condition, and what people know of it.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: String,
+    /// Since when it holds; `None` while nobody has noted that it does.
+    since: Option<Micros>,
+    /// When people were told last that it holds.
+    told: Option<Micros>,
+    /// Whether what people were told last is that it holds.
+    announced: bool,
+    #[serde(flatten)]
+    finding: Finding,
+}
+
+/// A webhook, and what it was not told yet.
+#[derive(Debug, Serialize)]
+struct Recipient {
+    waiting: usize,
+    failures: u32,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    /// When a process looked the last time; `None` when none has.
+    looked_at: Option<Micros>,
+    holding: Vec<Line>,
+    /// What cannot be told at the moment.
+    undecided: Vec<String>,
+    webhooks: BTreeMap<String, Recipient>,
+}
+
+pub async fn run(output: Output, config: &Config) -> anyhow::Result<Exit> {
+    let journal = connect(config, "alerts").await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    let look = alerter::looked(config, &journal, &names).await?;
+    let shown = Shown::of(look, &alerter::state(&journal, &names).await?, config);
+    match output {
+        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&shown)?)),
+        Output::Table => print(&shown.text(&config.zone())),
+    }
+    let untold = shown.webhooks.values().any(|webhook| webhook.error.is_some());
+    Ok(if shown.holding.is_empty() && !untold { Exit::Ok } else { Exit::Partial })
+}
+
+impl Shown {
+    fn of(look: Look, state: &AlertState, config: &Config) -> Self {
+        let line = |id: String, since: Option<Micros>, finding: Finding| {
+            let known = state.known.get(&id);
+            let since = since.or(known.and_then(|known| known.since));
+            let told = known.and_then(|known| known.told);
+            Line { since, told, announced: known.is_some_and(|known| known.announced), id, finding }
+        };
+        let mut holding: Vec<Line> =
+            look.holding.into_iter().map(|found| line(found.id, found.since, found.finding)).collect();
+        // What people believe to hold, and what cannot be told now, stays.
+        let believed =
+            state.known.iter().filter(|(id, known)| known.announced && look.undecided.contains(*id));
+        holding.extend(believed.map(|(id, known)| line(id.clone(), known.since, known.finding.clone())));
+        let webhooks = config.alerts.webhooks.iter().map(|webhook| {
+            let delivery = state.deliveries.get(&webhook.name).cloned().unwrap_or_default();
+            let waiting = waiting(state, &webhook.name).count();
+            (webhook.name.clone(), Recipient { waiting, failures: delivery.failures, error: delivery.error })
+        });
+        Self {
+            looked_at: (state.looked_at > 0).then_some(state.looked_at),
+            holding,
+            undecided: look.undecided.into_iter().collect(),
+            webhooks: webhooks.collect(),
+        }
+    }
+
+    fn text(&self, zone: &TimeZone) -> String {
+        let at = |moment: Option<Micros>| moment.map_or_else(|| "-".to_string(), |moment| time(moment, zone));
+        let mut out = format!("looked     {}\n", at(self.looked_at));
+        if self.holding.is_empty() {
+            out.push_str("holds      nothing\n");
+        }
+        for line in &self.holding {
+            let told = match (line.announced, line.told) {
+                (true, told) => format!("told {}", at(told)),
+                (false, Some(told)) => {
+                    format!("told {} and resolved since; not told again yet", at(Some(told)))
+                }
+                (false, None) => "not told yet".into(),
+            };
+            let what = sentence(&line.finding, zone);
+            out.push_str(&format!(
+                "holds      {}: {what}\n           since {}, {told}\n",
+                line.id,
+                at(line.since)
+            ));
+        }
+        for id in &self.undecided {
+            out.push_str(&format!("not known  {id}\n"));
+        }
+        if self.webhooks.is_empty() {
+            out.push_str("webhooks   none: nobody is told, see [[alerts.webhook]]\n");
+        }
+        for (name, webhook) in &self.webhooks {
+            let waiting = match webhook.waiting {
+                0 => "was told everything".to_string(),
+                waiting => format!("{waiting} notices wait"),
+            };
+            let error = webhook.error.as_ref().map_or_else(String::new, |why| {
+                format!("\n           FAILED {} times: {why}", webhook.failures)
+            });
+            out.push_str(&format!("webhook    {name}: {waiting}{error}\n"));
+        }
+        out
+    }
+}

@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use events::{Instance, Stage, TargetName, Writing};
+
+use super::*;
+use crate::{StageStatus, Stopped, Watermark};
+
+const TARGET: &str = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"http://h/execute\"\n";
+
+fn config(alerts: &str) -> Config {
+    let text = format!("{TARGET}[alerts]\n{alerts}");
+    Config::parse(Path::new("orderflow.toml"), &text, std::iter::empty())
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A flow with which all is well.
+fn status() -> Status {
+    Status {
+        flow: "test".into(),
+        watermark: Some(Watermark { to: 1_000, age_seconds: 90 }),
+        window: Some(window(
+            "live-000001",
+            WindowState::Closed { total: 1, distinct: 1, passes: 1, slices: 1, pages_read: 1 },
+        )),
+        lanes: Vec::new(),
+        stages: vec![stage("fetch", None, Some(0)), stage("write", Some("qeasy"), Some(0))],
+        instances: vec![writer(None)],
+        stopped: Vec::new(),
+        dead: Vec::new(),
+        dead_open: 0,
+        orders: 0,
+        positions: BTreeMap::new(),
+        last_minute: BTreeMap::new(),
+    }
+}
+
+fn window(window: &str, state: WindowState) -> WindowLine {
+    WindowLine { window: window.into(), since: 1, until: 2, state }
+}
+
+fn stage(stage: &'static str, target: Option<&str>, lag: Option<u64>) -> StageStatus {
+    let target = target.map(str::to_string);
+    StageStatus { stage, target, lag, ack_pending: Some(0), redelivered: Some(0), oldest_seconds: None }
+}
+
+fn writer(trouble: Option<&str>) -> Instance {
+    let (target, trouble) = (TargetName::new("qeasy"), trouble.map(str::to_string));
+    Instance {
+        stage: Stage::Write,
+        member: "m".into(),
+        host: "h".into(),
+        pid: 1,
+        started_at: 0,
+        mapping: None,
+        mapping_rejected: None,
+        trouble: None,
+        writing: Some(Writing { target, partitions: Vec::new(), trouble, concurrency: 1 }),
+    }
+}
+
+fn group(fingerprint: &str, open: u64) -> DeadGroup {
+    DeadGroup {
+        fingerprint: fingerprint.into(),
+        stage: Stage::Write,
+        kind: "refused".into(),
+        pattern: "客户不存在".into(),
+        targets: BTreeSet::from(["qeasy".into()]),
+        open,
+        resolved: 1,
+        first_seen: 5,
+        last_seen: 9,
+        mappings: BTreeSet::new(),
+    }
+}
+
+fn names(look: &Look) -> Vec<&str> {
+    look.holding.iter().map(|condition| condition.id.as_str()).collect()
+}
+
+fn undecided(look: &Look) -> Vec<&str> {
+    look.undecided.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_flow_that_is_well_has_nothing_to_say() {
+    assert_eq!(Look::of(&status(), &[group("a", 0)], &config("")), Look::default());
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_and_can_be_turned_off() {
+    let status = Status {
+        watermark: Some(Watermark { to: 0, age_seconds: 3_601 }),
+        window: Some(window("live-000002", WindowState::Failed { reason: "HTTP 500: order 4711".into() })),
+        lanes: vec![window("sweep-2d-000007", WindowState::Failed { reason: "rows moved".into() })],
+        stages: vec![stage("fetch background", None, Some(9)), stage("write", Some("qeasy"), Some(8))],
+        instances: vec![
+            writer(None),
+            writer(Some("5 orders in a row failed; the last: customer '李明' 4711")),
+        ],
+        dead_open: 7,
+        ..status()
+    };
+    let groups = [group("e6b118f3", 6), group("ffffffff", 0)];
+    let look = Look::of(&status, &groups, &config("dead_letters = 6\nbacklog = 8\n"));
+    let expected = [
+        "window:live",
+        "window:sweep-2d",
+        "watermark",
+        "target:qeasy",
+        "backlog:fetch-background",
+        "dead",
+        "dead-group:e6b118f3",
+    ];
+    assert_eq!(names(&look), expected);
+    assert!(look.undecided.is_empty());
+    let finding = |id: &str| look.holding.iter().find(|one| one.id == id).expect("found");
+    let reason = match &finding("target:qeasy").finding {
+        Finding::TargetLeftAlone { reason, .. } => reason.as_str(),
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        reason.starts_with("5 orders in a row failed; the last: customer") && !reason.contains("李明"),
+        "{reason}"
+    );
+    assert_eq!((finding("target:qeasy").after, finding("target:qeasy").since), (600_000_000, None));
+    assert_eq!(finding("watermark").since, Some(3_600_000_000));
+    assert_eq!(
+        (finding("dead-group:e6b118f3").repeats, finding("dead-group:e6b118f3").since),
+        (false, Some(5))
+    );
+    let off = "failed_windows = false\nwatermark_age = \"0s\"\ndead_letters = 0\ndead_groups = false\n\
+               target_down = \"0s\"\ntarget_stopped = \"0s\"\nbacklog = 0\n";
+    let stop = Stopped { target: "qeasy".into(), reason: "r".into(), since: 3 };
+    let stopped = Status { stopped: vec![stop], ..status };
+    assert_eq!(Look::of(&stopped, &groups, &config(off)), Look::default());
+}
+
+#[test]
+fn what_is_not_known_is_neither_well_nor_wrong() {
+    let status = Status {
+        watermark: None,
+        window: None,
+        lanes: vec![window("deleted-000001", WindowState::Open)],
+        stages: vec![stage("write", Some("qeasy"), None)],
+        instances: Vec::new(),
+        ..status()
+    };
+    let look = Look::of(&status, &[], &config(""));
+    let expected = ["backlog:write:qeasy", "target:qeasy", "watermark", "window:deleted", "window:live"];
+    assert_eq!((names(&look), undecided(&look)), (vec![], expected.to_vec()));
+}
+
+#[test]
+fn a_target_that_was_stopped_is_another_matter_than_one_that_is_down() {
+    let reason = "100 of the last 200 orders were refused; the last: no customer \"李明\"".to_string();
+    let stopped = vec![Stopped { target: "qeasy".into(), reason: reason.clone(), since: 3 }];
+    let instances = vec![writer(Some(&format!("stopped: {reason}")))];
+    let look = Look::of(&Status { stopped, instances, ..status() }, &[], &config(""));
+    assert_eq!((names(&look), undecided(&look)), (vec!["stopped:qeasy"], vec!["target:qeasy"]));
+    assert_eq!((look.holding[0].since, look.holding[0].after), (Some(3), 1_000_000));
+    let Finding::TargetStopped { reason, .. } = &look.holding[0].finding else { panic!("{look:?}") };
+    assert!(reason.starts_with("100 of the last 200 orders were refused; the last: no customer"), "{reason}");
+    assert!(!reason.contains("李明"), "{reason}");
+}
+
+#[test]
+fn of_a_reason_only_our_own_numbers_and_the_status_stay() {
+    let said = |reason: &str| without_particulars(reason);
+    assert_eq!(said("HTTP 503: order 5203550000"), "HTTP 503: order #");
+    assert_eq!(
+        said("5 orders in a row failed; the last: order 77"),
+        "5 orders in a row failed; the last: order #"
+    );
+    let refused = "the target answered HTTP 200, code 40002: 客户不存在: 5200000637";
+    assert_eq!(said(refused), "the target answered HTTP 200, code 40002: 客户不存在: #");
+    assert_eq!(said("HTTP 5203550000"), "HTTP #", "no status is that long");
+    assert_eq!(said("HTTP 500, then HTTP 200"), "HTTP #, then HTTP #");
+    assert_eq!(without_particulars("没有客户“李明”"), without_particulars("没有客户“王芳”"));
+}

@@ -1,0 +1,93 @@
+//! What is to be said: each condition once when it begins, again after a while, and once when it ends.
+
+use std::collections::{BTreeSet, HashMap};
+
+use events::{AlertState, Announcement, KnownAlert, Micros, Notice};
+
+use super::conditions::{Condition, Look};
+
+/// More conditions than this are not kept: the state is one message. Groups of dead letters stand at the end of a look, and
+/// are too many to be read long before.
+const MOST_KNOWN: usize = 500;
+
+/// More notices than this are not kept for a webhook that does not take them: the oldest go.
+const MOST_WAITING: usize = 500;
+
+/// The state after a look at `now`, with the notices that follow from it for the webhooks `to`. A condition is told when it
+/// begins or lasts, but not within `repeat` (in microseconds) of the last time that it was; its end is told when its
+/// beginning was. Nothing is told twice, and the state is all that has to be kept.
+pub fn fold(
+    state: &AlertState,
+    look: &Look,
+    to: &BTreeSet<String>,
+    now: Micros,
+    repeat: Micros,
+) -> AlertState {
+    let mut next = AlertState { looked_at: now, ..state.clone() };
+    let mut said = Vec::new();
+    for condition in &look.holding {
+        if next.known.len() < MOST_KNOWN || next.known.contains_key(&condition.id) {
+            said.extend(holds(&mut next, condition, now, repeat));
+        }
+    }
+    let holding: HashMap<&str, &Condition> =
+        look.holding.iter().map(|condition| (condition.id.as_str(), condition)).collect();
+    next.known.retain(|id, known| {
+        if holding.contains_key(id.as_str()) || look.undecided.contains(id) {
+            return true;
+        }
+        if known.announced {
+            let since = known.since.unwrap_or(now);
+            said.push((id.clone(), Announcement::Resolved, since, known.finding.clone()));
+            known.announced = false;
+        }
+        known.since = None;
+        // For as long as it would not be told again, that it was told is remembered.
+        !rested(known, now, repeat)
+    });
+    for (id, event, since, finding) in said {
+        next.last += 1;
+        let (number, to) = (next.last, to.clone());
+        next.notices.push(Notice { number, event, id, at: now, since, finding, to });
+    }
+    // A webhook that the configuration does not name any more is not waited for.
+    for notice in &mut next.notices {
+        notice.to.retain(|webhook| to.contains(webhook));
+    }
+    next.notices.retain(|notice| !notice.to.is_empty());
+    let lost = next.notices.len().saturating_sub(MOST_WAITING);
+    if lost > 0 {
+        tracing::error!(lost, "a webhook has not taken anything for so long that the oldest notices go");
+    }
+    next.notices.drain(..lost);
+    next.deliveries.retain(|webhook, _| to.contains(webhook));
+    next
+}
+
+type Saying = (String, Announcement, Micros, events::Finding);
+
+fn holds(state: &mut AlertState, condition: &Condition, now: Micros, repeat: Micros) -> Option<Saying> {
+    let finding = condition.finding.clone();
+    let known = state.known.entry(condition.id.clone()).or_insert_with(|| KnownAlert {
+        since: None,
+        told: None,
+        announced: false,
+        finding: finding.clone(),
+    });
+    let since = condition.since.or(known.since).unwrap_or(now);
+    (known.since, known.finding) = (Some(since), finding.clone());
+    let event = match known.announced {
+        true if condition.repeats => Announcement::Again,
+        false if now - since >= condition.after => Announcement::Firing,
+        _ => return None,
+    };
+    rested(known, now, repeat).then(|| {
+        (known.announced, known.told) = (true, Some(now));
+        (condition.id.clone(), event, since, finding)
+    })
+}
+
+/// Whether it may be told (again) that it holds.
+fn rested(known: &KnownAlert, now: Micros, repeat: Micros) -> bool {
+    known.told.is_none_or(|told| now - told >= repeat)
+}
