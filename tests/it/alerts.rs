@@ -107,7 +107,7 @@ async fn of_two_processes_one_tells_and_who_comes_later_knows_what_was_told() {
     watermark(&world, now() - 3 * HOUR).await;
     until("it is seen again", async || state(&world).await.known["watermark"].since.is_some()).await;
     looks(&world, 4).await;
-    assert_eq!(told(&duty.heard()), ["firing watermark", "resolved watermark"], "not again within `repeat`");
+    assert_eq!(told(&duty.heard()), ["firing watermark", "resolved watermark"], "it was told not long ago");
     stop.cancel();
     processes.join_all().await;
 }
@@ -295,7 +295,13 @@ async fn what_a_process_that_died_had_in_hand_another_one_tells() {
     let (journal, names) = (&world.journal, world.names());
     let look = alerter::looked(&world.config, journal, &names).await.unwrap();
     let to = BTreeSet::from(["duty".to_string()]);
-    let found = operations::alerts::fold(&AlertState::default(), &look, &to, now(), HOUR);
+    let found = operations::alerts::fold(
+        &AlertState::default(),
+        &look,
+        &to,
+        now(),
+        operations::alerts::Pace { repeat: HOUR, calm: HOUR },
+    );
     let until = now() + 1_500_000;
     let claimed = operations::alerts::claim(&found, "duty", until);
     Cell::new(journal.clone(), names.clone(), names.alerts()).set(&claimed, 0).await.unwrap();

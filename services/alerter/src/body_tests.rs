@@ -1,16 +1,14 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use events::{Announcement, Finding};
 use jiff::tz::TimeZone;
-use service::config::Span;
 
 use super::*;
 
 const AT: i64 = 1_741_251_325_000_000;
 
 fn wording() -> Wording {
-    Wording { zone: TimeZone::UTC, repeat: Span::from(Duration::from_secs(60)) }
+    Wording { zone: TimeZone::UTC }
 }
 
 fn message() -> Message {

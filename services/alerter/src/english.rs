@@ -2,14 +2,13 @@
 
 use events::{Announcement, Finding};
 use jiff::tz::TimeZone;
-use service::config::Span;
 
 use crate::message::Message;
 use crate::wording::{Wording, short};
 
 /// What was found, in one line.
 pub fn sentence(finding: &Finding, zone: &TimeZone) -> String {
-    let wording = Wording { zone: zone.clone(), repeat: Span::from(std::time::Duration::ZERO) };
+    let wording = Wording { zone: zone.clone() };
     let time = |micros| wording.time(micros);
     let of =
         |target: &Option<String>| target.as_ref().map_or_else(String::new, |target| format!(" {target}"));

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use events::{AlertState, Micros, TargetName, now};
 use journal::{Cell, Journal, JournalError, Stream, Topology};
-use operations::alerts::{Look, fold};
+use operations::alerts::{Look, Pace, fold};
 use operations::{DeadGroup, Mask, Status};
 use service::Config;
 use service::config::Span;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+
+/// What ended and is back is told no sooner than so long after the last time: ten minutes.
+const CALM: Micros = 600_000_000;
 
 /// What holds right now.
 ///
@@ -63,6 +66,7 @@ impl<'a> Looker<'a> {
 
     async fn look(&mut self) -> Result<(), JournalError> {
         let (every, repeat) = (micros(self.config.alerts.every), micros(self.config.alerts.repeat));
+        let pace = Pace { repeat, calm: CALM.min(repeat) };
         let (state, _) = self.cell.get::<AlertState>().await?;
         // Another process has looked not long ago. Clocks differ: what is in the future says nothing.
         if (0..every - every / 10).contains(&(now() - state.looked_at)) {
@@ -77,7 +81,7 @@ impl<'a> Looker<'a> {
             if (at..=now()).contains(&state.looked_at) {
                 return Ok(()); // who looked at the same time was faster
             }
-            match self.cell.set(&fold(&state, &look, &self.webhooks, at, repeat), seq).await {
+            match self.cell.set(&fold(&state, &look, &self.webhooks, at, pace), seq).await {
                 Err(JournalError::Conflict { .. }) => {}
                 other => return other.map(drop),
             }

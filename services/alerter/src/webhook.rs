@@ -52,7 +52,7 @@ impl Channel {
             url: webhook.address()?,
             secret: webhook.signing_secret()?,
             timeout: webhook.timeout.get(),
-            wording: Wording { zone: config.zone(), repeat: config.alerts.repeat },
+            wording: Wording { zone: config.zone() },
             client: Client::new(1).map_err(no_client)?,
         })
     }

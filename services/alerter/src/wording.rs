@@ -3,7 +3,6 @@
 use events::{Announcement, Finding, Micros, Notice};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use service::config::Span;
 
 use crate::message::Message;
 
@@ -13,11 +12,10 @@ const LONGEST: usize = 2_000;
 /// Room for the line that says how many more there are.
 const MORE: usize = 80;
 
-/// How the flow's people write times, and how long nothing is told twice.
+/// How the flow's people write times.
 #[derive(Debug, Clone)]
 pub(crate) struct Wording {
     pub(crate) zone: TimeZone,
-    pub(crate) repeat: Span,
 }
 
 impl Wording {
@@ -58,12 +56,9 @@ impl Wording {
         match notice.event {
             Announcement::Firing => format!("【告警】{what}\n自 {since}。{}", seen_with(&notice.finding)),
             Announcement::Again => format!("【仍未恢复】{what}\n自 {since}。{}", seen_with(&notice.finding)),
-            Announcement::Resolved => format!(
-                "【恢复】{}\n自 {since} 至 {}。上次告警后 {} 内再次发生不另行通知，届时仍在才通知。",
-                self.subject(&notice.finding),
-                self.time(notice.at),
-                length(self.repeat.get().as_secs()),
-            ),
+            Announcement::Resolved => {
+                format!("【恢复】{}\n自 {since} 至 {}。", self.subject(&notice.finding), self.time(notice.at),)
+            }
         }
     }
 

@@ -8,4 +8,4 @@ mod properties;
 
 pub use conditions::{Condition, Look};
 pub use delivery::{claim, delivered, failed, waiting, wants};
-pub use fold::fold;
+pub use fold::{Pace, fold};

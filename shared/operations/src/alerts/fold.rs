@@ -13,21 +13,24 @@ const MOST_KNOWN: usize = 500;
 /// More notices than this are not kept for a webhook that does not take them: the oldest go.
 const MOST_WAITING: usize = 500;
 
+/// How soon something is told again, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// That it lasts: so long after the last time.
+    pub repeat: Micros,
+    /// That it is back after it had ended: so long after the last time, for what comes and goes is noise.
+    pub calm: Micros,
+}
+
 /// The state after a look at `now`, with the notices that follow from it for the webhooks `to`. A condition is told when it
-/// begins or lasts, but not within `repeat` (in microseconds) of the last time that it was; its end is told when its
-/// beginning was. Nothing is told twice, and the state is all that has to be kept.
-pub fn fold(
-    state: &AlertState,
-    look: &Look,
-    to: &BTreeSet<String>,
-    now: Micros,
-    repeat: Micros,
-) -> AlertState {
+/// begins or lasts, but not too soon after the last time that it was; its end is told when its beginning was. Nothing is told
+/// twice, and the state is all that has to be kept.
+pub fn fold(state: &AlertState, look: &Look, to: &BTreeSet<String>, now: Micros, pace: Pace) -> AlertState {
     let mut next = AlertState { looked_at: now, ..state.clone() };
     let mut said = Vec::new();
     for condition in &look.holding {
         if next.known.len() < MOST_KNOWN || next.known.contains_key(&condition.id) {
-            said.extend(holds(&mut next, condition, now, repeat));
+            said.extend(holds(&mut next, condition, now, pace));
         }
     }
     let holding: HashMap<&str, &Condition> =
@@ -43,7 +46,7 @@ pub fn fold(
         }
         known.since = None;
         // For as long as it would not be told again, that it was told is remembered.
-        !rested(known, now, repeat)
+        !rested(known, now, pace.calm)
     });
     for (id, event, since, finding) in said {
         next.last += 1;
@@ -66,7 +69,7 @@ pub fn fold(
 
 type Saying = (String, Announcement, Micros, events::Finding);
 
-fn holds(state: &mut AlertState, condition: &Condition, now: Micros, repeat: Micros) -> Option<Saying> {
+fn holds(state: &mut AlertState, condition: &Condition, now: Micros, pace: Pace) -> Option<Saying> {
     let finding = condition.finding.clone();
     let known = state.known.entry(condition.id.clone()).or_insert_with(|| KnownAlert {
         since: None,
@@ -76,18 +79,18 @@ fn holds(state: &mut AlertState, condition: &Condition, now: Micros, repeat: Mic
     });
     let since = condition.since.or(known.since).unwrap_or(now);
     (known.since, known.finding) = (Some(since), finding.clone());
-    let event = match known.announced {
-        true if condition.repeats => Announcement::Again,
-        false if now - since >= condition.after => Announcement::Firing,
+    let (event, rest) = match known.announced {
+        true if condition.repeats => (Announcement::Again, pace.repeat),
+        false if now - since >= condition.after => (Announcement::Firing, pace.calm),
         _ => return None,
     };
-    rested(known, now, repeat).then(|| {
+    rested(known, now, rest).then(|| {
         (known.announced, known.told) = (true, Some(now));
         (condition.id.clone(), event, since, finding)
     })
 }
 
 /// Whether it may be told (again) that it holds.
-fn rested(known: &KnownAlert, now: Micros, repeat: Micros) -> bool {
-    known.told.is_none_or(|told| now - told >= repeat)
+fn rested(known: &KnownAlert, now: Micros, rest: Micros) -> bool {
+    known.told.is_none_or(|told| now - told >= rest)
 }

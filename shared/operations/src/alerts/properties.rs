@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const REPEAT: Micros = 100;
+const PACE: Pace = Pace { repeat: 100, calm: 40 };
 const AFTER: Micros = 30;
 
 fn finding() -> Finding {
@@ -51,8 +51,8 @@ proptest! {
         for (states, wait) in steps {
             now += wait;
             let before = state.last;
-            state = fold(&state, &look(states), &webhooks(), now, REPEAT);
-            prop_assert_eq!(&fold(&state, &look(states), &webhooks(), now, REPEAT).notices, &state.notices, "looked twice");
+            state = fold(&state, &look(states), &webhooks(), now, PACE);
+            prop_assert_eq!(&fold(&state, &look(states), &webhooks(), now, PACE).notices, &state.notices, "looked twice");
             let new: Vec<Notice> = state.notices.iter().filter(|notice| notice.number > before).cloned().collect();
             prop_assert!(new.iter().zip(before + 1..).all(|(notice, number)| notice.number == number));
             for notice in new {
@@ -68,7 +68,8 @@ proptest! {
                 let all = heard.get(&number.to_string()).map_or(&[][..], |heard| heard);
                 let believed = all.last().is_some_and(|last| last.event != Announcement::Resolved);
                 let told = all.iter().rev().find(|notice| notice.event != Announcement::Resolved).map(|notice| notice.at);
-                let rested = told.is_none_or(|told| now - told >= REPEAT);
+                let rest = if believed { PACE.repeat } else { PACE.calm };
+                let rested = told.is_none_or(|told| now - told >= rest);
                 // Nothing is forgotten: who has to know something by now knows it.
                 match (found, since[number]) {
                     (0, _) => prop_assert!(!believed, "{number} has ended"),
@@ -87,9 +88,11 @@ proptest! {
             }
         }
         for (id, all) in heard {
-            let holding: Vec<Micros> =
-                all.iter().filter(|notice| notice.event != Announcement::Resolved).map(|notice| notice.at).collect();
-            prop_assert!(holding.windows(2).all(|two| two[1] - two[0] >= REPEAT), "{id} was told again too soon");
+            let holding: Vec<&Notice> = all.iter().filter(|notice| notice.event != Announcement::Resolved).collect();
+            for two in holding.windows(2) {
+                let rest = if two[1].event == Announcement::Again { PACE.repeat } else { PACE.calm };
+                prop_assert!(two[1].at - two[0].at >= rest, "{id} was told again too soon");
+            }
             let mut believed = false;
             for notice in &all {
                 match notice.event {
@@ -123,7 +126,7 @@ proptest! {
             }
             // Somebody looks while a webhook is being told.
             let before = state.last;
-            state = fold(&state, &look(states), &webhooks(), now, REPEAT);
+            state = fold(&state, &look(states), &webhooks(), now, PACE);
             all.extend(before + 1..=state.last);
             match telling {
                 Some((at, true, numbers)) => {
@@ -146,10 +149,10 @@ proptest! {
 
 #[test]
 fn a_webhook_that_is_not_configured_any_more_is_not_waited_for() {
-    let state = fold(&AlertState::default(), &look([1, 0, 0, 0]), &webhooks(), 1, REPEAT);
+    let state = fold(&AlertState::default(), &look([1, 0, 0, 0]), &webhooks(), 1, PACE);
     let state = failed(&state, "b", "down", 9);
     assert_eq!((wants(&state, "a"), wants(&state, "b"), wants(&state, "c")), (Some(0), Some(9), None));
-    let state = fold(&state, &look([1, 0, 0, 0]), &BTreeSet::from(["a".into()]), 2, REPEAT);
+    let state = fold(&state, &look([1, 0, 0, 0]), &BTreeSet::from(["a".into()]), 2, PACE);
     assert_eq!((wants(&state, "a"), wants(&state, "b")), (Some(0), None));
     assert!(state.deliveries.is_empty());
 }
@@ -157,7 +160,7 @@ fn a_webhook_that_is_not_configured_any_more_is_not_waited_for() {
 #[test]
 fn what_comes_back_soon_is_told_later_and_what_is_over_for_long_is_forgotten() {
     let none = BTreeSet::new();
-    let at = |state: &AlertState, holds, now| fold(state, &look([holds, 0, 0, 0]), &webhooks(), now, REPEAT);
+    let at = |state: &AlertState, holds, now| fold(state, &look([holds, 0, 0, 0]), &webhooks(), now, PACE);
     let told = |state: &AlertState, before: &AlertState| {
         state
             .notices
@@ -167,14 +170,14 @@ fn what_comes_back_soon_is_told_later_and_what_is_over_for_long_is_forgotten() {
             .collect::<Vec<_>>()
     };
     let first = at(&AlertState::default(), 1, 0);
-    let over = at(&first, 0, 50);
+    let over = at(&first, 0, 20);
     assert_eq!(told(&over, &first), [Announcement::Resolved]);
-    let back = at(&over, 1, 60);
+    let back = at(&over, 1, 30);
     assert_eq!(told(&back, &over), []);
-    let later = at(&back, 1, 100);
+    let later = at(&back, 1, 40);
     assert_eq!(told(&later, &back), [Announcement::Firing]);
-    assert_eq!(later.notices.last().map(|notice| notice.since), Some(60), "since it came back");
+    assert_eq!(later.notices.last().map(|notice| notice.since), Some(30), "since it came back");
     let over = at(&at(&later, 0, 110), 0, 200);
     assert!(over.known.is_empty(), "{over:?}");
-    assert!(fold(&over, &look([0; 4]), &none, 201, REPEAT).notices.is_empty());
+    assert!(fold(&over, &look([0; 4]), &none, 201, PACE).notices.is_empty());
 }
