@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use service::LogFormat;
 
 use crate::dead::DeadCommand;
+use crate::language::Language;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
 use crate::replay::ReplayArgs;
@@ -21,6 +22,10 @@ pub struct Cli {
     /// How log lines look; json when stderr is no terminal.
     #[arg(long, global = true)]
     log: Option<Log>,
+    /// The language of what is printed for people; that of the locale when not given. JSON, logs and what is stored are
+    /// English always.
+    #[arg(long, global = true, env = "ORDERFLOW_LANG", value_name = "LANGUAGE")]
+    lang: Option<Language>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

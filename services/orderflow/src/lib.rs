@@ -1,9 +1,13 @@
 //! The command line of orderflow as a library, so that tests run the very same program. Wiring only; each command has a
 //! file of its own.
 
+#[macro_use]
+mod language;
+
 mod backfill;
 mod check;
 mod cli;
+mod columns;
 mod dead;
 mod exit;
 mod instances;
@@ -20,11 +24,15 @@ mod summary;
 mod trace;
 mod up;
 mod windows;
+mod words;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use exit::Exit;
+use language::Language;
 use tokio_util::sync::CancellationToken;
+
+rust_i18n::i18n!("locales");
 
 /// Many small buffers pass from one thread to another here: the system's allocator spends a quarter of our time on them.
 #[global_allocator]
@@ -32,11 +40,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the command that the process was started with.
 pub async fn main() -> std::process::ExitCode {
+    language::choose(Language::asked(std::env::args().skip(1), |name| std::env::var(name).ok()));
     let cli = Cli::parse();
     match run(cli).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {
-            eprintln!("error: {}", service::chain(error.as_ref()));
+            eprintln!("{}", t!("error: %{why}", why = service::chain(error.as_ref())));
             Exit::of(&error).into()
         }
     }

@@ -1,5 +1,6 @@
 //! `orderflow ops`: what people had the pipeline do, and carrying it on.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -14,11 +15,15 @@ use std::io::IsTerminal;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
-use crate::exit::{Exit, print};
+use crate::columns::padded;
+use crate::exit::{Exit, print, print_line};
 use crate::reach::with_reached;
 use crate::replay::Remapping;
 use crate::stages::connect;
 use crate::status::time;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 11;
 
 /// What to do about operations.
 #[derive(Debug, Subcommand)]
@@ -96,7 +101,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             all.retain(|operation| args.verb.as_ref().is_none_or(|verb| *verb == operation.verb));
             match args.output {
                 Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?)),
-                Output::Table if all.is_empty() => print("no operations\n"),
+                Output::Table if all.is_empty() => print_line(&t!("no operations")),
                 Output::Table => print(&list(&all, &zone)),
             }
             return Ok(if all.is_empty() { Exit::NothingMatched } else { Exit::Ok });
@@ -108,7 +113,9 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         OpsCommand::Rate(args) => (args.one, Some(Command::Rate(args.per_second))),
     };
     let Some(operation) = Operation::named(&journal, &names, &one.operation).await? else {
-        eprintln!("there is no operation {}; `orderflow ops list` shows which there are", one.operation);
+        let none =
+            t!("there is no operation %{id}; `orderflow ops list` shows which there are", id = one.operation);
+        eprintln!("{none}");
         return Ok(Exit::NothingMatched);
     };
     match said {
@@ -120,10 +127,11 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             return Ok(Exit::Ok);
         }
         Some(_) if operation.work.is_none() => {
-            eprintln!(
-                "{} is not carried in steps: there is nothing to pause, resume or cancel",
-                operation.id
+            let none = t!(
+                "%{id} is not carried in steps: there is nothing to pause, resume or cancel",
+                id = operation.id
             );
+            eprintln!("{none}");
             return Ok(Exit::Refused);
         }
         Some(command) => {
@@ -135,7 +143,8 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
                 return Ok(Exit::Refused);
             }
             if !operations::command(&journal, &names, &operation, command).await? {
-                eprintln!("{} is over: {}", operation.id, operation.result.unwrap_or_default());
+                let result = operation.result.unwrap_or_default();
+                eprintln!("{}", t!("%{id} is over: %{result}", id = operation.id, result = result));
                 return Ok(Exit::Refused);
             }
             if command == Command::Resume {
@@ -185,15 +194,19 @@ pub async fn carry_to_its_end(
         bar.finish_and_clear();
     }
     let told = match carried? {
-        Carried::ToItsEnd => operation.result.clone().unwrap_or_default(),
-        Carried::Cancelled => format!("cancelled after {}", operation.done),
-        Carried::ByAnother => "another process carries it on".into(),
-        Carried::Stopped => {
-            let (done, count) = (operation.done, operation.count.unwrap_or_default());
-            format!("interrupted after {done} of {count}; `orderflow ops resume {id}` goes on")
-        }
+        Carried::ToItsEnd => ended(&operation),
+        Carried::Cancelled => t!("cancelled after %{count}", count = operation.done).into(),
+        Carried::ByAnother => t!("another process carries it on").into(),
+        Carried::Stopped => t!(
+            "interrupted after %{done} of %{count}; `orderflow ops resume %{id}` goes on",
+            done = operation.done,
+            count = operation.count.unwrap_or_default(),
+            id = id
+        )
+        .into(),
     };
-    print(&format!("{id}: {told}\n{}", failures(&operation)));
+    print_line(&format!("{id}: {told}"));
+    print(&failures(&operation));
     Ok(match (carried_well(&operation), operation.done) {
         (true, _) => Exit::Ok,
         (false, _) => Exit::Partial,
@@ -204,18 +217,31 @@ fn carried_well(operation: &Operation) -> bool {
     operation.state == State::Complete
 }
 
+/// What came of one that was carried to its end: its result, which is kept in English, as it is counted.
+fn ended(operation: &Operation) -> String {
+    let done = operation.done;
+    match operation.failures.len() {
+        0 => t!("all %{done} done", done = done),
+        failed => t!("%{done} done, %{failed} not", done = done, failed = failed),
+    }
+    .into()
+}
+
 fn failures(operation: &Operation) -> String {
-    let lines = operation.failures.iter().map(|failure| format!("  not {}: {}\n", failure.seq, failure.why));
+    let lines = operation
+        .failures
+        .iter()
+        .map(|failure| format!("  {}\n", t!("not %{seq}: %{why}", seq = failure.seq, why = failure.why)));
     lines.collect()
 }
 
-fn state(operation: &Operation) -> &'static str {
+fn state(operation: &Operation) -> Cow<'static, str> {
     match operation.state {
-        State::Running => "under way",
-        State::Paused => "paused",
-        State::Cancelled => "cancelled",
-        State::Complete => "complete",
-        State::Incomplete => "incomplete",
+        State::Running => t!("under way"),
+        State::Paused => t!("paused"),
+        State::Cancelled => t!("cancelled"),
+        State::Complete => t!("complete"),
+        State::Incomplete => t!("incomplete"),
     }
 }
 
@@ -232,13 +258,20 @@ fn progress(operation: &Operation) -> String {
 
 fn list(all: &[Operation], zone: &TimeZone) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["operation", "began", "who", "state", "done", "reason"]);
+    table.load_style(presets::NOTHING).set_header([
+        t!("operation"),
+        t!("began"),
+        t!("who"),
+        t!("state"),
+        t!("done"),
+        t!("reason"),
+    ]);
     for operation in all {
         table.add_row([
             operation.id.clone(),
             time(operation.began, zone),
             who(&operation.actor),
-            state(operation).to_string(),
+            state(operation).into(),
             progress(operation),
             if operation.reason.is_empty() { operation.plan.clone() } else { operation.reason.clone() },
         ]);
@@ -250,27 +283,79 @@ fn list(all: &[Operation], zone: &TimeZone) -> String {
 }
 
 fn whole(operation: &Operation, zone: &TimeZone) -> String {
-    let reason = if operation.reason.is_empty() { "-" } else { &operation.reason };
-    let mut out = format!(
-        "operation  {}\nplan       {}\nwho        {}\nreason     {reason}\nbegan      {}\nstate      {}, {} done\n",
-        operation.id,
-        operation.plan,
-        who(&operation.actor),
-        time(operation.began, zone),
-        state(operation),
-        progress(operation),
-    );
+    let mut out = String::new();
+    let mut tell = |what: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(what, LABEL)));
+    tell(&t!("operation"), &operation.id);
+    tell(&t!("plan"), &operation.plan);
+    tell(&t!("who"), &who(&operation.actor));
+    tell(&t!("reason"), if operation.reason.is_empty() { "-" } else { &operation.reason });
+    tell(&t!("began"), &time(operation.began, zone));
+    tell(&t!("state"), &t!("%{state}, %{done} done", state = state(operation), done = progress(operation)));
     for said in &operation.said {
         let what = match said.command {
-            Command::Pause => "pause".to_string(),
+            // As they are typed.
+            Command::Pause => "pause".into(),
             Command::Resume => "resume".into(),
             Command::Cancel => "cancel".into(),
-            Command::Rate(rate) => format!("at most {rate} a second"),
+            Command::Rate(rate) => t!("at most %{rate} a second", rate = rate),
         };
-        out.push_str(&format!("said       {}  {}: {what}\n", time(said.at, zone), who(&said.actor)));
+        tell(&t!("said"), &format!("{}  {}: {what}", time(said.at, zone), who(&said.actor)));
     }
     if let Some(result) = &operation.result {
-        out.push_str(&format!("result     {}  {result}\n", time(operation.moved, zone)));
+        tell(&t!("result"), &format!("{}  {result}", time(operation.moved, zone)));
     }
     out + failures(operation).as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::Failure;
+    use operations::Said;
+
+    use crate::language::in_both;
+
+    const AT: i64 = 1_741_233_600_000_000;
+
+    fn operation(id: &str, state: State) -> Operation {
+        let actor = Actor { user: "li".into(), host: "erp".into() };
+        let said = [(Command::Pause, 1), (Command::Rate(50), 2), (Command::Resume, 3)];
+        Operation {
+            id: id.into(),
+            verb: "retry".into(),
+            actor: actor.clone(),
+            reason: "the customer is known now".into(),
+            plan: "retry 7 dead letters, at most 200 a second".into(),
+            began: AT,
+            moved: AT + 60_000_000,
+            state,
+            count: Some(7),
+            done: 6,
+            failures: vec![Failure { seq: 12, why: "it cannot be read".into() }],
+            result: Some("6 done, 1 not".into()),
+            said: said
+                .map(|(command, at)| Said { command, actor: actor.clone(), at: AT + at * 1_000_000 })
+                .into(),
+            through: 12,
+            work: None,
+            per_second: 50,
+            weight: 1.0,
+            first_seq: 1,
+            last_seq: 9,
+            by: String::new(),
+        }
+    }
+
+    #[test]
+    fn operations_and_one_of_them_in_both_languages() {
+        let states = [State::Running, State::Paused, State::Cancelled, State::Complete, State::Incomplete];
+        let mut all: Vec<_> =
+            (1..).zip(states).map(|(at, state)| operation(&format!("retry-{at}"), state)).collect();
+        (all[3].count, all[3].reason) = (None, String::new());
+        insta::assert_snapshot!(in_both(|| {
+            let one = &all[4];
+            let (list, whole) = (list(&all, &TimeZone::UTC), whole(one, &TimeZone::UTC));
+            format!("{list}\n{whole}\n{}", ended(one))
+        }));
+    }
 }

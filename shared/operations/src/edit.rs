@@ -20,6 +20,19 @@ pub struct Editable {
     target: Option<TargetName>,
 }
 
+/// Why a letter cannot be edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotEditable {
+    /// There is none of this number.
+    NoLetter,
+    /// Only what was refused at a target has a record; this is of another stage.
+    Stage(Stage),
+    /// Its message is not in MAPPED any more.
+    Gone,
+    /// Its message cannot be read; why.
+    Unreadable(String),
+}
+
 /// Finds the order of a letter; `Err` says why it cannot be edited.
 ///
 /// # Errors
@@ -28,21 +41,20 @@ pub async fn editable(
     journal: &Journal,
     names: &Topology,
     seq: u64,
-) -> Result<Result<Editable, String>, JournalError> {
+) -> Result<Result<Editable, NotEditable>, JournalError> {
     let Some(DeadLetter { stage, retries, origin, target, .. }) = letter(journal, names, seq).await? else {
-        return Ok(Err(format!("there is no dead letter {seq}")));
+        return Ok(Err(NotEditable::NoLetter));
     };
     if stage != Stage::Write {
-        let why = "only what was refused at a target has a record to edit; correct the mapping, or the order at the source";
-        return Ok(Err(format!("letter {seq} is of the {stage} stage: {why}")));
+        return Ok(Err(NotEditable::Stage(stage)));
     }
     let Some(message) = journal.find(names, Stream::Mapped, origin.sequence).await? else {
-        return Ok(Err(format!("the message of letter {seq} is not in MAPPED any more")));
+        return Ok(Err(NotEditable::Gone));
     };
     let (order, deleted) = match MappedEvent::decode(&message.payload) {
         Ok(MappedEvent::Order(order)) => (order, false),
         Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
-        Err(error) => return Ok(Err(format!("the message of letter {seq} cannot be read: {error}"))),
+        Err(error) => return Ok(Err(NotEditable::Unreadable(error.to_string()))),
     };
     let (subject, origin) = (message.subject.clone(), message.label(Label::Origin).map(str::to_string));
     Ok(Ok(Editable { letter: seq, order, deleted, retries, subject, origin, target }))

@@ -1,11 +1,12 @@
 //! `orderflow dead edit`: one record corrected by hand.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
-use operations::{Editable, Selection};
+use operations::{Editable, NotEditable, Selection};
 use serde_json::value::RawValue;
 use service::ConfigError;
 use similar::TextDiff;
@@ -13,8 +14,9 @@ use similar::TextDiff;
 use super::Context;
 use super::act::reason;
 use super::set::set;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
 use crate::map::pretty::pretty;
+use crate::words;
 use operations::Mask;
 
 /// Flags of `dead edit`.
@@ -43,17 +45,23 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let selection = Selection { letters: vec![args.letter], closed: true, ..Selection::default() };
     let line = selection.read(journal, names).await?.pop();
     if let Some(resolution) = line.and_then(|line| line.resolution) {
-        eprintln!("letter {} is {} already: {}", args.letter, resolution.how, resolution.reason);
+        let closed = t!(
+            "letter %{letter} is %{how} already: %{reason}",
+            letter = args.letter,
+            how = words::how(&resolution.how),
+            reason = resolution.reason
+        );
+        eprintln!("{closed}");
         return Ok(Exit::Refused);
     }
     let editable = match operations::editable(journal, names, args.letter).await? {
         Ok(editable) => editable,
         Err(why) => {
-            eprintln!("{why}");
+            eprintln!("{}", not_editable(args.letter, &why));
             return Ok(Exit::NothingMatched);
         }
     };
-    let before = String::from_utf8(editable.order.record.clone()).context("the record is no text")?;
+    let before = String::from_utf8(editable.order.record.clone()).context(t!("the record is no text"))?;
     let after = if args.assignments.is_empty() {
         in_editor(&pretty(&before), args.letter)?
     } else {
@@ -62,7 +70,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         })?
     };
     if pretty(&before) == pretty(&after) {
-        print("nothing has changed\n");
+        print_line(&t!("nothing has changed"));
         return Ok(Exit::NothingMatched);
     }
     keeps_its_key(&editable, &before, &after)?;
@@ -70,37 +78,58 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
     let (old, new) = (shown(&before), shown(&after));
     if old == new {
-        print("what has changed is personal and not shown\n");
+        print_line(&t!("what has changed is personal and not shown"));
     }
     let diff = TextDiff::from_lines(&old, &new);
-    print(&diff.unified_diff().header("refused", "corrected").to_string());
+    print(&diff.unified_diff().header(&t!("refused"), &t!("corrected")).to_string());
     let Some(reason) = reason else {
-        print("nothing was changed; --execute --reason \"...\" sends it\n");
+        print_line(&t!("nothing was changed; --execute --reason \"...\" sends it"));
         return Ok(Exit::Ok);
     };
     let id = match operations::edit(journal, names, editable, after.into_bytes(), reason).await? {
         Ok(id) => id,
         Err(why) => {
-            eprintln!(
-                "the corrected record is on its way, but letter {} is closed otherwise: {why}",
-                args.letter
+            let otherwise = t!(
+                "the corrected record is on its way, but letter %{letter} is closed otherwise: %{why}",
+                letter = args.letter,
+                why = why
             );
+            eprintln!("{otherwise}");
             return Ok(Exit::Partial);
         }
     };
-    print(&format!(
-        "{id}: the corrected record is on its way; `orderflow status` shows when it has arrived\n"
+    print_line(&t!(
+        "%{id}: the corrected record is on its way; `orderflow status` shows when it has arrived",
+        id = id
     ));
     Ok(Exit::Ok)
+}
+
+/// Why a letter has no record to edit.
+fn not_editable(letter: u64, why: &NotEditable) -> Cow<'static, str> {
+    match why {
+        NotEditable::NoLetter => t!("there is no dead letter %{letter}", letter = letter),
+        NotEditable::Stage(stage) => t!(
+            "letter %{letter} is of the %{stage} stage: only what was refused at a target has a record to edit; correct the \
+             mapping, or the order at the source",
+            letter = letter,
+            stage = stage
+        ),
+        NotEditable::Gone => t!("the message of letter %{letter} is not in MAPPED any more", letter = letter),
+        NotEditable::Unreadable(why) => {
+            t!("the message of letter %{letter} cannot be read: %{why}", letter = letter, why = why)
+        }
+    }
 }
 
 /// A record under another key would be another order at the target. Which field is the key there is the mapping's to say, so
 /// none that has the value of the key or of the number may change.
 fn keeps_its_key(editable: &Editable, before: &str, after: &str) -> Result<(), ConfigError> {
     type Members<'a> = indexmap::IndexMap<String, &'a RawValue>;
-    let wrong = |message: String| ConfigError::Key { place: "the record".into(), message };
+    let wrong =
+        |message: Cow<'_, str>| ConfigError::Key { place: t!("the record").into(), message: message.into() };
     let members = |json| -> Result<Members<'_>, ConfigError> {
-        serde_json::from_str(json).map_err(|error| wrong(format!("expected a JSON object: {error}")))
+        serde_json::from_str(json).map_err(|error| wrong(t!("expected a JSON object: %{why}", why = error)))
     };
     let (old, new) = (members(before)?, members(after)?);
     let own = [Some(editable.order.key.as_str()), editable.order.number.as_deref()];
@@ -108,9 +137,12 @@ fn keeps_its_key(editable: &Editable, before: &str, after: &str) -> Result<(), C
         let text = value.get().trim_matches('"');
         let found = new.get(name).map(|value| value.get().trim_matches('"'));
         if own.contains(&Some(text)) && found != Some(text) {
-            let found = found.unwrap_or("nothing");
-            return Err(wrong(format!(
-                "{name} says which order it is: found {found}, expected {text}. It cannot be edited"
+            let found = found.map_or_else(|| t!("nothing"), Cow::from);
+            return Err(wrong(t!(
+                "%{name} says which order it is: found %{found}, expected %{expected}. It cannot be edited",
+                name = name,
+                found = found,
+                expected = text
             )));
         }
     }
@@ -122,21 +154,26 @@ fn in_editor(text: &str, letter: u64) -> anyhow::Result<String> {
     let editor =
         ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
     let Some(editor) = editor else {
-        let message = "without --set the record is opened in $EDITOR, which is not set".to_string();
+        let message = t!("without --set the record is opened in $EDITOR, which is not set").into();
         return Err(ConfigError::Key { place: "--set".into(), message }.into());
     };
     // Only we may read it: it is somebody's order.
-    let folder = tempfile::tempdir().context("make a folder for the editor")?;
+    let folder = tempfile::tempdir().context(t!("make a folder for the editor"))?;
     let file = folder.path().join(format!("letter-{letter}.json"));
-    std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    std::fs::write(&file, text).with_context(|| t!("write %{file}", file = file.display()))?;
     // As git has it: the variable may hold arguments.
     let status = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&file).status();
-    let status = status.with_context(|| format!("start {editor}"))?;
-    anyhow::ensure!(status.success(), "{editor} ended with {status}; nothing was changed");
-    let edited = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let status = status.with_context(|| t!("start %{program}", program = editor))?;
+    if !status.success() {
+        bail!(
+            "{}",
+            t!("%{program} ended with %{status}; nothing was changed", program = editor, status = status)
+        );
+    }
+    let edited = std::fs::read_to_string(&file).with_context(|| t!("read %{file}", file = file.display()))?;
     let record: Box<RawValue> = serde_json::from_str(&edited).map_err(|error| ConfigError::Key {
-        place: "the record".into(),
-        message: format!("expected JSON: {error}"),
+        place: t!("the record").into(),
+        message: t!("expected JSON: %{why}", why = error).into(),
     })?;
     Ok(compact(record.get()))
 }
