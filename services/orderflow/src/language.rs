@@ -81,6 +81,9 @@ pub fn in_both(text: impl Fn() -> String) -> String {
 }
 
 #[cfg(test)]
+mod complete;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

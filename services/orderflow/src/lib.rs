@@ -10,6 +10,7 @@ mod cli;
 mod columns;
 mod dead;
 mod exit;
+mod help;
 mod instances;
 mod map;
 mod operations_command;
@@ -26,7 +27,7 @@ mod up;
 mod windows;
 mod words;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
 use language::Language;
@@ -41,7 +42,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Runs the command that the process was started with.
 pub async fn main() -> std::process::ExitCode {
     language::choose(Language::asked(std::env::args().skip(1), |name| std::env::var(name).ok()));
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&help::translated(Cli::command()).get_matches())
+        .unwrap_or_else(|error| error.exit());
     match run(cli).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {

@@ -1,5 +1,5 @@
-//! Single words that the events have names for, as people read them. Stages, kinds and verbs keep their names, which are also
-//! what the flags take.
+//! Single words that the events have names for, as people read them. Stages and kinds keep their names, which are also what the
+//! flags take.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,15 @@ pub fn outcome(outcome: Outcome) -> Cow<'static, str> {
         Outcome::Repeat => t!("repeat"),
         Outcome::Unknown => t!("unknown"),
         Outcome::Ignored => t!("ignored"),
+    }
+}
+
+/// What is to be done about letters.
+pub fn verb(verb: &str) -> Cow<'_, str> {
+    match verb {
+        "retry" => t!("retry"),
+        "discard" => t!("discard"),
+        other => other.into(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::select::Select;
 use super::{Context, stage};
 use crate::exit::{Exit, print, print_line};
 use crate::operations_command::carry_to_its_end;
+use crate::words;
 
 /// Flags of what changes something.
 #[derive(Debug, Args)]
@@ -136,6 +137,7 @@ pub fn reason(execute: bool, reason: Option<&str>) -> Result<Option<&str>, Confi
 
 /// What would be done: how many of each group, and what is left alone.
 fn plan(verb: &str, fit: &[&LetterLine], alone: &BTreeMap<Unfit, u64>) -> String {
+    let verb = words::verb(verb);
     let mut groups = BTreeMap::<(&str, String), u64>::new();
     for line in fit {
         let what = format!("{} {}", stage(line.stage, line.target.iter()), line.kind);
