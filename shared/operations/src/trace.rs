@@ -246,7 +246,6 @@ impl Found {
             let (target, message) = (target.clone(), attempt.message);
             self.step(attempt.at, Happened::Attempt { stage, target, message }, entry);
         }
-        let kind = kind.to_string();
         self.step(entry.stored_at, Happened::Dead { stage, target, kind, message }, entry);
         Ok(())
     }
