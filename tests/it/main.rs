@@ -16,6 +16,7 @@ mod deploy;
 mod drift;
 mod faults;
 mod journal;
+mod language;
 mod lanes;
 mod map;
 mod mapping;

@@ -167,7 +167,7 @@ pub async fn carry_to_its_end(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let Some(mut operation) = Operation::named(journal, names, id).await? else {
-        anyhow::bail!("the operation {id} is not in OPS");
+        anyhow::bail!("{}", t!("the operation %{id} is not in OPS", id = id));
     };
     let remapping = match Remapping::of(&operation, config, journal)? {
         Ok(remapping) => remapping,
