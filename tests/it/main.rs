@@ -20,6 +20,7 @@ mod faults;
 mod incident;
 mod journal;
 mod lanes;
+mod language;
 mod map;
 mod mapping;
 mod pages;

@@ -19,6 +19,8 @@ impl Program {
         command
             .args(args)
             .current_dir(folder)
+            // Whatever the language of who runs the tests.
+            .env("ORDERFLOW_LANG", "en")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

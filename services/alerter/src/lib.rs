@@ -19,6 +19,7 @@ pub use english::sentence;
 pub use look::looked;
 pub use message::Message;
 pub use webhook::Channel;
+pub use wording::sentence_in_chinese;
 
 /// Looks and tells until `stop`; returns at once when the configuration names no webhook. Whatever goes wrong is logged and
 /// tried again: no order waits for it.

@@ -18,6 +18,11 @@ pub(crate) struct Wording {
     pub(crate) zone: TimeZone,
 }
 
+/// What was found, in one line, in Chinese.
+pub fn sentence_in_chinese(finding: &Finding, zone: &TimeZone) -> String {
+    Wording { zone: zone.clone() }.finding(finding)
+}
+
 impl Wording {
     /// Title and text, as much of it as fits.
     pub(crate) fn chat(&self, message: &Message) -> String {

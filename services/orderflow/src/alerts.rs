@@ -2,6 +2,8 @@
 
 mod show;
 
+pub use show::Shown;
+
 use std::path::{Path, PathBuf};
 
 use alerter::{Channel, Message};
@@ -12,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
-use crate::exit::{Exit, print};
+use crate::columns::padded;
+use crate::exit::{Exit, print_line};
 use crate::reach::with_reached;
 
 /// What to do about alerts.
@@ -71,7 +74,11 @@ impl Telling {
 pub async fn untold(journal: &Journal, names: &Topology) -> String {
     let deliveries = alerter::state(journal, names).await.map(|state| state.deliveries).unwrap_or_default();
     let failing = deliveries.iter().filter_map(|(name, delivery)| Some((name, delivery.error.as_ref()?)));
-    failing.map(|(name, why)| format!("UNTOLD       webhook {name} does not take alerts: {why}\n")).collect()
+    let line = |name: &String, why: &String| {
+        let said = t!("webhook %{webhook} does not take alerts: %{why}", webhook = name, why = why);
+        format!("{}{said}\n", padded(&t!("UNTOLD"), 13))
+    };
+    failing.map(|(name, why)| line(name, why)).collect()
 }
 
 pub async fn run(command: AlertsCommand, path: &Path) -> anyhow::Result<Exit> {
@@ -90,7 +97,8 @@ async fn test(args: &TestArgs, config: &Config) -> anyhow::Result<Exit> {
     let webhooks: Vec<_> = config.alerts.webhooks.iter().filter(|webhook| wanted(&webhook.name)).collect();
     if webhooks.is_empty() {
         eprintln!(
-            "there is no such [[alerts.webhook]]; `orderflow check --defaults` shows how one is written"
+            "{}",
+            t!("there is no such [[alerts.webhook]]; `orderflow check --defaults` shows how one is written")
         );
         return Ok(Exit::NothingMatched);
     }
@@ -102,9 +110,9 @@ async fn test(args: &TestArgs, config: &Config) -> anyhow::Result<Exit> {
             Err(error) => Err(service::chain(&error)),
         };
         match told {
-            Ok(()) => print(&format!("{name}: taken\n")),
+            Ok(()) => print_line(&t!("%{webhook}: taken", webhook = name)),
             Err(why) => {
-                print(&format!("{name}: FAILED: {why}\n"));
+                print_line(&t!("%{webhook}: FAILED: %{why}", webhook = name, why = why));
                 exit = Exit::Failure;
             }
         }

@@ -53,11 +53,22 @@ pub async fn run(args: BackfillArgs, path: &Path, shutdown: CancellationToken) -
     let names = Topology::new(&config.flow, config.writer.partitions);
     let plan = &asked.plan;
     let requested = backfill::request(&journal, &names, plan, reason).await.with_context(|| {
-        format!("no backfill could be asked for: has the flow \"{}\" run on this NATS before?", config.flow)
+        t!(
+            "no backfill could be asked for: has the flow \"%{flow}\" run on this NATS before?",
+            flow = config.flow
+        )
     })?;
-    eprintln!("{}{} is asked for: {}", capped(&asked, &config), plan.id, show::range(plan, &config));
+    let range = show::range(plan, &config);
+    eprintln!(
+        "{}{}",
+        capped(&asked, &config),
+        t!("%{id} is asked for: %{range}", id = plan.id, range = range)
+    );
     if args.detach {
-        let look = || format!("{} goes on by itself; `orderflow status` shows how far it is\n", plan.id);
+        let look = || {
+            let goes = t!("%{id} goes on by itself; `orderflow status` shows how far it is", id = plan.id);
+            format!("{goes}\n")
+        };
         say(&args, &asked, true, None, look);
         return Ok(Exit::Ok);
     }
@@ -110,7 +121,7 @@ async fn watch(
     let hinting = async {
         tokio::time::sleep(HINT_AFTER).await;
         if !taken_up.load(Ordering::Relaxed) {
-            view.say("no fetcher has taken it up yet: is `orderflow up` or `orderflow fetch` running?");
+            view.say(&t!("no fetcher has taken it up yet: is `orderflow up` or `orderflow fetch` running?"));
         }
         std::future::pending::<()>().await;
     };
@@ -123,11 +134,17 @@ async fn watch(
     match watched {
         Some(Ok(progress)) => Ok(progress),
         Some(Err(error)) => {
-            eprintln!("{id} can no longer be watched, but goes on; `orderflow status` shows how far it is");
+            let on = t!(
+                "%{id} can no longer be watched, but goes on; `orderflow status` shows how far it is",
+                id = id
+            );
+            eprintln!("{on}");
             Err(error.into())
         }
         None => {
-            eprintln!("detached: {id} goes on without us; `orderflow status` shows how far it is");
+            let on =
+                t!("detached: %{id} goes on without us; `orderflow status` shows how far it is", id = id);
+            eprintln!("{on}");
             Ok(last)
         }
     }

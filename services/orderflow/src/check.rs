@@ -21,17 +21,16 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let config = Config::load(path)?;
-    let mut said = format!("{}: ok, flow {}\n", path.display(), config.flow);
+    let mut said =
+        format!("{}\n", t!("%{file}: ok, flow %{flow}", file = path.display(), flow = config.flow));
     fetcher::check(&config)?;
-    said.push_str(&format!(
-        "source: {} {}\n",
-        config.source.base_url.as_deref().unwrap_or("-"),
-        config.source.api
-    ));
+    let url = config.source.base_url.as_deref().unwrap_or("-");
+    said.push_str(&format!("{}\n", t!("source: %{url} %{api}", url = url, api = config.source.api)));
     let plan = transformer::load_mapping(&config)?;
     said.push_str(&told(&config.mapping.file.display().to_string(), &plan));
     if config.targets.is_empty() {
-        said.push_str("there is no [[target]]: orders are fetched and mapped, and written nowhere\n");
+        let none = t!("there is no [[target]]: orders are fetched and mapped, and written nowhere");
+        said.push_str(&format!("{none}\n"));
     }
     for target in &config.targets {
         writer::check(&config, target)?;
@@ -40,15 +39,23 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
             TargetKind::Execute | TargetKind::Store => &target.method,
             TargetKind::Postgres => &target.table,
         };
-        said.push_str(&format!("target {name}: {}, {how} {url}, {batch} a request\n", target.kind.name()));
+        let line = t!(
+            "target %{name}: %{kind}, %{how} %{url}, %{batch} a request",
+            name = name,
+            kind = target.kind.name(),
+            how = how,
+            url = url,
+            batch = batch
+        );
+        said.push_str(&format!("{line}\n"));
     }
     for webhook in &config.alerts.webhooks {
         // Which process knows the address is not for this one to say.
-        let note = webhook
-            .address()
-            .err()
-            .map_or_else(String::new, |error| format!("; no address here: {}", service::chain(&error)));
-        said.push_str(&format!("webhook {}: {}{note}\n", webhook.name, webhook.kind.name()));
+        let note = webhook.address().err().map_or_else(String::new, |error| {
+            t!("; no address here: %{why}", why = service::chain(&error)).into_owned()
+        });
+        let line = t!("webhook %{webhook}: %{kind}", webhook = webhook.name, kind = webhook.kind.name());
+        said.push_str(&format!("{line}{note}\n"));
     }
     print(&said);
     Ok(Exit::Ok)
@@ -57,9 +64,15 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
 /// What there is to say of a mapping that is sound.
 fn told(file: &str, plan: &Plan) -> String {
     let fields: Vec<&str> = plan.source_fields().collect();
-    let mut said = format!("{file}: ok, version {}, reads {}\n", plan.version(), fields.join(", "));
+    let ok = t!(
+        "%{file}: ok, version %{version}, reads %{fields}",
+        file = file,
+        version = plan.version(),
+        fields = fields.join(", ")
+    );
+    let mut said = format!("{ok}\n");
     for warning in plan.warnings() {
-        said.push_str(&format!("  note: {warning}\n"));
+        said.push_str(&format!("  {}\n", t!("note: %{warning}", warning = warning)));
     }
     said
 }

@@ -8,6 +8,7 @@ use service::LogFormat;
 
 use crate::alerts::AlertsCommand;
 use crate::dead::DeadCommand;
+use crate::language::Language;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
 use crate::replay::ReplayArgs;
@@ -23,6 +24,10 @@ pub struct Cli {
     /// How log lines look; json when stderr is no terminal.
     #[arg(long, global = true)]
     log: Option<Log>,
+    /// The language of what is printed for people; that of the locale when not given. JSON, logs and what is stored are
+    /// English always.
+    #[arg(long, global = true, env = "ORDERFLOW_LANG", value_name = "LANGUAGE")]
+    lang: Option<Language>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

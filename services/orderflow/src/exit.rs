@@ -80,10 +80,15 @@ pub fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) => {
-            eprintln!("error: the output cannot be written: {error}");
+            eprintln!("{}", t!("error: the output cannot be written: %{why}", why = error));
         }
         _ => {}
     }
+}
+
+/// Prints a line to stdout.
+pub fn print_line(text: &str) {
+    print(&format!("{text}\n"));
 }
 
 impl From<Exit> for ExitCode {

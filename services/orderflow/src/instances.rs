@@ -4,36 +4,48 @@ use events::{Instance, Stage, Writing};
 use jiff::tz::TimeZone;
 use service::config::Target;
 
+use crate::columns::padded;
 use crate::status::time;
 use crate::summary::grouped;
 
+/// So many columns are for who it is.
+const LABEL: usize = 13;
 /// Lines under one another begin below the first.
 const UNDER: &str = "\n             ";
 
 /// The fetchers, the transformers, and the writers of each target: those that answered just now.
 pub fn shown(instances: &[Instance], targets: &[Target], partitions: u16, zone: &TimeZone) -> String {
     let of = |stage| instances.iter().filter(move |instance| instance.stage == stage);
-    let mut text = format!("fetcher      {}\n", fetchers(&of(Stage::Fetch).collect::<Vec<_>>(), zone));
-    text.push_str(&format!(
-        "transformer  {}\n",
-        transformers(&of(Stage::Transform).collect::<Vec<_>>(), zone)
-    ));
+    // The names of the stages' programs: `orderflow write` is what somebody starts.
+    let line = |who: &str, text: String| format!("{}{text}\n", padded(who, LABEL));
+    let mut text = line("fetcher", fetchers(&of(Stage::Fetch).collect::<Vec<_>>(), zone));
+    text.push_str(&line("transformer", transformers(&of(Stage::Transform).collect::<Vec<_>>(), zone)));
     for target in targets {
         let writers: Vec<(&Instance, &Writing)> = of(Stage::Write)
             .filter_map(|instance| Some((instance, instance.writing.as_ref()?)))
             .filter(|(_, writing)| writing.target.as_str() == target.name)
             .collect();
-        text.push_str(&format!("write {:<6} {}\n", target.name, writers_of(&writers, partitions, zone)));
+        let who = format!("write {} ", padded(&target.name, 6));
+        text.push_str(&line(&who, writers_of(&writers, partitions, zone)));
     }
     text
+}
+
+/// Where a process runs.
+fn place(instance: &Instance) -> String {
+    format!("{}:{}", instance.host, instance.pid)
+}
+
+/// Since when it runs.
+fn since(instance: &Instance, zone: &TimeZone) -> String {
+    t!("since %{time}", time = time(instance.started_at, zone)).into()
 }
 
 /// The fetchers that answer, one a line, with what went wrong last.
 fn fetchers(instances: &[&Instance], zone: &TimeZone) -> String {
     let line = |instance: &&Instance| {
-        let Instance { host, pid, started_at, trouble, .. } = instance;
-        let trouble = trouble.as_ref().map_or_else(String::new, |why| format!("{UNDER}{why}"));
-        format!("{host}:{pid}  since {}{trouble}", time(*started_at, zone))
+        let trouble = instance.trouble.as_ref().map_or_else(String::new, |why| format!("{UNDER}{why}"));
+        format!("{}  {}{trouble}", place(instance), since(instance, zone))
     };
     match instances {
         [] => "-".to_string(),
@@ -44,19 +56,17 @@ fn fetchers(instances: &[&Instance], zone: &TimeZone) -> String {
 /// The transformers that answer, one a line; what is wrong with a mapping they do not take stands under them.
 fn transformers(instances: &[&Instance], zone: &TimeZone) -> String {
     let line = |instance: &&Instance| {
-        let Instance { host, pid, mapping, started_at, .. } = instance;
-        let mapping = mapping.as_deref().unwrap_or("-");
-        let rejected = instance
-            .mapping_rejected
-            .as_ref()
-            .map_or_else(String::new, |why| format!("{UNDER}does not take the newer mapping: {why}"));
-        format!("{host}:{pid}  mapping {mapping}  since {}{rejected}", time(*started_at, zone))
+        let mapping = t!("mapping %{version}", version = instance.mapping.as_deref().unwrap_or("-"));
+        let rejected = instance.mapping_rejected.as_ref().map_or_else(String::new, |why| {
+            format!("{UNDER}{}", t!("does not take the newer mapping: %{why}", why = why))
+        });
+        format!("{}  {mapping}  {}{rejected}", place(instance), since(instance, zone))
     };
     match instances {
         [] => "-".to_string(),
         some => {
             let differ = some.windows(2).any(|two| two[0].mapping != two[1].mapping);
-            let differ = differ.then(|| "they do not all use the same mapping".to_string());
+            let differ = differ.then(|| t!("they do not all use the same mapping").into_owned());
             some.iter().map(line).chain(differ).collect::<Vec<_>>().join(UNDER)
         }
     }
@@ -71,19 +81,22 @@ fn writers_of(writers: &[(&Instance, &Writing)], partitions: u16, zone: &TimeZon
             sum.map_or_else(|| "-".to_string(), grouped)
         };
         let circuit = writing.trouble.as_ref().map_or_else(
-            || "circuit closed".to_string(),
-            |why| format!("circuit OPEN{UNDER}the target is left alone: {why}"),
+            || t!("circuit closed").into_owned(),
+            |why| {
+                let alone = t!("the target is left alone: %{why}", why = why);
+                format!("{}{UNDER}{alone}", t!("circuit OPEN"))
+            },
         );
-        format!(
-            "{}:{}  partitions {}  {} orders, {} unknown  up to {} requests at once  since {}  {circuit}",
-            instance.host,
-            instance.pid,
-            ranges(&held),
-            sum(|held| held.orders),
-            sum(|held| held.unknown),
-            writing.concurrency,
-            time(instance.started_at, zone),
-        )
+        let (orders, unknown) = (sum(|held| held.orders), sum(|held| held.unknown));
+        [
+            place(instance),
+            t!("partitions %{numbers}", numbers = ranges(&held)).into(),
+            t!("%{orders} orders, %{unknown} unknown", orders = orders, unknown = unknown).into(),
+            t!("up to %{count} requests at once", count = writing.concurrency).into(),
+            since(instance, zone),
+            circuit,
+        ]
+        .join("  ")
     };
     let held = |partition: &u16| {
         writers.iter().any(|(_, writing)| writing.partitions.iter().any(|held| held.partition == *partition))
@@ -92,7 +105,8 @@ fn writers_of(writers: &[(&Instance, &Writing)], partitions: u16, zone: &TimeZon
     match writers {
         [] => "-".to_string(),
         some => {
-            let free = (!free.is_empty()).then(|| format!("nobody holds partitions {}", ranges(&free)));
+            let free = (!free.is_empty())
+                .then(|| t!("nobody holds partitions %{numbers}", numbers = ranges(&free)).into_owned());
             some.iter().map(line).chain(free).collect::<Vec<_>>().join(UNDER)
         }
     }
@@ -117,6 +131,7 @@ fn ranges(numbers: &[u16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::in_both;
     use events::{HeldPartition, TargetName};
 
     fn instance(pid: u32) -> Instance {
@@ -178,5 +193,27 @@ mod tests {
              the target is left alone: HTTP 503\n             nobody holds partitions 4,6-7"
         );
         assert_eq!(writers_of(&[], 8, &TimeZone::UTC), "-");
+    }
+
+    #[test]
+    fn in_both_languages() {
+        let writing = |partition, trouble: Option<&str>| Writing {
+            target: TargetName::new("qeasy"),
+            partitions: vec![HeldPartition { partition, orders: Some(1_700), unknown: Some(1) }],
+            trouble: trouble.map(str::to_string),
+            concurrency: 32,
+        };
+        let of = |stage, writing| Instance { stage, writing, ..instance(7) };
+        let all = [
+            Instance { stage: Stage::Fetch, trouble: Some("HTTP 503".into()), ..instance(7) },
+            Instance { mapping_rejected: Some("mapping.toml:3: no such key".into()), ..instance(7) },
+            Instance { mapping: Some("fedcba9876543210".into()), ..instance(8) },
+            of(Stage::Write, Some(writing(0, None))),
+            of(Stage::Write, Some(writing(1, Some("HTTP 503")))),
+        ];
+        let text = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"http://127.0.0.1:1\"\n";
+        let path = std::path::Path::new("o.toml");
+        let config = service::Config::parse(path, text, std::iter::empty()).expect("a configuration");
+        insta::assert_snapshot!(in_both(|| shown(&all, &config.targets, 4, &TimeZone::UTC)));
     }
 }

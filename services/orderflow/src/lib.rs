@@ -1,12 +1,17 @@
 //! The command line of orderflow as a library, so that tests run the very same program. Wiring only; each command has a
 //! file of its own.
 
+#[macro_use]
+mod language;
+
 mod alerts;
 mod backfill;
 mod check;
 mod cli;
+mod columns;
 mod dead;
 mod exit;
+mod help;
 mod instances;
 mod map;
 mod operations_command;
@@ -22,11 +27,15 @@ mod summary;
 mod trace;
 mod up;
 mod windows;
+mod words;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use exit::Exit;
+use language::Language;
 use tokio_util::sync::CancellationToken;
+
+rust_i18n::i18n!("locales");
 
 /// Many small buffers pass from one thread to another here: the system's allocator spends a quarter of our time on them.
 #[global_allocator]
@@ -34,11 +43,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the command that the process was started with.
 pub async fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    language::choose(Language::asked(std::env::args().skip(1), |name| std::env::var(name).ok()));
+    let cli = Cli::from_arg_matches(&help::translated(Cli::command()).get_matches())
+        .unwrap_or_else(|error| error.exit());
     match Box::pin(run(cli)).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {
-            eprintln!("error: {}", service::chain(error.as_ref()));
+            eprintln!("{}", t!("error: %{why}", why = service::chain(error.as_ref())));
             Exit::of(&error).into()
         }
     }

@@ -1,12 +1,12 @@
 //! `orderflow ops`: what people had the pipeline do, and carrying it on.
 
+mod show;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
-use events::{Actor, Command};
+use events::Command;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::tz::TimeZone;
 use journal::{Journal, Topology};
 use operations::{Carried, Operation, Remap, State};
 use service::Config;
@@ -14,11 +14,11 @@ use std::io::IsTerminal;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
 use crate::reach::with_reached;
 use crate::replay::Remapping;
 use crate::stages::connect;
-use crate::status::time;
+use show::{ended, failures, list, whole};
 
 /// What to do about operations.
 #[derive(Debug, Subcommand)]
@@ -96,7 +96,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             all.retain(|operation| args.verb.as_ref().is_none_or(|verb| *verb == operation.verb));
             match args.output {
                 Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?)),
-                Output::Table if all.is_empty() => print("no operations\n"),
+                Output::Table if all.is_empty() => print_line(&t!("no operations")),
                 Output::Table => print(&list(&all, &zone)),
             }
             return Ok(if all.is_empty() { Exit::NothingMatched } else { Exit::Ok });
@@ -108,7 +108,9 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         OpsCommand::Rate(args) => (args.one, Some(Command::Rate(args.per_second))),
     };
     let Some(operation) = Operation::named(&journal, &names, &one.operation).await? else {
-        eprintln!("there is no operation {}; `orderflow ops list` shows which there are", one.operation);
+        let none =
+            t!("there is no operation %{id}; `orderflow ops list` shows which there are", id = one.operation);
+        eprintln!("{none}");
         return Ok(Exit::NothingMatched);
     };
     match said {
@@ -120,10 +122,11 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             return Ok(Exit::Ok);
         }
         Some(_) if operation.work.is_none() => {
-            eprintln!(
-                "{} is not carried in steps: there is nothing to pause, resume or cancel",
-                operation.id
+            let none = t!(
+                "%{id} is not carried in steps: there is nothing to pause, resume or cancel",
+                id = operation.id
             );
+            eprintln!("{none}");
             return Ok(Exit::Refused);
         }
         Some(command) => {
@@ -135,7 +138,8 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
                 return Ok(Exit::Refused);
             }
             if !operations::command(&journal, &names, &operation, command).await? {
-                eprintln!("{} is over: {}", operation.id, operation.result.unwrap_or_default());
+                let result = operation.result.unwrap_or_default();
+                eprintln!("{}", t!("%{id} is over: %{result}", id = operation.id, result = result));
                 return Ok(Exit::Refused);
             }
             if command == Command::Resume {
@@ -158,7 +162,7 @@ pub async fn carry_to_its_end(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Exit> {
     let Some(mut operation) = Operation::named(journal, names, id).await? else {
-        anyhow::bail!("the operation {id} is not in OPS");
+        anyhow::bail!("{}", t!("the operation %{id} is not in OPS", id = id));
     };
     let remapping = match Remapping::of(&operation, config, journal)? {
         Ok(remapping) => remapping,
@@ -185,15 +189,19 @@ pub async fn carry_to_its_end(
         bar.finish_and_clear();
     }
     let told = match carried? {
-        Carried::ToItsEnd => operation.result.clone().unwrap_or_default(),
-        Carried::Cancelled => format!("cancelled after {}", operation.done),
-        Carried::ByAnother => "another process carries it on".into(),
-        Carried::Stopped => {
-            let (done, count) = (operation.done, operation.count.unwrap_or_default());
-            format!("interrupted after {done} of {count}; `orderflow ops resume {id}` goes on")
-        }
+        Carried::ToItsEnd => ended(&operation),
+        Carried::Cancelled => t!("cancelled after %{count}", count = operation.done).into(),
+        Carried::ByAnother => t!("another process carries it on").into(),
+        Carried::Stopped => t!(
+            "interrupted after %{done} of %{count}; `orderflow ops resume %{id}` goes on",
+            done = operation.done,
+            count = operation.count.unwrap_or_default(),
+            id = id
+        )
+        .into(),
     };
-    print(&format!("{id}: {told}\n{}", failures(&operation)));
+    print_line(&format!("{id}: {told}"));
+    print(&failures(&operation));
     Ok(match (carried_well(&operation), operation.done) {
         (true, _) => Exit::Ok,
         (false, _) => Exit::Partial,
@@ -202,75 +210,4 @@ pub async fn carry_to_its_end(
 
 fn carried_well(operation: &Operation) -> bool {
     operation.state == State::Complete
-}
-
-fn failures(operation: &Operation) -> String {
-    let lines = operation.failures.iter().map(|failure| format!("  not {}: {}\n", failure.seq, failure.why));
-    lines.collect()
-}
-
-fn state(operation: &Operation) -> &'static str {
-    match operation.state {
-        State::Running => "under way",
-        State::Paused => "paused",
-        State::Cancelled => "cancelled",
-        State::Complete => "complete",
-        State::Incomplete => "incomplete",
-    }
-}
-
-fn who(actor: &Actor) -> String {
-    format!("{}@{}", actor.user, actor.host)
-}
-
-fn progress(operation: &Operation) -> String {
-    match operation.count {
-        None => "-".into(),
-        Some(count) => format!("{}/{count}", operation.done),
-    }
-}
-
-fn list(all: &[Operation], zone: &TimeZone) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["operation", "began", "who", "state", "done", "reason"]);
-    for operation in all {
-        table.add_row([
-            operation.id.clone(),
-            time(operation.began, zone),
-            who(&operation.actor),
-            state(operation).to_string(),
-            progress(operation),
-            if operation.reason.is_empty() { operation.plan.clone() } else { operation.reason.clone() },
-        ]);
-    }
-    if let Some(column) = table.column_mut(4) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    format!("{table}\n")
-}
-
-fn whole(operation: &Operation, zone: &TimeZone) -> String {
-    let reason = if operation.reason.is_empty() { "-" } else { &operation.reason };
-    let mut out = format!(
-        "operation  {}\nplan       {}\nwho        {}\nreason     {reason}\nbegan      {}\nstate      {}, {} done\n",
-        operation.id,
-        operation.plan,
-        who(&operation.actor),
-        time(operation.began, zone),
-        state(operation),
-        progress(operation),
-    );
-    for said in &operation.said {
-        let what = match said.command {
-            Command::Pause => "pause".to_string(),
-            Command::Resume => "resume".into(),
-            Command::Cancel => "cancel".into(),
-            Command::Rate(rate) => format!("at most {rate} a second"),
-        };
-        out.push_str(&format!("said       {}  {}: {what}\n", time(said.at, zone), who(&said.actor)));
-    }
-    if let Some(result) = &operation.result {
-        out.push_str(&format!("result     {}  {result}\n", time(operation.moved, zone)));
-    }
-    out + failures(operation).as_str()
 }

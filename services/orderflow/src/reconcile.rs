@@ -5,6 +5,7 @@ use std::path::Path;
 
 use events::{Log, Slice, TargetName, Work, now};
 use fetcher::survey;
+use jiff::tz::TimeZone;
 use journal::{Journal, Topology};
 use mapping::Outcome;
 use operations::backfill::{self, BackfillPlan};
@@ -15,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backfill::flags::moment;
 use crate::cli::{Output, ReconcileArgs};
+use crate::columns::padded;
 use crate::dead::reason;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
 use crate::operations_command::carry_to_its_end;
 use crate::reach::with_reached;
 use crate::stages::connect;
@@ -39,13 +41,14 @@ async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken
     let reason = reason(args.execute, args.reason.as_deref())?;
     let plan = transformer::load_mapping(config)?;
     if plan.is_by_element() {
-        let message = "it makes a record of each element of a list: which records an order has is not known without reading it all";
+        let message = t!(
+            "it makes a record of each element of a list: which records an order has is not known without reading it all"
+        );
         return Err(ConfigError::Key { place: "mapping".into(), message: message.into() }.into());
     }
     if config.source.detail.is_some() {
-        let message =
-            "the mapping reads details, and the list that is compared here does not have them".to_string();
-        return Err(ConfigError::Key { place: "source.detail".into(), message }.into());
+        let message = t!("the mapping reads details, and the list that is compared here does not have them");
+        return Err(ConfigError::Key { place: "source.detail".into(), message: message.into() }.into());
     }
     let journal = connect(config, "reconcile").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
@@ -65,12 +68,16 @@ async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken
     }
     match args.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
-        Output::Table => print(&found.iter().map(|found| shown(found, range, config)).collect::<String>()),
+        Output::Table => {
+            print(&found.iter().map(|found| shown(found, range, &config.zone())).collect::<String>())
+        }
     }
     let wrong: u64 = found.iter().map(|found| found.to_repair().count() as u64).sum();
     if wrong > 0 && args.repair {
         let Some(reason) = reason else {
-            eprintln!("--repair would have {wrong} written; --execute --reason \"...\" does it");
+            let would =
+                t!("--repair would have %{count} written; --execute --reason \"...\" does it", count = wrong);
+            eprintln!("{would}");
             return Ok(Exit::Partial);
         };
         return repair(config, &journal, &names, range, &found, reason, &shutdown).await;
@@ -89,9 +96,10 @@ fn range(args: &ReconcileArgs, config: &Config) -> Result<Slice, ConfigError> {
         args.to.as_deref().map(|text| moment("--to", text, config)).transpose()?.unwrap_or(last).min(last);
     let since = moment("--from", &args.from, config)?;
     if since >= until {
+        let until = time(until, &config.zone());
         let message =
-            format!("found \"{}\", expected a time before {}", args.from, time(until, &config.zone()));
-        return Err(ConfigError::Key { place: "--from".into(), message });
+            t!("found \"%{found}\", expected a time before %{time}", found = args.from, time = until);
+        return Err(ConfigError::Key { place: "--from".into(), message: message.into() });
     }
     Ok(Slice { since, until })
 }
@@ -150,46 +158,89 @@ async fn repair(
         let step = ((range.until - range.since) / WINDOWS).max(DAY);
         let plan = BackfillPlan::new(range, step - step % 1_000_000, now())?;
         backfill::request(journal, names, &plan, reason).await?;
-        print(&format!(
-            "{}: {} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far they are\n",
-            plan.id,
-            from_source.len()
+        print_line(&t!(
+            "%{id}: %{count} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far \
+             they are",
+            id = plan.id,
+            count = from_source.len()
         ));
     }
     Ok(exit)
 }
 
-fn shown(found: &Comparison, range: Slice, config: &Config) -> String {
-    let zone = config.zone();
+fn shown(found: &Comparison, range: Slice, zone: &TimeZone) -> String {
     let Comparison { target, source, up_to_date, skipped, missing, stale, unknown, dead, discarded, extra } =
         found;
-    let mut out = format!(
-        "{target}, {} to {}\n{source} orders at the source = {up_to_date} up to date + {skipped} skipped + {} missing + \
-         {} stale + {} unknown + {} dead + {} discarded; {} more that the source does not list\n",
-        time(range.since, &zone),
-        time(range.until, &zone),
-        missing.len(),
-        stale.len(),
-        unknown.len(),
-        dead.len(),
-        discarded.len(),
-        extra.len(),
+    let (since, until) = (time(range.since, zone), time(range.until, zone));
+    let heading = t!("%{target}, %{since} to %{until}", target = target, since = since, until = until);
+    let counts = t!(
+        "%{source} orders at the source = %{up_to_date} up to date + %{skipped} skipped + %{missing} missing + %{stale} stale \
+         + %{unknown} unknown + %{dead} dead + %{discarded} discarded; %{extra} more that the source does not list",
+        source = source,
+        up_to_date = up_to_date,
+        skipped = skipped,
+        missing = missing.len(),
+        stale = stale.len(),
+        unknown = unknown.len(),
+        dead = dead.len(),
+        discarded = discarded.len(),
+        extra = extra.len()
     );
-    let at = |at: Option<i64>| at.map_or_else(|| "-".to_string(), |at| time(at, &zone));
+    let mut out = format!("{heading}\n{counts}\n");
+    let at = |at: Option<i64>| at.map_or_else(|| "-".to_string(), |at| time(at, zone));
     for (name, list) in [
-        ("missing", missing),
-        ("stale", stale),
-        ("unknown", unknown),
-        ("dead", dead),
-        ("discarded", discarded),
-        ("extra", extra),
+        (t!("missing"), missing),
+        (t!("stale"), stale),
+        (t!("unknown"), unknown),
+        (t!("dead"), dead),
+        (t!("discarded"), discarded),
+        (t!("extra"), extra),
     ] {
+        let name = padded(&name, 8);
         for Unlike { order, source, target, .. } in list.iter().take(SHOWN) {
-            out.push_str(&format!("  {name:<8} {order}  source {}  target {}\n", at(*source), at(*target)));
+            let states = t!(
+                "%{order}  source %{source}  target %{target}",
+                order = order,
+                source = at(*source),
+                target = at(*target)
+            );
+            out.push_str(&format!("  {name} {states}\n"));
         }
         if list.len() > SHOWN {
-            out.push_str(&format!("  {name:<8} and {} more; -o json has all\n", list.len() - SHOWN));
+            let more = t!("and %{count} more; -o json has all", count = list.len() - SHOWN);
+            out.push_str(&format!("  {name} {more}\n"));
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::in_both;
+
+    #[test]
+    fn a_comparison_in_both_languages() {
+        const AT: i64 = 1_741_233_600_000_000;
+        let unlike = |order: u64, target| Unlike {
+            order: order.to_string(),
+            key: order.to_string(),
+            source: Some(AT),
+            target,
+        };
+        let found = Comparison {
+            target: "qeasy".into(),
+            source: 130,
+            up_to_date: 95,
+            skipped: 7,
+            missing: (0..23).map(|number| unlike(5203550000 + number, None)).collect(),
+            stale: vec![unlike(5203550100, Some(AT - 60_000_000))],
+            unknown: vec![unlike(5203550101, Some(AT))],
+            dead: vec![unlike(5203550102, None)],
+            discarded: vec![unlike(5203550103, None)],
+            extra: vec![Unlike { source: None, ..unlike(5203550104, Some(AT)) }],
+        };
+        let range = Slice { since: AT - 86_400_000_000, until: AT };
+        insta::assert_snapshot!(in_both(|| shown(&found, range, &TimeZone::UTC)));
+    }
 }

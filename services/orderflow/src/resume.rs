@@ -7,23 +7,19 @@ use journal::Topology;
 use service::{Config, ConfigError};
 
 use crate::cli::ResumeArgs;
-use crate::exit::{Exit, print};
+use crate::dead::reason;
+use crate::exit::{Exit, print_line};
 use crate::reach::with_reached;
-use crate::stages::connect;
+use crate::stages::{connect, no_target};
 use crate::status::time;
 
 pub async fn run(args: ResumeArgs, path: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     if !config.targets.iter().any(|target| target.name == args.target) {
-        let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
-        let message = format!("there is no target \"{}\"; there is {}", args.target, names.join(", "));
+        let message = no_target(&args.target, &config);
         return Err(ConfigError::Key { place: "--target".into(), message }.into());
     }
-    let reason = args.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-    if args.execute && reason.is_none() {
-        let message = "--execute needs a reason, which is kept with the operation".to_string();
-        return Err(ConfigError::Key { place: "--reason".into(), message }.into());
-    }
+    let reason = reason(args.execute, args.reason.as_deref())?;
     // What has stopped is to go on with the next `up`.
     with_reached(config, &args.data, async |config| carry(&args, config, reason).await).await
 }
@@ -33,19 +29,24 @@ async fn carry(args: &ResumeArgs, config: &Config, reason: Option<&str>) -> anyh
     let (names, target) =
         (Topology::new(&config.flow, config.writer.partitions), TargetName::new(&args.target));
     let found = match reason {
-        Some(reason) if args.execute => operations::resume(&journal, &names, &target, reason).await?,
-        _ => operations::stopped(&journal, &names, &target).await?,
+        Some(reason) => operations::resume(&journal, &names, &target, reason).await?,
+        None => operations::stopped(&journal, &names, &target).await?,
     };
     let Some(stop) = found else {
-        print(&format!("the writers of {target} have not stopped\n"));
+        print_line(&t!("the writers of %{target} have not stopped", target = target));
         return Ok(Exit::NothingMatched);
     };
     let since = time(stop.since, &config.zone());
-    print(&format!("the writers of {target} stopped at {since}: {}\n", stop.reason));
-    print(match args.execute {
-        true => "they go on now\n",
+    print_line(&t!(
+        "the writers of %{target} stopped at %{time}: %{reason}",
+        target = target,
+        time = since,
+        reason = stop.reason
+    ));
+    print_line(&match args.execute {
+        true => t!("they go on now"),
         false => {
-            "nothing was changed; --execute --reason \"...\" lets them go on, after the cause is mended\n"
+            t!("nothing was changed; --execute --reason \"...\" lets them go on, after the cause is mended")
         }
     });
     Ok(Exit::Ok)

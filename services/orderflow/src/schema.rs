@@ -2,13 +2,15 @@
 //! from them. Stable: fields are added, none is renamed or taken away.
 
 use clap::{Args, ValueEnum};
-use operations::{Comparison, DeadGroup, LetterLine, Operation, Status, Story, WindowStory};
+use operations::{Comparison, DeadGroup, LetterLine, Operation, Status, WindowStory};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+use crate::alerts::Shown;
 use crate::backfill;
 use crate::dead::Whole;
 use crate::exit::{Exit, print};
+use crate::trace;
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -40,13 +42,15 @@ enum Described {
     Reconcile,
     /// `backfill -o json`.
     Backfill,
+    /// `alerts show -o json`.
+    Alerts,
 }
 
 fn schema(of: Described) -> Schema {
     match of {
         Described::Status => of_type::<Status>(),
         Described::Windows => of_type::<Vec<WindowStory>>(),
-        Described::Trace => of_type::<Story>(),
+        Described::Trace => of_type::<trace::Report<'_>>(),
         Described::DeadGroups => of_type::<Vec<DeadGroup>>(),
         Described::DeadList => of_type::<Vec<LetterLine>>(),
         Described::DeadShow => of_type::<Whole>(),
@@ -54,6 +58,7 @@ fn schema(of: Described) -> Schema {
         Described::OpsShow => of_type::<Operation>(),
         Described::Reconcile => of_type::<Vec<Comparison>>(),
         Described::Backfill => of_type::<backfill::Report<'_>>(),
+        Described::Alerts => of_type::<Shown>(),
     }
 }
 

@@ -17,11 +17,20 @@ use crate::exit::Exit;
 pub async fn connect(config: &Config, stage: &str) -> anyhow::Result<Journal> {
     let url = config.nats.url.clone().ok_or_else(|| service::ConfigError::Key {
         place: "configuration".into(),
-        message: "nats.url is missing: a single stage needs a NATS that the others share (`orderflow up` runs its own)".into(),
+        message: t!(
+            "nats.url is missing: a single stage needs a NATS that the others share (`orderflow up` runs its own)"
+        )
+        .into(),
     })?;
     let name = format!("orderflow {stage} {}", config.flow);
     let connection = Connection { url, credentials_file: config.nats.credentials_file.clone(), name };
     Ok(Journal::connect(&connection).await?)
+}
+
+/// That a target is not there, and which are.
+pub fn no_target(name: &str, config: &Config) -> String {
+    let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    t!("there is no target \"%{name}\"; there is %{names}", name = name, names = names.join(", ")).into()
 }
 
 pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
@@ -35,7 +44,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     }
     journal.flush().await;
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
-        bail!("window {window} failed: {reason}");
+        bail!("{}", t!("window %{window} failed: %{reason}", window = window, reason = reason));
     }
     Ok(if args.once && !ended.complete { Exit::Partial } else { Exit::Ok })
 }
@@ -55,12 +64,11 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
     let wanted = |name: &str| args.target.as_deref().is_none_or(|target| target == name);
     let targets: Vec<_> = config.targets.iter().filter(|target| wanted(&target.name)).cloned().collect();
     if targets.is_empty() {
-        let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
         bail!(service::ConfigError::Key {
             place: "configuration".into(),
             message: match &args.target {
-                Some(target) => format!("there is no target \"{target}\"; there is {}", names.join(", ")),
-                None => "there is no [[target]] to write to".into(),
+                Some(target) => no_target(target, &config),
+                None => t!("there is no [[target]] to write to").into(),
             },
         });
     }

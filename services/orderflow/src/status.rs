@@ -9,17 +9,23 @@ use events::TargetName;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::{Stream, Topology};
-use operations::{Status, WindowLine, WindowState};
+use operations::{StageStatus, Status, Stopped, WindowLine, WindowState};
 use service::Config;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts;
 use crate::cli::{Output, StatusArgs};
+use crate::columns::padded;
 use crate::exit::{Exit, print};
 use crate::instances;
 use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::up;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 11;
+/// Lines under one another begin below the first.
+const UNDER: &str = "\n           ";
 
 pub async fn run(args: StatusArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     // Also while nothing runs: what waits for a person does so all the same.
@@ -72,7 +78,7 @@ fn rates(look: Option<(&Status, f64)>, status: &Status) -> String {
     };
     // In the order in which an order comes by.
     let logs = [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead];
-    let over = if look.is_some() { "since the last look" } else { "over the last minute" };
+    let over = if look.is_some() { t!("since the last look") } else { t!("over the last minute") };
     format!("{}  {over}", logs.map(rate).join("  "))
 }
 
@@ -96,69 +102,144 @@ pub fn time(micros: i64, zone: &TimeZone) -> String {
 fn line(line: &WindowLine) -> String {
     let window = &line.window;
     match &line.state {
-        WindowState::Open => format!("{window} is being read"),
+        WindowState::Open => t!("%{window} is being read", window = window).into(),
         WindowState::Closed { total, distinct, slices, .. } => {
-            let slices = if *slices > 1 { format!(", in {slices} slices") } else { String::new() };
-            format!(
-                "{window} closed with proof: {distinct} distinct orders, the source counts {total}{slices}"
-            )
+            let closed = t!(
+                "%{window} closed with proof: %{distinct} distinct orders, the source counts %{total}",
+                window = window,
+                distinct = distinct,
+                total = total
+            );
+            let slices = if *slices > 1 { t!(", in %{slices} slices", slices = slices) } else { "".into() };
+            format!("{closed}{slices}")
         }
-        WindowState::Failed { reason } => format!("{window} FAILED: {reason}"),
+        WindowState::Failed { reason } => {
+            t!("%{window} FAILED: %{reason}", window = window, reason = reason).into()
+        }
     }
 }
 
 fn shown(status: &Status, rates: &str, config: &Config) -> String {
     let time = |micros: i64| time(micros, &config.zone());
-    let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "stage",
-        "target",
-        "lag",
-        "ack pending",
-        "redelivered",
-        "oldest",
-    ]);
-    for stage in &status.stages {
-        let target = stage.target.clone().unwrap_or_else(|| "-".into());
-        table.add_row([
-            stage.stage.to_string(),
-            target,
-            dash(stage.lag),
-            dash(stage.ack_pending),
-            dash(stage.redelivered),
-            stage.oldest_seconds.map_or_else(|| "-".into(), |seconds| format!("{seconds} s")),
-        ]);
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
     let watermark = status.watermark.as_ref().map_or_else(
-        || "-".to_string(),
-        |watermark| format!("{} ({} s ago)", time(watermark.to), watermark.age_seconds),
+        || "-".into(),
+        |watermark| {
+            let (to, seconds) = (time(watermark.to), watermark.age_seconds);
+            t!("%{to} (%{seconds} s ago)", to = to, seconds = seconds)
+        },
     );
     let mut windows = vec![status.window.as_ref().map_or_else(|| "-".to_string(), line)];
     windows.extend(status.lanes.iter().map(line));
-    // The windows beside the live one stand under it.
-    let windows = windows.join("\n           ");
-    let here = instances::shown(&status.instances, &config.targets, config.writer.partitions, &config.zone());
-    let stopped: String = status
-        .stopped
-        .iter()
-        .map(|stop| {
-            let (target, since, reason) = (&stop.target, time(stop.since), &stop.reason);
-            format!("\nSTOPPED    {target} since {since}: {reason}\n           `orderflow resume --target {target}` lets it go on")
-        })
-        .collect();
     let dead: Vec<String> = status
         .dead
         .iter()
         .map(|group| format!("{} {}: {}", group.stage, group.kind, group.letters))
         .collect();
-    // The groups count what was dealt with as well.
-    let dead = if dead.is_empty() { String::new() } else { format!(" (in all {})", dead.join(", ")) };
-    format!(
-        "flow       {}\nwatermark  {watermark}\nwindow     {windows}\nreceipts   {} orders\nrates      {rates}\ndead       {} open{dead}{stopped}\n\n{table}\n\n{here}",
-        status.flow, status.orders, status.dead_open,
-    )
+    let mut open = t!("%{count} open", count = status.dead_open).into_owned();
+    if !dead.is_empty() {
+        // The groups count what was dealt with as well.
+        open.push_str(&t!(" (in all %{groups})", groups = dead.join(", ")));
+    }
+    let mut lines = vec![
+        (t!("flow"), status.flow.clone()),
+        (t!("watermark"), watermark.into_owned()),
+        // The windows beside the live one stand under it.
+        (t!("window"), windows.join(UNDER)),
+        (t!("receipts"), t!("%{count} orders", count = status.orders).into()),
+        (t!("rates"), rates.to_string()),
+        (t!("dead"), open),
+    ];
+    for Stopped { target, since, reason } in &status.stopped {
+        let since =
+            t!("%{target} since %{time}: %{reason}", target = target, time = time(*since), reason = reason);
+        let end = t!("`orderflow resume --target %{target}` lets it go on", target = target);
+        lines.push((t!("STOPPED"), format!("{since}{UNDER}{end}")));
+    }
+    let lines: String =
+        lines.iter().map(|(label, text)| format!("{}{text}\n", padded(label, LABEL))).collect();
+    let here = instances::shown(&status.instances, &config.targets, config.writer.partitions, &config.zone());
+    format!("{lines}\n{}\n\n{here}", stages(&status.stages))
+}
+
+fn stages(stages: &[StageStatus]) -> Table {
+    let dash = |number: Option<u64>| number.map_or_else(|| "-".to_string(), |number| number.to_string());
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        t!("stage"),
+        t!("target"),
+        t!("lag"),
+        t!("ack pending"),
+        t!("redelivered"),
+        t!("oldest"),
+    ]);
+    for stage in stages {
+        table.add_row([
+            stage.stage.to_string(),
+            stage.target.clone().unwrap_or_else(|| "-".into()),
+            dash(stage.lag),
+            dash(stage.ack_pending),
+            dash(stage.redelivered),
+            stage
+                .oldest_seconds
+                .map_or_else(|| "-".into(), |seconds| t!("%{count} s", count = seconds).into()),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operations::{DeadLetters, Watermark};
+
+    use crate::language::in_both;
+
+    const AT: i64 = 1_741_233_600_000_000;
+
+    fn window(name: &str, state: WindowState) -> WindowLine {
+        WindowLine { window: name.into(), since: AT - 60_000_000, until: AT, state }
+    }
+
+    #[test]
+    fn a_flow_with_everything_that_can_be_said_of_it() {
+        let closed = WindowState::Closed { total: 120, distinct: 120, passes: 2, slices: 3, pages_read: 5 };
+        let stage = |stage, target: Option<&str>, number: Option<u64>| StageStatus {
+            stage,
+            target: target.map(str::to_string),
+            lag: number,
+            ack_pending: number.map(|number| number / 10),
+            redelivered: number.map(|_| 0),
+            oldest_seconds: number.map(|_| 42),
+        };
+        let status = Status {
+            flow: "orders".into(),
+            watermark: Some(Watermark { to: AT, age_seconds: 61 }),
+            window: Some(window("live-000007", closed)),
+            lanes: vec![
+                window("sweep1-000002", WindowState::Open),
+                window("deleted-000003", WindowState::Failed { reason: "page 3 has no list".into() }),
+            ],
+            stages: vec![
+                stage("fetch", None, Some(0)),
+                stage("transform", None, Some(1_200)),
+                stage("write", Some("qeasy"), None),
+            ],
+            instances: Vec::new(),
+            stopped: vec![Stopped {
+                target: "qeasy".into(),
+                reason: "100 of the last 200 orders were refused".into(),
+                since: AT,
+            }],
+            dead: vec![DeadLetters { stage: "write".into(), kind: "refused".into(), letters: 6 }],
+            dead_open: 5,
+            orders: 2_994,
+            positions: [("RAW", 60), ("MAPPED", 3_000)].into(),
+            last_minute: [("RAW", 30), ("MAPPED", 1_500)].into(),
+        };
+        let config = Config::parse(Path::new("o.toml"), "", std::iter::empty()).expect("the defaults");
+        insta::assert_snapshot!(in_both(|| shown(&status, &rates(None, &status), &config)));
+    }
 }

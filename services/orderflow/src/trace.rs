@@ -1,17 +1,24 @@
 //! `orderflow trace`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use events::TargetName;
+use events::{Stage, TargetName};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use journal::Topology;
-use operations::{Happened, Mask, Story};
+use operations::{Happened, Mask, Step, Story};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::Config;
 
 use crate::cli::{Output, TraceArgs};
-use crate::exit::{Exit, print};
+use crate::columns::padded;
+use crate::exit::{Exit, print, print_line};
+use crate::language;
 use crate::reach::with_reached;
 use crate::stages::connect;
+use crate::words;
 
 pub async fn run(args: TraceArgs, path: &Path) -> anyhow::Result<Exit> {
     with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
@@ -24,40 +31,209 @@ async fn tell(args: &TraceArgs, config: &Config) -> anyhow::Result<Exit> {
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let Some(story) = Story::of(&journal, &names, &targets, args.order.trim(), &Mask::of(config)).await?
     else {
-        eprintln!(
-            "no stream knows an order with the key or the number {}; what was fetched and not mapped yet has neither",
-            args.order
+        let none = t!(
+            "no stream knows an order with the key or the number %{order}; what was fetched and not mapped yet has neither",
+            order = args.order
         );
+        eprintln!("{none}");
         return Ok(Exit::NothingMatched);
     };
     match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&story)?)),
-        Output::Table => print(&shown(&story, config)),
+        Output::Json => print_line(&serde_json::to_string_pretty(&Report::of(&story))?),
+        Output::Table => print(&shown(&story, &config.zone())),
     }
     Ok(Exit::Ok)
 }
 
-fn shown(story: &Story, config: &Config) -> String {
-    let mut out = format!("order {} (number {})\n", story.key, story.number.as_deref().unwrap_or("-"));
+/// What `-o json` prints.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Report<'a> {
+    /// The order's key.
+    key: &'a str,
+    /// The number people use.
+    number: Option<&'a str>,
+    /// What happened, in time order.
+    steps: Vec<Line<'a>>,
+    /// Messages in MAPPED that have neither an outcome nor a letter at some target yet.
+    under_way: &'a [u64],
+}
+
+#[derive(Debug, JsonSchema, Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    step: &'a Step,
+    /// The same for a person.
+    told: String,
+}
+
+impl<'a> Report<'a> {
+    fn of(story: &'a Story) -> Self {
+        let Story { key, number, steps, under_way } = story;
+        let line = |step| Line { step, told: language::english(|| told(step)) };
+        Self { key, number: number.as_deref(), steps: steps.iter().map(line).collect(), under_way }
+    }
+}
+
+fn shown(story: &Story, zone: &TimeZone) -> String {
+    let number = story.number.as_deref().unwrap_or("-");
+    let mut out = format!("{}\n", t!("order %{key} (number %{number})", key = story.key, number = number));
     for step in &story.steps {
-        let what = match step.happened {
-            Happened::Fetched => "fetched",
-            Happened::Mapped => "mapped",
-            Happened::Deleted => "deleted",
-            Happened::Attempt => "attempt",
-            Happened::Outcome => "outcome",
-            Happened::Dead => "dead",
-            Happened::DealtWith => "dealt with",
-        };
         // Steps lie close together: a second is too coarse here.
         let at = Timestamp::from_microsecond(step.at).map_or_else(
             |_| "-".into(),
-            |at| at.to_zoned_datetime(config.zone()).strftime("%Y-%m-%d %H:%M:%S%.3f%:z").to_string(),
+            |at| at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f%:z").to_string(),
         );
-        out.push_str(&format!("{at}  {:<14} {:>6}  {what:<10}  {}\n", step.stream, step.seq, step.told));
+        let (what, told) = (padded(&what(&step.happened), 10), told(step));
+        out.push_str(&format!("{at}  {:<14} {:>6}  {what}  {told}\n", step.stream, step.seq));
     }
     for seq in &story.under_way {
-        out.push_str(&format!("message {seq} is under way\n"));
+        out.push_str(&format!("{}\n", t!("message %{seq} is under way", seq = seq)));
     }
     out
+}
+
+fn what(happened: &Happened) -> Cow<'static, str> {
+    match happened {
+        Happened::Fetched { .. } => t!("fetched"),
+        Happened::Mapped(_) => t!("mapped"),
+        Happened::Deleted(_) => t!("deleted"),
+        Happened::Attempt { .. } => t!("attempt"),
+        Happened::Outcome { .. } => t!("outcome"),
+        Happened::Dead { .. } => t!("dead"),
+        Happened::DealtWith { .. } => t!("dealt with"),
+    }
+}
+
+/// What there is to say of a step.
+fn told(step: &Step) -> String {
+    // A hash tells apart by its first digits.
+    let short = |hash: &str| hash.get(..8).unwrap_or(hash).to_string();
+    let who = |stage: Stage, target: &Option<String>| target.clone().unwrap_or_else(|| stage.to_string());
+    match &step.happened {
+        Happened::Fetched { window, page, row } => {
+            t!("window %{window}, page %{page}, row %{row}", window = window, page = page, row = row).into()
+        }
+        Happened::Mapped(made) | Happened::Deleted(made) => {
+            let mut told = t!(
+                "message %{seq}: mapping %{mapping}, content %{content}",
+                seq = step.seq,
+                mapping = short(&made.mapping),
+                content = short(&made.content)
+            )
+            .into_owned();
+            if made.generation > 0 {
+                told.push_str(&t!(", generation %{number}", number = made.generation));
+            }
+            if let Some(letter) = &made.letter {
+                told.push_str(&t!(", again of letter %{letter}", letter = letter));
+            }
+            told
+        }
+        Happened::Attempt { stage, target, message } => format!("{}: {message}", who(*stage, target)),
+        Happened::Outcome { target, outcome, mapped_seq, status, attempts } => {
+            let mut told = t!(
+                "%{target} %{outcome}: message %{seq}",
+                target = target,
+                outcome = words::outcome(*outcome),
+                seq = mapped_seq
+            )
+            .into_owned();
+            if let Some(status) = status {
+                told.push_str(&t!(", HTTP %{status}", status = status));
+            }
+            match attempts {
+                0 => told.push_str(&t!(", nothing sent")),
+                1 => {}
+                attempts => told.push_str(&t!(", attempt %{number}", number = attempts)),
+            }
+            told
+        }
+        Happened::Dead { stage, target, kind, message } => t!(
+            "%{who}: letter %{letter}, %{kind}: %{message}",
+            who = who(*stage, target),
+            letter = step.seq,
+            kind = kind,
+            message = message
+        )
+        .into(),
+        Happened::DealtWith { letter, how, reason } => {
+            t!("letter %{letter} %{how}: %{reason}", letter = letter, how = words::how(how), reason = reason)
+                .into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::Outcome;
+    use operations::Made;
+
+    use crate::language::{Language, in_both, within};
+
+    fn story() -> Story {
+        let at = 1_741_233_600_123_000;
+        let made = |generation, letter: Option<&str>| Made {
+            mapping: "0123456789abcdef".into(),
+            content: "fedcba9876543210".into(),
+            generation,
+            letter: letter.map(str::to_string),
+        };
+        let (stage, target) = (Stage::Write, Some("qeasy".to_string()));
+        let message = "50001: database busy".to_string();
+        let happened = [
+            ("RAW", 7, Happened::Fetched { window: "live-000001".into(), page: 1, row: 3 }),
+            ("MAPPED", 41, Happened::Mapped(made(0, None))),
+            ("DEAD", 5, Happened::Attempt { stage, target: target.clone(), message: message.clone() }),
+            ("DEAD", 5, Happened::Dead { stage, target, kind: "failed".into(), message }),
+            (
+                "DEAD",
+                5,
+                Happened::DealtWith { letter: 5, how: "retried".into(), reason: "li@erp: mended".into() },
+            ),
+            ("MAPPED", 77, Happened::Mapped(made(9, Some("5")))),
+            (
+                "RECEIPTS",
+                80,
+                Happened::Outcome {
+                    target: "qeasy".into(),
+                    outcome: Outcome::Written,
+                    mapped_seq: 77,
+                    status: Some(200),
+                    attempts: 2,
+                },
+            ),
+            ("MAPPED", 90, Happened::Deleted(made(0, None))),
+            (
+                "RECEIPTS",
+                95,
+                Happened::Outcome {
+                    target: "qeasy".into(),
+                    outcome: Outcome::Superseded,
+                    mapped_seq: 41,
+                    status: None,
+                    attempts: 0,
+                },
+            ),
+        ];
+        let steps = happened.into_iter().zip(0..).map(|((stream, seq, happened), place)| Step {
+            at: at + place * 1_000_000,
+            happened,
+            stream: format!("orders-{stream}"),
+            seq,
+        });
+        let (key, number) = ("5203550000".into(), Some("SO-1001".into()));
+        Story { key, number, steps: steps.collect(), under_way: vec![96] }
+    }
+
+    #[test]
+    fn a_story_in_both_languages() {
+        insta::assert_snapshot!(in_both(|| shown(&story(), &TimeZone::UTC)));
+    }
+
+    #[test]
+    fn programs_read_the_facts_and_english() {
+        let json = within(Language::Zh, || serde_json::to_value(Report::of(&story())).expect("JSON"));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json["steps"][5]).expect("JSON"));
+    }
 }

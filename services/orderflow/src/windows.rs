@@ -1,5 +1,6 @@
 //! `orderflow windows`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -11,10 +12,14 @@ use service::{Config, ConfigError};
 
 use crate::backfill::flags::span;
 use crate::cli::{Output, WindowsArgs};
+use crate::columns::padded;
 use crate::exit::{Exit, print};
 use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 9;
 
 pub async fn run(args: WindowsArgs, path: &Path) -> anyhow::Result<Exit> {
     with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
@@ -22,7 +27,8 @@ pub async fn run(args: WindowsArgs, path: &Path) -> anyhow::Result<Exit> {
 
 async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
     let last = span(&args.last).map_err(|message| {
-        let message = format!("found \"{}\", expected {message}", args.last);
+        let message = t!("found \"%{found}\", expected %{expected}", found = args.last, expected = message);
+        let message = message.into();
         ConfigError::Key { place: "--last".into(), message }
     })?;
     let journal = connect(config, "windows").await?;
@@ -31,9 +37,13 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
     let found = windows(&journal, &names, from, args.window.as_deref()).await?;
     match (args.output, &found[..], &args.window) {
         (Output::Json, ..) => print(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
-        (Output::Table, [], Some(window)) => eprintln!("there is no window {window}"),
+        (Output::Table, [], Some(window)) => {
+            eprintln!("{}", t!("there is no window %{window}", window = window))
+        }
         (Output::Table, [], None) => {
-            eprintln!("no window was opened in the last {}; --last looks further back", args.last);
+            let none =
+                t!("no window was opened in the last %{last}; --last looks further back", last = args.last);
+            eprintln!("{none}");
         }
         (Output::Table, [one], Some(_)) => print(&whole(one, &config.zone())),
         (Output::Table, all, _) => print(&list(all, &config.zone())),
@@ -64,18 +74,27 @@ fn unproved(all: &[WindowStory]) -> bool {
     })
 }
 
-fn state(story: &WindowStory) -> String {
+fn state(story: &WindowStory) -> Cow<'static, str> {
     match &story.line.state {
-        WindowState::Open => "is read".into(),
-        WindowState::Closed { .. } => "proved".into(),
-        WindowState::Failed { reason } => format!("FAILED: {reason}"),
+        WindowState::Open => t!("is read"),
+        WindowState::Closed { .. } => t!("proved"),
+        WindowState::Failed { reason } => t!("FAILED: %{reason}", reason = reason),
     }
 }
 
 fn list(all: &[WindowStory], zone: &TimeZone) -> String {
     let mut table = Table::new();
-    let header = ["window", "since", "until", "pages", "rows", "orders", "total", "passes", "state"];
-    table.load_style(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header([
+        t!("window"),
+        t!("since"),
+        t!("until"),
+        t!("pages"),
+        t!("rows"),
+        t!("orders"),
+        t!("total"),
+        t!("passes"),
+        t!("state"),
+    ]);
     for story in all {
         // Not known is not 0.
         let proof = |number: fn(&events::Proof) -> u64| {
@@ -90,7 +109,7 @@ fn list(all: &[WindowStory], zone: &TimeZone) -> String {
             proof(|proof| proof.distinct),
             proof(|proof| proof.total),
             proof(|proof| u64::from(proof.pass)),
-            state(story),
+            state(story).into(),
         ]);
     }
     for column in table.column_iter_mut().skip(3).take(5) {
@@ -100,35 +119,93 @@ fn list(all: &[WindowStory], zone: &TimeZone) -> String {
 }
 
 fn whole(story: &WindowStory, zone: &TimeZone) -> String {
-    let mut out = format!(
-        "window   {}\ncovers   {} to {}\nopened   {}\nended    {}\nread     {} pages, {} rows\nstate    {}\n",
-        story.line.window,
-        time(story.line.since, zone),
-        time(story.line.until, zone),
-        time(story.opened, zone),
-        story.ended.map_or_else(|| "-".into(), |at| time(at, zone)),
-        story.pages,
-        story.rows,
-        state(story),
-    );
+    let mut out = String::new();
+    let mut tell = |what: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(what, LABEL)));
+    let from_to =
+        |since, until| t!("%{since} to %{until}", since = time(since, zone), until = time(until, zone));
+    tell(&t!("window"), &story.line.window);
+    tell(&t!("covers"), &from_to(story.line.since, story.line.until));
+    tell(&t!("opened"), &time(story.opened, zone));
+    tell(&t!("ended"), &story.ended.map_or_else(|| "-".into(), |at| time(at, zone)));
+    tell(&t!("read"), &t!("%{pages} pages, %{rows} rows", pages = story.pages, rows = story.rows));
+    tell(&t!("state"), &state(story));
     let Some(proof) = &story.proof else { return out };
-    out.push_str(&format!(
-        "proof    the source counts {} orders, and {} distinct ones were read\n",
-        proof.total, proof.distinct
-    ));
+    tell(
+        &t!("proof"),
+        &t!(
+            "the source counts %{total} orders, and %{distinct} distinct ones were read",
+            total = proof.total,
+            distinct = proof.distinct
+        ),
+    );
     for slice in &proof.slices {
         let confirmed = slice.confirmed_by.map_or_else(
-            || "one page held them all".to_string(),
-            |pass| format!("pass {pass} met the last of them again"),
+            || t!("one page held them all"),
+            |pass| t!("pass %{pass} met the last of them again", pass = pass),
         );
-        out.push_str(&format!(
-            "         {} to {}: {} of {} at the first page of pass {}; {confirmed}\n",
-            time(slice.slice.since, zone),
-            time(slice.slice.until, zone),
-            slice.distinct,
-            slice.total,
-            slice.pass,
-        ));
+        tell(
+            "",
+            &t!(
+                "%{range}: %{distinct} of %{total} at the first page of pass %{pass}; %{confirmed}",
+                range = from_to(slice.slice.since, slice.slice.until),
+                distinct = slice.distinct,
+                total = slice.total,
+                pass = slice.pass,
+                confirmed = confirmed
+            ),
+        );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::{Proof, Slice, SliceProof};
+    use operations::WindowLine;
+
+    use crate::language::in_both;
+
+    const AT: i64 = 1_741_233_600_000_000;
+    const MINUTE: i64 = 60_000_000;
+
+    fn stories() -> Vec<WindowStory> {
+        let slice = |since, until, confirmed_by| SliceProof {
+            slice: Slice { since, until },
+            total: 60,
+            distinct: 60,
+            pass: 1,
+            confirmed_by,
+            pages: 1,
+        };
+        let proof = Proof {
+            total: 120,
+            distinct: 120,
+            pass: 2,
+            pages_read: 5,
+            slices: vec![slice(AT - 2 * MINUTE, AT - MINUTE, None), slice(AT - MINUTE, AT, Some(2))],
+            pages: 2,
+        };
+        let story = |name: &str, state, proof: Option<Proof>| WindowStory {
+            line: WindowLine { window: name.into(), since: AT - 2 * MINUTE, until: AT, state },
+            opened: AT + MINUTE,
+            ended: proof.as_ref().map(|_| AT + 2 * MINUTE),
+            pages: 5,
+            rows: 240,
+            proof,
+        };
+        vec![
+            story("live-000001", WindowState::closed(&proof), Some(proof)),
+            story("live-000002", WindowState::Failed { reason: "page 3 has no list".into() }, None),
+            story("sweep1-000001", WindowState::Open, None),
+        ]
+    }
+
+    #[test]
+    fn windows_and_one_with_its_proof() {
+        let stories = stories();
+        insta::assert_snapshot!(in_both(|| {
+            format!("{}\n{}", list(&stories, &TimeZone::UTC), whole(&stories[0], &TimeZone::UTC))
+        }));
+    }
 }

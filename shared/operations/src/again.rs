@@ -7,17 +7,34 @@ use journal::{Journal, JournalError, Label, Stream, Topology};
 use crate::letters::letter;
 use crate::replay::copy;
 
+/// Why a letter is not for a retry; as it is kept of one that was to be retried all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Unfit {
+    /// It would only come back.
+    #[error("it was retried {retries} times (--max-replays {max_replays})")]
+    Often {
+        /// So often it was.
+        retries: u32,
+        /// So often it may be.
+        max_replays: u32,
+    },
+    /// It is of the transform stage.
+    #[error(
+        "it failed in the mapping: the transformers try it again by themselves once the mapping is another"
+    )]
+    Mapping,
+    /// It is of the fetch stage.
+    #[error("it failed at the source: a backfill of its window reads it again")]
+    Source,
+}
+
 /// Why a letter is not for [`retry`]; `None` when it is.
-pub fn unfit(stage: Stage, retries: u32, max_replays: u32) -> Option<String> {
+pub fn unfit(stage: Stage, retries: u32, max_replays: u32) -> Option<Unfit> {
     match stage {
-        Stage::Write if retries >= max_replays => {
-            Some(format!("it was retried {retries} times (--max-replays {max_replays})"))
-        }
+        Stage::Write if retries >= max_replays => Some(Unfit::Often { retries, max_replays }),
         Stage::Write => None,
-        Stage::Transform => Some(
-            "it failed in the mapping: the transformers try it again by themselves once the mapping is another".into(),
-        ),
-        Stage::Fetch => Some("it failed at the source: a backfill of its window reads it again".into()),
+        Stage::Transform => Some(Unfit::Mapping),
+        Stage::Fetch => Some(Unfit::Source),
     }
 }
 
@@ -35,7 +52,7 @@ pub(crate) async fn retry(
         return Ok(Err("it cannot be read".into()));
     };
     if let Some(why) = unfit(stage, retries, max_replays) {
-        return Ok(Err(why));
+        return Ok(Err(why.to_string()));
     }
     let Some(message) = journal.find(names, Stream::Mapped, origin.sequence).await? else {
         let why = "its message is not in MAPPED any more: a backfill of its window reads it again";

@@ -41,6 +41,23 @@ pub struct Refused {
     target: Option<TargetName>,
 }
 
+/// Why a letter cannot be edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotEditable {
+    /// There is none of this number.
+    NoLetter,
+    /// It failed at the source: there is nothing to correct.
+    Fetch,
+    /// It is about a whole page.
+    Page,
+    /// Its row is too large to be in the letter.
+    TooLarge,
+    /// Its message is not in MAPPED any more.
+    Gone,
+    /// Its message cannot be read; why.
+    Unreadable(String),
+}
+
 /// Maps a row, as an operation of that name and generation; `Ok(Err)` says why it cannot be mapped. What can do it lies above
 /// this crate.
 pub type MapRow<'a> =
@@ -54,34 +71,31 @@ pub async fn editable(
     journal: &Journal,
     names: &Topology,
     seq: u64,
-) -> Result<Result<Editable, String>, JournalError> {
+) -> Result<Result<Editable, NotEditable>, JournalError> {
     let Some(found) = letter(journal, names, seq).await? else {
-        return Ok(Err(format!("there is no dead letter {seq}")));
+        return Ok(Err(NotEditable::NoLetter));
     };
     let retries = found.retries;
     let about = match found.stage {
         Stage::Write => refused(journal, names, found).await?,
         Stage::Transform => row(found),
-        Stage::Fetch => Err("it failed at the source, and holds nothing that can be corrected".into()),
+        Stage::Fetch => Err(NotEditable::Fetch),
     };
-    Ok(match about {
-        Ok((text, about)) => Ok(Editable { letter: seq, text, about, retries }),
-        Err(why) => Err(format!("letter {seq}: {why}")),
-    })
+    Ok(about.map(|(text, about)| Editable { letter: seq, text, about, retries }))
 }
 
 async fn refused(
     journal: &Journal,
     names: &Topology,
     letter: DeadLetter,
-) -> Result<Result<(Vec<u8>, About), String>, JournalError> {
+) -> Result<Result<(Vec<u8>, About), NotEditable>, JournalError> {
     let Some(message) = journal.find(names, Stream::Mapped, letter.origin.sequence).await? else {
-        return Ok(Err("its message is not in MAPPED any more".into()));
+        return Ok(Err(NotEditable::Gone));
     };
     let (order, deleted) = match MappedEvent::decode(&message.payload) {
         Ok(MappedEvent::Order(order)) => (order, false),
         Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
-        Err(error) => return Ok(Err(format!("its message cannot be read: {error}"))),
+        Err(error) => return Ok(Err(NotEditable::Unreadable(error.to_string()))),
     };
     let (subject, origin) = (message.subject.clone(), message.label(Label::Origin).map(str::to_string));
     let text = order.record.clone();
@@ -89,17 +103,17 @@ async fn refused(
     Ok(Ok((text, About::Record(Box::new(refused)))))
 }
 
-fn row(letter: DeadLetter) -> Result<(Vec<u8>, About), String> {
+fn row(letter: DeadLetter) -> Result<(Vec<u8>, About), NotEditable> {
     let at = letter.origin;
     let (Some(window), Some(page), Some(row), Some(raw_seq)) = (at.window, at.page, at.row, at.raw_seq)
     else {
-        return Err("it is about a whole page, not about an order".into());
+        return Err(NotEditable::Page);
     };
     match letter.payload.unpack() {
         Ok(text) if !text.is_empty() && letter.kind != "too_large" => {
             Ok((text, About::Row(Origin { window, page, row, raw_seq }, at.listing)))
         }
-        _ => Err("its row is too large to be in the letter".into()),
+        _ => Err(NotEditable::TooLarge),
     }
 }
 

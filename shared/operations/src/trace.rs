@@ -5,34 +5,88 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
-    DeadLetter, MappedEvent, MappedOrder, Micros, OrderDeleted, OrderKey, Receipt, Stage, TargetName,
+    DeadLetter, MappedEvent, MappedOrder, Micros, OrderDeleted, OrderKey, Outcome, Receipt, Stage, TargetName,
 };
 use futures::StreamExt;
-use journal::{Entry, From, Journal, JournalError, Stream, Topology};
+use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Mask;
-use crate::letters::Selection;
+use crate::letters::{Resolution, Selection};
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// What happened, with what is to be said of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case", tag = "happened")]
 pub enum Happened {
     /// Its page was fetched.
-    Fetched,
+    Fetched {
+        /// The window.
+        window: String,
+        /// The page, from 1.
+        page: u32,
+        /// The row on it, from 0.
+        row: u32,
+    },
     /// It was mapped.
-    Mapped,
+    Mapped(Made),
     /// A deletion was mapped.
-    Deleted,
+    Deleted(Made),
     /// An attempt failed.
-    Attempt,
+    Attempt {
+        /// The stage.
+        stage: Stage,
+        /// The target, of the write stage.
+        target: Option<String>,
+        /// Why.
+        message: String,
+    },
     /// It has an outcome at a target.
-    Outcome,
+    Outcome {
+        /// The target.
+        target: String,
+        /// The outcome.
+        outcome: Outcome,
+        /// The message in MAPPED.
+        mapped_seq: u64,
+        /// The HTTP status of the answer.
+        status: Option<u16>,
+        /// How many attempts it took; 0 when nothing was sent.
+        attempts: u32,
+    },
     /// It became a dead letter.
-    Dead,
+    Dead {
+        /// The stage.
+        stage: Stage,
+        /// The target, of the write stage.
+        target: Option<String>,
+        /// What kind of failure.
+        kind: String,
+        /// Why.
+        message: String,
+    },
     /// Somebody, or another mapping, dealt with its dead letter.
-    DealtWith,
+    DealtWith {
+        /// The letter.
+        letter: u64,
+        /// How.
+        how: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A message in MAPPED.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+pub struct Made {
+    /// The version of the mapping.
+    pub mapping: String,
+    /// The hash of the record.
+    pub content: String,
+    /// Of the messages of one state of the order, a later one has a higher number.
+    pub generation: u32,
+    /// The letter that was tried again with it.
+    pub letter: Option<String>,
 }
 
 /// One thing that happened to an order.
@@ -41,17 +95,16 @@ pub struct Step {
     /// When, microseconds since the Unix epoch.
     pub at: Micros,
     /// What.
+    #[serde(flatten)]
     pub happened: Happened,
     /// The stream that says so.
     pub stream: String,
     /// The sequence there.
     pub seq: u64,
-    /// The same for a person.
-    pub told: String,
 }
 
 /// The story of one order.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Story {
     /// Its key.
     pub key: String,
@@ -108,8 +161,8 @@ impl Story {
             let Some(entry) = journal.find(names, Stream::Dead, line.letter).await? else { continue };
             found.letter(&entry)?;
             if let Some(resolution) = line.resolution {
-                let told = format!("letter {} {}: {}", line.letter, resolution.how, resolution.reason);
-                found.step(resolution.at, Happened::DealtWith, &entry, told);
+                let Resolution { how, reason, at, .. } = resolution;
+                found.step(at, Happened::DealtWith { letter: line.letter, how, reason }, &entry);
             }
         }
         let settled: Vec<u64> = found.settled.keys().copied().collect();
@@ -128,10 +181,25 @@ impl Story {
         }
         let Found { steps, number, hidden, .. } = found;
         // A message may repeat a value that only a later one names as personal.
-        let masked = |step: Step| Step { told: mask.text(&step.told, &hidden), ..step };
-        let steps = steps.into_iter().map(masked).collect();
+        let steps = steps.into_iter().map(|step| step.masked(mask, &hidden)).collect();
         let story = Self { key: key.to_string(), number, steps, under_way };
         Ok((!story.steps.is_empty()).then_some(story))
+    }
+}
+
+impl Step {
+    /// Without what is not to be seen: texts that others wrote may repeat it.
+    fn masked(mut self, mask: &Mask, hidden: &[String]) -> Self {
+        match &mut self.happened {
+            Happened::Attempt { message: text, .. }
+            | Happened::Dead { message: text, .. }
+            | Happened::DealtWith { reason: text, .. } => *text = mask.text(text, hidden),
+            Happened::Fetched { .. }
+            | Happened::Mapped(_)
+            | Happened::Deleted(_)
+            | Happened::Outcome { .. } => {}
+        }
+        self
     }
 }
 
@@ -147,9 +215,9 @@ struct Found {
 }
 
 impl Found {
-    fn step(&mut self, at: Micros, happened: Happened, entry: &Entry, told: String) {
+    fn step(&mut self, at: Micros, happened: Happened, entry: &Entry) {
         let (stream, seq) = (entry.stream.clone(), entry.seq);
-        self.steps.insert(Step { at, happened, stream, seq, told });
+        self.steps.insert(Step { at, happened, stream, seq });
     }
 
     fn settle(&mut self, mapped_seq: u64, target: &TargetName) {
@@ -160,19 +228,9 @@ impl Found {
         let receipt = entry.event::<Receipt>()?.body;
         self.settle(receipt.mapped_seq, &receipt.target);
         self.number = receipt.number.or(self.number.take());
-        let status = receipt.status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
-        let attempts = match receipt.attempts {
-            0 => ", nothing sent".to_string(),
-            1 => String::new(),
-            attempts => format!(", attempt {attempts}"),
-        };
-        let told = format!(
-            "{} {}: message {}{status}{attempts}",
-            receipt.target,
-            receipt.outcome.name(),
-            receipt.mapped_seq
-        );
-        self.step(receipt.at, Happened::Outcome, entry, told);
+        let Receipt { target, outcome, mapped_seq, status, attempts, at, .. } = receipt;
+        let target = target.to_string();
+        self.step(at, Happened::Outcome { target, outcome, mapped_seq, status, attempts }, entry);
         Ok(())
     }
 
@@ -183,12 +241,13 @@ impl Found {
         if let (Stage::Write, Some(target)) = (letter.stage, &letter.target) {
             self.settle(letter.origin.sequence, target);
         }
-        let who = letter.target.map_or_else(|| letter.stage.to_string(), |target| target.to_string());
-        for attempt in &letter.attempts {
-            self.step(attempt.at, Happened::Attempt, entry, format!("{who}: {}", attempt.message));
+        let DeadLetter { stage, target, kind, message, attempts, .. } = letter;
+        let target = target.map(|target| target.to_string());
+        for attempt in attempts {
+            let (target, message) = (target.clone(), attempt.message);
+            self.step(attempt.at, Happened::Attempt { stage, target, message }, entry);
         }
-        let told = format!("{who}: letter {}, {}: {}", entry.seq, letter.kind, letter.message);
-        self.step(entry.stored_at, Happened::Dead, entry, told);
+        self.step(entry.stored_at, Happened::Dead { stage, target, kind, message }, entry);
         Ok(())
     }
 
@@ -198,30 +257,25 @@ impl Found {
         names: &Topology,
         entry: &Entry,
     ) -> Result<(), JournalError> {
-        let (order, happened) = match MappedEvent::decode(&entry.payload) {
+        let (order, happened): (_, fn(Made) -> Happened) = match MappedEvent::decode(&entry.payload) {
             Ok(MappedEvent::Order(order)) => (order, Happened::Mapped),
             Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, Happened::Deleted),
             Err(_) => return Ok(()), // its letter says so
         };
         let MappedOrder { origin, mapping, content, version, record, .. } = &order;
         self.hidden.extend(self.mask.json(&String::from_utf8_lossy(record)).1);
-        let generation = match version.generation {
-            0 => String::new(),
-            generation => format!(", generation {generation}"),
+        let made = Made {
+            mapping: mapping.clone(),
+            content: content.to_string(),
+            generation: version.generation,
+            letter: entry.label(Label::Letter).map(str::to_string),
         };
-        let mapping = mapping.get(..8).unwrap_or(mapping);
-        let content = &content.to_string()[..8];
-        let again = entry.label(journal::Label::Letter).map(|letter| format!(", again of letter {letter}"));
-        let told = format!(
-            "message {}: mapping {mapping}, content {content}{generation}{}",
-            entry.seq,
-            again.unwrap_or_default()
-        );
-        self.step(entry.stored_at, happened, entry, told);
+        self.step(entry.stored_at, happened(made), entry);
         self.number = order.number.clone().or(self.number.take());
         if let Some(page) = journal.find(names, Stream::Raw, origin.raw_seq).await? {
-            let told = format!("window {}, page {}, row {}", origin.window, origin.page, origin.row);
-            self.step(page.stored_at, Happened::Fetched, &page, told);
+            let window = origin.window.to_string();
+            let fetched = Happened::Fetched { window, page: origin.page, row: origin.row };
+            self.step(page.stored_at, fetched, &page);
         }
         Ok(())
     }

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use alerter::sentence;
 use events::{AlertState, Finding, Micros};
 use jiff::tz::TimeZone;
 use journal::Topology;
 use operations::alerts::{Look, waiting};
+use schemars::JsonSchema;
 use serde::Serialize;
 use service::Config;
 
 use crate::cli::Output;
+use crate::columns::padded;
 use crate::exit::{Exit, print};
+use crate::language;
 use crate::stages::connect;
 use crate::status::time;
 
 /// A condition, and what people know of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct Line {
     id: String,
     /// Since when it holds; `None` while nobody has noted that it does.
@@ -30,15 +32,15 @@ struct Line {
 }
 
 /// A webhook, and what it was not told yet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct Recipient {
     waiting: usize,
     failures: u32,
     error: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Shown {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Shown {
     /// When a process looked the last time; `None` when none has.
     looked_at: Option<Micros>,
     holding: Vec<Line>,
@@ -89,41 +91,78 @@ impl Shown {
 
     fn text(&self, zone: &TimeZone) -> String {
         let at = |moment: Option<Micros>| moment.map_or_else(|| "-".to_string(), |moment| time(moment, zone));
-        let mut out = format!("looked     {}\n", at(self.looked_at));
+        let row = |name: &str, what: &str| format!("{}{what}\n", padded(name, 11));
+        let under = " ".repeat(11);
+        let mut out = row(&t!("looked"), &at(self.looked_at));
         if self.holding.is_empty() {
-            out.push_str("holds      nothing\n");
+            out.push_str(&row(&t!("holds"), &t!("nothing")));
         }
         for line in &self.holding {
             let told = match (line.announced, line.told) {
-                (true, told) => format!("told {}", at(told)),
+                (true, told) => t!("told %{time}", time = at(told)),
                 (false, Some(told)) => {
-                    format!("told {} and resolved since; not told again yet", at(Some(told)))
+                    t!("told %{time} and resolved since; not told again yet", time = at(Some(told)))
                 }
-                (false, None) => "not told yet".into(),
+                (false, None) => t!("not told yet"),
             };
-            let what = sentence(&line.finding, zone);
-            out.push_str(&format!(
-                "holds      {}: {what}\n           since {}, {told}\n",
-                line.id,
-                at(line.since)
-            ));
+            let what = match language::code() {
+                "zh" => alerter::sentence_in_chinese(&line.finding, zone),
+                _ => alerter::sentence(&line.finding, zone),
+            };
+            let since = t!("since %{since}, %{told}", since = at(line.since), told = told);
+            out.push_str(&row(&t!("holds"), &format!("{}: {what}\n{under}{since}", line.id)));
         }
         for id in &self.undecided {
-            out.push_str(&format!("not known  {id}\n"));
+            out.push_str(&row(&t!("not known"), id));
         }
         if self.webhooks.is_empty() {
-            out.push_str("webhooks   none: nobody is told, see [[alerts.webhook]]\n");
+            out.push_str(&row(&t!("webhooks"), &t!("none: nobody is told, see [[alerts.webhook]]")));
         }
         for (name, webhook) in &self.webhooks {
             let waiting = match webhook.waiting {
-                0 => "was told everything".to_string(),
-                waiting => format!("{waiting} notices wait"),
+                0 => t!("was told everything"),
+                waiting => t!("%{count} notices wait", count = waiting),
             };
             let error = webhook.error.as_ref().map_or_else(String::new, |why| {
-                format!("\n           FAILED {} times: {why}", webhook.failures)
+                format!(
+                    "\n{under}{}",
+                    t!("FAILED %{count} times: %{why}", count = webhook.failures, why = why)
+                )
             });
-            out.push_str(&format!("webhook    {name}: {waiting}{error}\n"));
+            out.push_str(&row("webhook", &format!("{name}: {waiting}{error}")));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_and_who_was_told_in_both_languages() {
+        const AT: Micros = 1_741_251_325_000_000;
+        let line = |id: &str, told, announced, finding| Line {
+            id: id.into(),
+            since: Some(AT - 60_000_000),
+            told,
+            announced,
+            finding,
+        };
+        let backlog =
+            Finding::Backlog { stage: "write".into(), target: Some("qeasy".into()), lag: 7, limit: 5 };
+        let shown = Shown {
+            looked_at: Some(AT),
+            holding: vec![
+                line("dead", Some(AT), true, Finding::DeadLetters { open: 120, limit: 100 }),
+                line("backlog:write:qeasy", None, false, backlog),
+            ],
+            undecided: vec!["watermark".into()],
+            webhooks: BTreeMap::from([
+                ("duty".into(), Recipient { waiting: 2, failures: 3, error: Some("HTTP 503".into()) }),
+                ("night".into(), Recipient { waiting: 0, failures: 0, error: None }),
+            ]),
+        };
+        insta::assert_snapshot!(language::in_both(|| shown.text(&TimeZone::UTC)));
     }
 }

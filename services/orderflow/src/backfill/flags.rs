@@ -36,19 +36,19 @@ pub fn asked(args: &BackfillArgs, config: &Config, now: Micros) -> Result<Asked,
     let since = moment("--from", &args.from, config)?;
     let shown = |at| time(at, &config.zone());
     if since < 0 {
-        return Err(wrong("--from", &args.from, &format!("a time from {} on", shown(0))));
+        return Err(wrong("--from", &args.from, &t!("a time from %{time} on", time = shown(0))));
     }
     if since >= until {
         let until = match &args.to {
-            Some(_) if !capped => format!("--to ({})", shown(until)),
-            _ => format!("{} (now minus schedule.settle)", shown(until)),
+            Some(_) if !capped => t!("--to (%{time})", time = shown(until)),
+            _ => t!("%{time} (now minus schedule.settle)", time = shown(until)),
         };
-        return Err(wrong("--from", &args.from, &format!("a time before {until}")));
+        return Err(wrong("--from", &args.from, &t!("a time before %{time}", time = until)));
     }
     let step = span(&args.step).map_err(|expected| wrong("--step", &args.step, &expected))?;
     let plan = BackfillPlan::new(Slice { since, until }, step, now).map_err(|error| match error {
-        PlanError::Empty => wrong("--from", &args.from, "a time before --to"),
-        PlanError::Step => wrong("--step", &args.step, "at least 1s, in whole seconds"),
+        PlanError::Empty => wrong("--from", &args.from, &t!("a time before --to")),
+        PlanError::Step => wrong("--step", &args.step, &t!("at least 1s, in whole seconds")),
     })?;
     Ok(Asked { plan, capped })
 }
@@ -58,11 +58,12 @@ pub fn asked(args: &BackfillArgs, config: &Config, now: Micros) -> Result<Asked,
 /// # Errors
 /// When nothing was said.
 pub fn reason(args: &BackfillArgs) -> Result<&str, ConfigError> {
-    let expected =
-        "a few words on why this is read again; they are kept with the operation, and --execute needs them";
+    let expected = t!(
+        "a few words on why this is read again; they are kept with the operation, and --execute needs them"
+    );
     match args.reason.as_deref().map(str::trim) {
-        None => Err(flag("--reason", format!("found none, expected {expected}"))),
-        Some("") => Err(wrong("--reason", "", expected)),
+        None => Err(flag("--reason", t!("found none, expected %{expected}", expected = expected).into())),
+        Some("") => Err(wrong("--reason", "", &expected)),
         Some(reason) => Ok(reason),
     }
 }
@@ -91,12 +92,12 @@ fn whole_seconds(at: Micros) -> Micros {
 /// Reads a length of time as the configuration has it; the error is what was expected.
 pub fn span(text: &str) -> Result<Micros, String> {
     let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
-    let span = Span::deserialize(text).map_err(|_| "a number and s, m, h or d, such as 1d".to_string())?;
-    Micros::try_from(span.get().as_micros()).map_err(|_| "a shorter one".to_string())
+    let span = Span::deserialize(text).map_err(|_| t!("a number and s, m, h or d, such as 1d"))?;
+    Ok(Micros::try_from(span.get().as_micros()).map_err(|_| t!("a shorter one"))?)
 }
 
 fn wrong(name: &str, found: &str, expected: &str) -> ConfigError {
-    flag(name, format!("found \"{found}\", expected {expected}"))
+    flag(name, t!("found \"%{found}\", expected %{expected}", found = found, expected = expected).into())
 }
 
 fn flag(name: &str, message: String) -> ConfigError {

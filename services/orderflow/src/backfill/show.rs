@@ -9,6 +9,7 @@ use operations::backfill::{BackfillPlan, BackfillProgress};
 use service::Config;
 
 use super::flags::Asked;
+use crate::columns::padded;
 use crate::status::time;
 use crate::summary::grouped;
 
@@ -17,27 +18,31 @@ pub fn plan_text(asked: &Asked, config: &Config) -> String {
     let limit = &config.source.limit;
     let percent = (limit.background_share * 100.0).round();
     let rate = if limit.requests_per_second > 0.0 {
-        format!("{} calls a second over all fetchers", limit.requests_per_second)
+        t!("%{count} calls a second over all fetchers", count = limit.requests_per_second)
     } else {
-        format!("{} calls at the same time in each fetcher", limit.concurrency)
+        t!("%{count} calls at the same time in each fetcher", count = limit.concurrency)
     };
-    format!(
-        "backfill of {}\n{}\n\
-         Every order whose last change lies in that range is read again and goes through the mapping and the ledger: what a\n\
+    let heading = t!("backfill of %{range}", range = range(&asked.plan, config));
+    let what = t!(
+        "Every order whose last change lies in that range is read again and goes through the mapping and the ledger: what a\n\
          target holds already is not sent again, what it lacks is. The live flow goes on, and its watermark is not touched.\n\
-         The calls share source.limit with the live flow ({rate}); backfills and\n\
-         sweeps together take at most {percent} % of it (source.limit.background_share).\n\n\
-         Nothing was changed. To do it, give the same command with --execute --reason \"why\".\n",
-        range(&asked.plan, config),
-        capped(asked, config),
-    )
+         The calls share source.limit with the live flow (%{rate}); backfills and\n\
+         sweeps together take at most %{percent} % of it (source.limit.background_share).",
+        rate = rate,
+        percent = percent
+    );
+    let how = t!("Nothing was changed. To do it, give the same command with --execute --reason \"why\".");
+    format!("{heading}\n{}\n{what}\n\n{how}\n", capped(asked, config))
 }
 
 /// The range, and what it is read in.
 pub fn range(plan: &BackfillPlan, config: &Config) -> String {
     let (since, until) = (time(plan.range.since, &config.zone()), time(plan.range.until, &config.zone()));
-    let windows = if plan.windows == 1 { "window" } else { "windows" };
-    format!("{since} to {until}, in {} {windows} of {}", grouped(plan.windows), plan.step_text())
+    let windows = match plan.windows {
+        1 => t!("in 1 window of %{step}", step = plan.step_text()),
+        count => t!("in %{count} windows of %{step}", count = grouped(count), step = plan.step_text()),
+    };
+    t!("%{since} to %{until}, %{windows}", since = since, until = until, windows = windows).into()
 }
 
 /// That the range ends earlier than asked; empty when it does not.
@@ -46,32 +51,39 @@ pub fn capped(asked: &Asked, config: &Config) -> String {
         return String::new();
     }
     let until = time(asked.plan.range.until, &config.zone());
-    format!(
-        "--to lies later than what is sure to be visible: it is taken as {until}, now minus schedule.settle\n"
-    )
+    let taken = t!(
+        "--to lies later than what is sure to be visible: it is taken as %{time}, now minus schedule.settle",
+        time = until
+    );
+    format!("{taken}\n")
 }
 
 /// How it ended.
 pub fn outcome(plan: &BackfillPlan, progress: &BackfillProgress) -> String {
     let (complete, result) =
         progress.ended.as_ref().map_or((false, ""), |ended| (ended.complete, &ended.result));
-    let windows = if plan.windows == 1 { "window" } else { "windows" };
-    let done = format!(
-        "{} of {} {windows} closed with proof, {} orders read again",
-        grouped(progress.closed),
-        grouped(plan.windows),
-        grouped(progress.orders),
+    let done = t!(
+        "%{closed} of %{windows} windows closed with proof, %{orders} orders read again",
+        closed = grouped(progress.closed),
+        windows = grouped(plan.windows),
+        orders = grouped(progress.orders)
     );
     let failure = progress.failure.as_ref().filter(|_| !complete).and_then(|line| match &line.state {
-        WindowState::Failed { reason } => Some(format!("window {} FAILED: {reason}\n", line.window)),
+        WindowState::Failed { reason } => {
+            Some(t!("window %{window} FAILED: %{reason}", window = line.window, reason = reason))
+        }
         _ => None,
     });
-    let how = if complete { "complete" } else { "INCOMPLETE" };
-    format!(
-        "{} is {how}: {result}\n{}{done}\n`orderflow status` shows when the last of them has reached the targets.\n",
-        plan.id,
-        failure.unwrap_or_default(),
-    )
+    let how = match complete {
+        true => t!("%{id} is complete: %{result}", id = plan.id, result = result),
+        false => t!("%{id} is INCOMPLETE: %{result}", id = plan.id, result = result),
+    };
+    let arrived = t!("`orderflow status` shows when the last of them has reached the targets.");
+    [Some(how), failure, Some(done), Some(arrived)]
+        .into_iter()
+        .flatten()
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// Shows how far it is on stderr: a bar on a terminal, elsewhere a log line for each window.
@@ -85,9 +97,10 @@ impl View {
     /// Of this backfill.
     pub fn new(plan: &BackfillPlan, zone: TimeZone) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let template = "backfill   {bar:28} {human_pos:>9}/{human_len} windows  {msg}";
+            let (verb, windows) = (padded(&t!("backfill"), 10), t!("windows"));
+            let template = format!("{verb} {{bar:28}} {{human_pos:>9}}/{{human_len}} {windows}  {{msg}}");
             let style =
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(plan.windows).with_style(style.progress_chars("━╸─"));
             bar.tick(); // an empty bar says that we wait
             bar
@@ -109,10 +122,11 @@ impl View {
     fn message(&self, progress: &BackfillProgress) -> String {
         let failed = match progress.failed {
             0 => String::new(),
-            failed => format!("{} failed  ", grouped(failed)),
+            failed => format!("{}  ", t!("%{count} failed", count = grouped(failed))),
         };
-        let until = progress.watermark.map(|to| format!(", up to {}", time(to, &self.zone)));
-        format!("{failed}{} orders{}", grouped(progress.orders), until.unwrap_or_default())
+        let orders = t!("%{count} orders", count = grouped(progress.orders));
+        let until = progress.watermark.map(|to| t!(", up to %{time}", time = time(to, &self.zone)));
+        format!("{failed}{orders}{}", until.unwrap_or_default())
     }
 
     fn line(&self, before: &BackfillProgress, progress: &BackfillProgress) {

@@ -1,18 +1,20 @@
 //! `orderflow dead retry` and `dead discard`: a plan with the exact count, and then exactly that.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use events::Work;
-use operations::{LetterLine, runs};
+use operations::{LetterLine, Unfit, runs};
 use service::ConfigError;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
 use super::select::Select;
-use crate::exit::{Exit, print};
+use super::{Context, stage};
+use crate::exit::{Exit, print, print_line};
 use crate::operations_command::carry_to_its_end;
+use crate::words;
 
 /// Flags of what changes something.
 #[derive(Debug, Args)]
@@ -74,14 +76,15 @@ pub async fn discard(
 async fn act(
     verb: &str,
     args: &ActArgs,
-    unfit: impl Fn(&LetterLine) -> Option<String>,
+    unfit: impl Fn(&LetterLine) -> Option<Unfit>,
     work: impl FnOnce(Vec<(u64, u64)>) -> Work,
     context: &Context,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
     if args.select.is_empty() && !args.all {
-        let message =
-            "which letters? Name them by number, --group, --stage, --kind, --target or --key, or say --all";
+        let message = t!(
+            "which letters? Name them by number, --group, --stage, --kind, --target or --key, or say --all"
+        );
         return Err(ConfigError::Key { place: "LETTER".into(), message: message.into() }.into());
     }
     let reason = reason(args.execute, args.reason.as_deref())?;
@@ -95,10 +98,10 @@ async fn act(
         .map(u64::to_string)
         .collect();
     if !missing.is_empty() {
-        let message = format!("there is no such open letter: {}", missing.join(", "));
-        return Err(ConfigError::Key { place: "LETTER".into(), message }.into());
+        let message = t!("there is no such open letter: %{letters}", letters = missing.join(", "));
+        return Err(ConfigError::Key { place: "LETTER".into(), message: message.into() }.into());
     }
-    let (mut fit, mut alone) = (Vec::new(), BTreeMap::<String, u64>::new());
+    let (mut fit, mut alone) = (Vec::new(), BTreeMap::<Unfit, u64>::new());
     for line in &lines {
         match unfit(line) {
             None => fit.push(line),
@@ -108,7 +111,7 @@ async fn act(
     print(&plan(verb, &fit, &alone));
     let Some(reason) = reason.filter(|_| !fit.is_empty()) else {
         if !fit.is_empty() {
-            print("nothing was changed; --execute --reason \"...\" does it\n");
+            print_line(&t!("nothing was changed; --execute --reason \"...\" does it"));
         }
         return Ok(if fit.is_empty() { Exit::NothingMatched } else { Exit::Ok });
     };
@@ -126,32 +129,68 @@ async fn act(
 pub fn reason(execute: bool, reason: Option<&str>) -> Result<Option<&str>, ConfigError> {
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     if execute && reason.is_none() {
-        let message = "--execute needs a reason, which is kept with the operation".to_string();
+        let message = t!("--execute needs a reason, which is kept with the operation").into();
         return Err(ConfigError::Key { place: "--reason".into(), message });
     }
     Ok(reason.filter(|_| execute))
 }
 
 /// What would be done: how many of each group, and what is left alone.
-fn plan(verb: &str, fit: &[&LetterLine], alone: &BTreeMap<String, u64>) -> String {
+fn plan(verb: &str, fit: &[&LetterLine], alone: &BTreeMap<Unfit, u64>) -> String {
+    let verb = words::verb(verb);
     let mut groups = BTreeMap::<(&str, String), u64>::new();
     for line in fit {
-        let target = line.target.as_ref().map(|target| format!(" to {target}")).unwrap_or_default();
-        let what = format!("{}{target} {}", line.stage, line.kind);
+        let what = format!("{} {}", stage(line.stage, line.target.iter()), line.kind);
         *groups.entry((line.fingerprint.as_str(), what)).or_default() += 1;
     }
-    let mut out = match fit {
-        [] => "no open letters to ".to_string() + verb + "\n",
-        [.., last] => format!("{verb} {} letters, up to letter {}\n", fit.len(), last.letter),
-    };
+    let mut lines = vec![match fit {
+        [] => t!("no open letters to %{verb}", verb = verb),
+        [.., last] => t!(
+            "%{verb} %{count} letters, up to letter %{last}",
+            verb = verb,
+            count = fit.len(),
+            last = last.letter
+        ),
+    }];
     for ((fingerprint, what), letters) in groups {
-        out.push_str(&format!(
-            "  {letters} of group {}: {what}\n",
-            fingerprint.get(..8).unwrap_or(fingerprint)
-        ));
+        let group = fingerprint.get(..8).unwrap_or(fingerprint);
+        lines.push(t!("  %{count} of group %{group}: %{what}", count = letters, group = group, what = what));
     }
     for (why, letters) in alone {
-        out.push_str(&format!("  {letters} are left alone: {why}\n"));
+        lines.push(t!("  %{count} are left alone: %{why}", count = letters, why = left_alone(*why)));
     }
-    out
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Why a letter is not retried.
+fn left_alone(why: Unfit) -> Cow<'static, str> {
+    match why {
+        Unfit::Often { retries, max_replays } => t!(
+            "it was retried %{retries} times (--max-replays %{max_replays})",
+            retries = retries,
+            max_replays = max_replays
+        ),
+        Unfit::Mapping => t!(
+            "it failed in the mapping: the transformers try it again by themselves once the mapping is another"
+        ),
+        Unfit::Source => t!("it failed at the source: a backfill of its window reads it again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead::sample::lines;
+    use crate::language::in_both;
+
+    #[test]
+    fn a_plan_counts_by_group_and_says_what_is_left_alone() {
+        let lines = lines();
+        let alone =
+            [(Unfit::Often { retries: 5, max_replays: 5 }, 1), (Unfit::Mapping, 2), (Unfit::Source, 3)];
+        insta::assert_snapshot!(in_both(|| {
+            let fit: Vec<_> = lines.iter().collect();
+            format!("{}{}", plan("retry", &fit, &alone.into()), plan("discard", &[], &BTreeMap::new()))
+        }));
+    }
 }

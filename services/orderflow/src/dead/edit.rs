@@ -1,12 +1,13 @@
 //! `orderflow dead edit`: one record, or one row that could not be mapped, corrected by hand.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use events::{Listing, MappedOrder, Micros, Origin};
-use operations::{About, Mask, Selection};
+use operations::{About, Mask, NotEditable, Selection};
 use serde_json::value::RawValue;
 use service::ConfigError;
 use similar::TextDiff;
@@ -15,8 +16,9 @@ use transformer::Again;
 use super::Context;
 use super::act::reason;
 use super::set::set;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
 use crate::map::pretty::pretty;
+use crate::words;
 
 /// Flags of `dead edit`.
 #[derive(Debug, Args)]
@@ -44,17 +46,23 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let selection = Selection { letters: vec![args.letter], closed: true, ..Selection::default() };
     let line = selection.read(journal, names).await?.pop();
     if let Some(resolution) = line.and_then(|line| line.resolution) {
-        eprintln!("letter {} is {} already: {}", args.letter, resolution.how, resolution.reason);
+        let closed = t!(
+            "letter %{letter} is %{how} already: %{reason}",
+            letter = args.letter,
+            how = words::how(&resolution.how),
+            reason = resolution.reason
+        );
+        eprintln!("{closed}");
         return Ok(Exit::Refused);
     }
     let editable = match operations::editable(journal, names, args.letter).await? {
         Ok(editable) => editable,
         Err(why) => {
-            eprintln!("{why}");
+            eprintln!("{}", not_editable(args.letter, &why));
             return Ok(Exit::NothingMatched);
         }
     };
-    let before = String::from_utf8(editable.text.clone()).context("what failed is no text")?;
+    let before = String::from_utf8(editable.text.clone()).context(t!("what failed is no text"))?;
     let after = if args.assignments.is_empty() {
         in_editor(&pretty(&before), args.letter)?
     } else {
@@ -63,7 +71,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         })?
     };
     if pretty(&before) == pretty(&after) {
-        print("nothing has changed\n");
+        print_line(&t!("nothing has changed"));
         return Ok(Exit::NothingMatched);
     }
     let again = match &editable.about {
@@ -76,7 +84,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
             keeps_its_identity(&again, *listing, &before, &after)?;
             // What cannot be mapped either would only be the next letter.
             if let Err(why) = again.row(json(&after)?, *listing, origin, ("", 0))? {
-                eprintln!("corrected like this it cannot be mapped: {why}");
+                eprintln!("{}", t!("corrected like this it cannot be mapped: %{why}", why = why));
                 return Ok(Exit::Refused);
             }
             Some(again)
@@ -86,12 +94,12 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
     let (old, new) = (shown(&before), shown(&after));
     if old == new {
-        print("what has changed is personal and not shown\n");
+        print_line(&t!("what has changed is personal and not shown"));
     }
     let diff = TextDiff::from_lines(&old, &new);
-    print(&diff.unified_diff().header("failed", "corrected").to_string());
+    print(&diff.unified_diff().header(&t!("failed"), &t!("corrected")).to_string());
     let Some(reason) = reason else {
-        print("nothing was changed; --execute --reason \"...\" sends it\n");
+        print_line(&t!("nothing was changed; --execute --reason \"...\" sends it"));
         return Ok(Exit::Ok);
     };
     let map = |text: &[u8], origin: &Origin, listing: Listing, run: (&str, u32)| {
@@ -105,20 +113,44 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let id = match operations::edit(journal, names, editable, after.into_bytes(), reason, &map).await? {
         Ok(id) => id,
         Err(why) => {
-            eprintln!("letter {}: {why}", args.letter);
+            eprintln!("{}", t!("letter %{letter}: %{why}", letter = args.letter, why = why));
             return Ok(Exit::Partial);
         }
     };
-    print(&format!("{id}: what was corrected is on its way; `orderflow status` shows when it has arrived\n"));
+    print_line(&t!(
+        "%{id}: what was corrected is on its way; `orderflow status` shows when it has arrived",
+        id = id
+    ));
     Ok(Exit::Ok)
 }
 
-fn wrong(message: String) -> ConfigError {
-    ConfigError::Key { place: "the record".into(), message }
+/// Why a letter has nothing to edit.
+fn not_editable(letter: u64, why: &NotEditable) -> Cow<'static, str> {
+    match why {
+        NotEditable::NoLetter => t!("there is no dead letter %{letter}", letter = letter),
+        NotEditable::Fetch => {
+            t!(
+                "letter %{letter} failed at the source, and holds nothing that can be corrected",
+                letter = letter
+            )
+        }
+        NotEditable::Page => {
+            t!("letter %{letter} is about a whole page, not about an order", letter = letter)
+        }
+        NotEditable::TooLarge => t!("the row of letter %{letter} is too large to be in it", letter = letter),
+        NotEditable::Gone => t!("the message of letter %{letter} is not in MAPPED any more", letter = letter),
+        NotEditable::Unreadable(why) => {
+            t!("the message of letter %{letter} cannot be read: %{why}", letter = letter, why = why)
+        }
+    }
+}
+
+fn wrong(message: Cow<'_, str>) -> ConfigError {
+    ConfigError::Key { place: t!("the record").into(), message: message.into() }
 }
 
 fn json(text: &str) -> Result<&RawValue, ConfigError> {
-    serde_json::from_str(text).map_err(|error| wrong(format!("expected JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| wrong(t!("expected JSON: %{why}", why = error)))
 }
 
 /// A row that the mapping takes for another order, or for a state of another time, is not a correction of this one.
@@ -128,15 +160,14 @@ fn keeps_its_identity(again: &Again, listing: Listing, before: &str, after: &str
         return Ok(());
     }
     let told = |(key, version): (Option<String>, Option<Micros>)| {
-        let version = version.map_or_else(|| "no time".to_string(), |version| version.to_string());
-        format!("order {} of {version}", key.as_deref().unwrap_or("without a key"))
+        let version = version.map_or_else(|| "-".to_string(), |version| version.to_string());
+        format!("{} @ {version}", key.as_deref().unwrap_or("-"))
     };
-    let message = format!(
-        "which order it is, and of what time, cannot be edited: found {}, expected {}",
-        told(found),
-        told(expected)
-    );
-    Err(wrong(message))
+    Err(wrong(t!(
+        "which order it is, and of what time, cannot be edited: found %{found}, expected %{expected}",
+        found = told(found),
+        expected = told(expected)
+    )))
 }
 
 /// A record under another key would be another order at the target. Which field is the key there is the mapping's to say, so
@@ -144,7 +175,7 @@ fn keeps_its_identity(again: &Again, listing: Listing, before: &str, after: &str
 fn keeps_its_key(order: &MappedOrder, before: &str, after: &str) -> Result<(), ConfigError> {
     type Members<'a> = indexmap::IndexMap<String, &'a RawValue>;
     let members = |json| -> Result<Members<'_>, ConfigError> {
-        serde_json::from_str(json).map_err(|error| wrong(format!("expected a JSON object: {error}")))
+        serde_json::from_str(json).map_err(|error| wrong(t!("expected a JSON object: %{why}", why = error)))
     };
     let (old, new) = (members(before)?, members(after)?);
     let own = [Some(order.key.as_str()), order.number.as_deref()];
@@ -152,9 +183,12 @@ fn keeps_its_key(order: &MappedOrder, before: &str, after: &str) -> Result<(), C
         let text = value.get().trim_matches('"');
         let found = new.get(name).map(|value| value.get().trim_matches('"'));
         if own.contains(&Some(text)) && found != Some(text) {
-            let found = found.unwrap_or("nothing");
-            return Err(wrong(format!(
-                "{name} says which order it is: found {found}, expected {text}. It cannot be edited"
+            let found = found.map_or_else(|| t!("nothing"), Cow::from);
+            return Err(wrong(t!(
+                "%{name} says which order it is: found %{found}, expected %{expected}. It cannot be edited",
+                name = name,
+                found = found,
+                expected = text
             )));
         }
     }
@@ -166,18 +200,23 @@ fn in_editor(text: &str, letter: u64) -> anyhow::Result<String> {
     let editor =
         ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
     let Some(editor) = editor else {
-        let message = "without --set the record is opened in $EDITOR, which is not set".to_string();
+        let message = t!("without --set the record is opened in $EDITOR, which is not set").into();
         return Err(ConfigError::Key { place: "--set".into(), message }.into());
     };
     // Only we may read it: it is somebody's order.
-    let folder = tempfile::tempdir().context("make a folder for the editor")?;
+    let folder = tempfile::tempdir().context(t!("make a folder for the editor"))?;
     let file = folder.path().join(format!("letter-{letter}.json"));
-    std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    std::fs::write(&file, text).with_context(|| t!("write %{file}", file = file.display()))?;
     // As git has it: the variable may hold arguments.
     let status = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&file).status();
-    let status = status.with_context(|| format!("start {editor}"))?;
-    anyhow::ensure!(status.success(), "{editor} ended with {status}; nothing was changed");
-    let edited = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let status = status.with_context(|| t!("start %{program}", program = editor))?;
+    if !status.success() {
+        bail!(
+            "{}",
+            t!("%{program} ended with %{status}; nothing was changed", program = editor, status = status)
+        );
+    }
+    let edited = std::fs::read_to_string(&file).with_context(|| t!("read %{file}", file = file.display()))?;
     Ok(compact(json(&edited)?.get()))
 }
 

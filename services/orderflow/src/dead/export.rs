@@ -36,7 +36,7 @@ pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
         }
     }
     if unreadable > 0 {
-        eprintln!("{unreadable} letters cannot be read");
+        eprintln!("{}", t!("%{count} letters cannot be read", count = unreadable));
     }
     Ok(match (exported, unreadable) {
         (0, 0) => Exit::NothingMatched,

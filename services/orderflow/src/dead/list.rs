@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
+use jiff::tz::TimeZone;
 use operations::LetterLine;
 
 use super::Context;
 use super::select::Select;
 use crate::cli::Output;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
 use crate::status::time;
+use crate::words;
 
 /// Flags of `dead list`.
 #[derive(Debug, Args)]
@@ -38,34 +40,48 @@ pub async fn run(args: ListArgs, context: &Context) -> anyhow::Result<Exit> {
     let lines = &lines[first..];
     match args.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(lines)?)),
-        Output::Table if lines.is_empty() => print("no such dead letters\n"),
+        Output::Table if lines.is_empty() => print_line(&t!("no such dead letters")),
         Output::Table => {
-            print(&shown(lines, context));
+            print(&shown(lines, &context.config.zone()));
             if first > 0 {
-                print(&format!("{} of {count}, the newest; --limit 0 shows all\n", lines.len()));
+                print_line(&t!(
+                    "%{shown} of %{count}, the newest; --limit 0 shows all",
+                    shown = lines.len(),
+                    count = count
+                ));
             }
         }
     }
     Ok(if lines.is_empty() { Exit::NothingMatched } else { Exit::Ok })
 }
 
-fn shown(lines: &[LetterLine], context: &Context) -> String {
-    let zone = context.config.zone();
+fn shown(lines: &[LetterLine], zone: &TimeZone) -> String {
     let mut table = Table::new();
-    let header = ["letter", "at", "stage", "target", "kind", "order", "group", "retries", "dealt with"];
-    table.load_style(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header([
+        t!("letter"),
+        t!("at"),
+        t!("stage"),
+        t!("target"),
+        t!("kind"),
+        t!("order"),
+        t!("group"),
+        t!("retries"),
+        t!("dealt with"),
+    ]);
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     for line in lines {
         table.add_row([
             line.letter.to_string(),
-            time(line.at, &zone),
+            time(line.at, zone),
             line.stage.to_string(),
             dash(&line.target),
             line.kind.clone(),
             dash(&line.key),
             line.fingerprint.get(..8).unwrap_or(&line.fingerprint).to_string(),
             line.retries.to_string(),
-            line.resolution.as_ref().map_or_else(|| "-".into(), |resolution| resolution.how.clone()),
+            line.resolution
+                .as_ref()
+                .map_or_else(|| "-".into(), |resolution| words::how(&resolution.how).into()),
         ]);
     }
     for column in [0, 7] {
@@ -74,4 +90,16 @@ fn shown(lines: &[LetterLine], context: &Context) -> String {
         }
     }
     format!("{table}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead::sample::lines;
+    use crate::language::in_both;
+
+    #[test]
+    fn letters_in_both_languages() {
+        insta::assert_snapshot!(in_both(|| shown(&lines(), &TimeZone::UTC)));
+    }
 }

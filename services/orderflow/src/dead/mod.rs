@@ -5,6 +5,8 @@ mod edit;
 mod export;
 mod groups;
 mod list;
+#[cfg(test)]
+mod sample;
 mod select;
 mod set;
 mod show;
@@ -15,6 +17,7 @@ pub use show::Whole;
 use std::path::Path;
 
 use clap::Subcommand;
+use events::Stage;
 use journal::{Journal, Topology};
 use service::Config;
 use tokio_util::sync::CancellationToken;
@@ -77,5 +80,14 @@ async fn with(command: DeadCommand, config: Config, shutdown: CancellationToken)
         DeadCommand::Retry(args) => act::retry(args, &context, shutdown).await,
         DeadCommand::Discard(args) => act::discard(args, &context, shutdown).await,
         DeadCommand::Edit(args) => edit::run(args, &context).await,
+    }
+}
+
+/// A stage, and which targets it is about.
+fn stage<'a>(stage: Stage, targets: impl Iterator<Item = &'a String>) -> String {
+    let targets: Vec<&str> = targets.map(String::as_str).collect();
+    match targets[..] {
+        [] => stage.to_string(),
+        _ => t!("%{stage} to %{targets}", stage = stage, targets = targets.join(", ")).into(),
     }
 }

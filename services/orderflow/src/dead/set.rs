@@ -10,9 +10,13 @@ use serde_json::value::RawValue;
 /// What is wrong with it, for a person.
 pub fn set(json: &str, assignment: &str) -> Result<String, String> {
     let Some((path, value)) = assignment.split_once('=') else {
-        return Err(format!(
-            "found \"{assignment}\", expected path=value, for example customer.name=\"李明\""
-        ));
+        let example = r#"customer.name="李明""#;
+        return Err(t!(
+            "found \"%{found}\", expected path=value, for example %{example}",
+            found = assignment,
+            example = example
+        )
+        .into());
     };
     let value = match serde_json::from_str::<&RawValue>(value) {
         Ok(value) => value.get().to_string(),
@@ -20,7 +24,11 @@ pub fn set(json: &str, assignment: &str) -> Result<String, String> {
     };
     let names: Vec<&str> = path.split('.').collect();
     if names.iter().any(|name| name.is_empty()) {
-        return Err(format!("\"{path}\" is no path: names and positions with dots between are expected"));
+        return Err(t!(
+            "\"%{path}\" is no path: names and positions with dots between are expected",
+            path = path
+        )
+        .into());
     }
     put(json, &names, &value, path)
 }
@@ -30,7 +38,7 @@ fn put(json: &str, names: &[&str], value: &str, path: &str) -> Result<String, St
     let inner = |old: Option<&RawValue>| match (old, rest) {
         (Some(old), _) => put(old.get(), rest, value, path),
         (None, []) => Ok(value.to_string()),
-        (None, _) => Err(format!("{path}: there is no {name}")),
+        (None, _) => Err(t!("%{path}: there is no %{name}", path = path, name = name).into()),
     };
     if let Ok(members) = serde_json::from_str::<IndexMap<String, &RawValue>>(json) {
         let new = inner(members.get(*name).copied())?;
@@ -47,7 +55,13 @@ fn put(json: &str, names: &[&str], value: &str, path: &str) -> Result<String, St
         let count = elements.len();
         let at = name.parse::<usize>().ok().filter(|at| *at < count);
         let Some(at) = at else {
-            return Err(format!("{path}: found position {name} in a list of {count}"));
+            let message = t!(
+                "%{path}: found position %{name} in a list of %{count}",
+                path = path,
+                name = name,
+                count = count
+            );
+            return Err(message.into());
         };
         let new = inner(Some(elements[at]))?;
         let texts = elements.iter().enumerate();
@@ -55,7 +69,13 @@ fn put(json: &str, names: &[&str], value: &str, path: &str) -> Result<String, St
             texts.map(|(place, value)| if place == at { new.as_str() } else { value.get() }).collect();
         return Ok(format!("[{}]", texts.join(",")));
     }
-    Err(format!("{path}: {name} is sought in {json}, which has no parts"))
+    let message = t!(
+        "%{path}: %{name} is sought in %{json}, which has no parts",
+        path = path,
+        name = name,
+        json = json
+    );
+    Err(message.into())
 }
 
 #[cfg(test)]

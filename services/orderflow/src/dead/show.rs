@@ -10,12 +10,17 @@ use operations::{LetterLine, Selection};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, stage};
 use crate::cli::Output;
+use crate::columns::padded;
 use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
 use crate::status::time;
+use crate::words;
 use operations::Mask;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 11;
 
 /// Flags of `dead show`.
 #[derive(Debug, Args)]
@@ -98,49 +103,61 @@ impl Whole {
     fn text(&self, zone: &TimeZone) -> String {
         let line = &self.line;
         let mut out = String::new();
-        let mut tell = |name: &str, text: String| out.push_str(&format!("{name:<11}{text}\n"));
+        let mut tell = |name: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(name, LABEL)));
         let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-        tell("letter", format!("{}, stored at {}", line.letter, time(line.at, zone)));
-        let target = line.target.as_ref().map(|target| format!(" to {target}")).unwrap_or_default();
-        tell("stage", format!("{}{target}, {}", line.stage, line.kind));
-        tell("order", format!("{} (number {})", dash(&line.key), dash(&self.number)));
-        tell("message", self.message.clone());
+        let stored = t!("%{letter}, stored at %{time}", letter = line.letter, time = time(line.at, zone));
+        tell(&t!("letter"), &stored);
+        tell(&t!("stage"), &format!("{}{}{}", stage(line.stage, line.target.iter()), t!(", "), line.kind));
+        let order = t!("%{key} (number %{number})", key = dash(&line.key), number = dash(&self.number));
+        tell(&t!("order"), &order);
+        tell(&t!("message"), &self.message);
         for cause in &self.causes {
-            tell("", format!("because {cause}"));
+            tell("", &t!("because %{cause}", cause = cause));
         }
-        tell("group", line.fingerprint.clone());
-        tell("mapping", dash(&line.mapping));
-        let LetterOrigin { stream, sequence, window, page, row, raw_seq, .. } = &self.origin;
-        let place = [
-            window.as_ref().map(|window| format!("window {window}")),
-            page.map(|page| format!("page {page}")),
-            row.map(|row| format!("row {row}")),
-            raw_seq.map(|raw| format!("RAW {raw}")),
-        ];
-        let place: Vec<String> = place.into_iter().flatten().collect();
-        tell("origin", format!("{stream} {sequence}; {}", place.join(", ")));
-        tell("trace", dash(&self.trace_id));
-        tell("retries", line.retries.to_string());
+        tell(&t!("group"), &line.fingerprint);
+        tell(&t!("mapping"), &dash(&line.mapping));
+        tell(&t!("origin"), &place(&self.origin));
+        tell(&t!("trace"), &dash(&self.trace_id));
+        tell(&t!("retries"), &line.retries.to_string());
         for (number, attempt) in (1..).zip(&self.attempts) {
-            tell(&format!("attempt {number}"), format!("{}  {}", time(attempt.at, zone), attempt.message));
+            let said = format!("{}  {}", time(attempt.at, zone), attempt.message);
+            tell(&t!("attempt %{number}", number = number), &said);
         }
         if let Some(Answer { status, excerpt }) = &self.answer {
-            tell("answer", format!("HTTP {status}  {excerpt}"));
+            tell(&t!("answer"), &format!("HTTP {status}  {excerpt}"));
         }
-        match &line.resolution {
-            None => tell("dealt with", "no; it is open".into()),
-            Some(resolution) => {
-                let (how, at, reason) = (&resolution.how, time(resolution.at, zone), &resolution.reason);
-                tell("dealt with", format!("{how} at {at}: {reason}"));
-            }
-        }
+        let dealt = match &line.resolution {
+            None => t!("no; it is open"),
+            Some(resolution) => t!(
+                "%{how} at %{time}: %{reason}",
+                how = words::how(&resolution.how),
+                time = time(resolution.at, zone),
+                reason = resolution.reason
+            ),
+        };
+        tell(&t!("dealt with"), &dealt);
         let payload = match (&self.payload, &self.payload_base64) {
-            (Some(text), _) if text.is_empty() => "(not kept: it is where the origin says)".to_string(),
+            (Some(text), _) if text.is_empty() => t!("(not kept: it is where the origin says)").into(),
             (Some(text), _) => pretty(text),
-            (None, encoded) => format!("{} (base64: it is no text)", encoded.as_deref().unwrap_or("-")),
+            (None, encoded) => {
+                t!("%{base64} (base64: it is no text)", base64 = encoded.as_deref().unwrap_or("-")).into()
+            }
         };
         format!("{out}\n{payload}\n")
     }
+}
+
+/// Where what failed came from.
+fn place(origin: &LetterOrigin) -> String {
+    let LetterOrigin { stream, sequence, window, page, row, raw_seq, .. } = origin;
+    let place = [
+        window.as_ref().map(|window| t!("window %{window}", window = window)),
+        page.map(|page| t!("page %{page}", page = page)),
+        row.map(|row| t!("row %{row}", row = row)),
+        raw_seq.map(|raw| t!("RAW %{seq}", seq = raw)),
+    ];
+    let place: Vec<_> = place.into_iter().flatten().collect();
+    t!("%{stream} %{seq}; %{place}", stream = stream, seq = sequence, place = place.join(&*t!(", "))).into()
 }
 
 pub async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -148,7 +165,11 @@ pub async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
     let line = selection.read(&context.journal, &context.names).await?.pop();
     let letter = operations::letter(&context.journal, &context.names, args.letter).await?;
     let Some((line, letter)) = line.zip(letter) else {
-        eprintln!("there is no dead letter {}; `orderflow dead list` shows which there are", args.letter);
+        let none = t!(
+            "there is no dead letter %{letter}; `orderflow dead list` shows which there are",
+            letter = args.letter
+        );
+        eprintln!("{none}");
         return Ok(Exit::NothingMatched);
     };
     let whole = Whole::new(line, letter, &Mask::of(&context.config));
@@ -157,4 +178,20 @@ pub async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
         Output::Table => print(&whole.text(&context.config.zone())),
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dead::sample::{letter, lines};
+    use crate::language::in_both;
+
+    #[test]
+    fn a_letter_in_both_languages() {
+        let [open, closed] = lines();
+        let text =
+            |line: &LetterLine| Whole::new(line.clone(), letter(), &Mask::default()).text(&TimeZone::UTC);
+        insta::assert_snapshot!(in_both(|| text(&open)));
+        insta::assert_snapshot!(in_both(|| text(&closed)));
+    }
 }

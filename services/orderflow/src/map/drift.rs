@@ -96,7 +96,7 @@ pub async fn run(args: DriftArgs, path: &Path) -> anyhow::Result<Exit> {
     let journal = connect(&config, "drift").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let sides = drift::read(&journal, &names, moment, args.limit).await.with_context(|| {
-        format!("the orders cannot be read: has the flow \"{}\" run on this NATS before?", config.flow)
+        t!("the orders cannot be read: has the flow \"%{flow}\" run on this NATS before?", flow = config.flow)
     })?;
     let report = Report::of(&config, moment, sides);
     match args.output {

@@ -55,9 +55,36 @@ enum Form {
     Json,
 }
 
+/// Where an order was found.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In a file, as the order of this number, from 1.
+    File { file: String, nth: u64, count: usize },
+    /// In RAW.
+    Raw { stream: String, seq: u64, row: u32, window: String },
+}
+
+impl Place {
+    fn text(&self) -> String {
+        match self {
+            Self::File { file, nth, count } => {
+                t!("%{file}, order %{nth} of %{count}", file = file, nth = nth, count = count)
+            }
+            Self::Raw { stream, seq, row, window } => t!(
+                "%{stream}, message %{seq}, row %{row} (%{window})",
+                stream = stream,
+                seq = seq,
+                row = row,
+                window = window
+            ),
+        }
+        .into()
+    }
+}
+
 /// An order, and where it was found.
 pub(crate) struct Found {
-    place: String,
+    place: Place,
     order: Box<RawValue>,
     /// Whether it is the row of a deleted order.
     deleted: bool,
@@ -76,10 +103,17 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
             let count = orders.len();
             let at = usize::try_from(args.nth - 1).unwrap_or(usize::MAX);
             let Some(order) = orders.into_iter().nth(at) else {
-                eprintln!("{file} has {count} orders, so there is no order {}", args.nth);
+                let none = t!(
+                    "%{file} has %{count} orders, so there is no order %{nth}",
+                    file = file,
+                    count = count,
+                    nth = args.nth
+                );
+                eprintln!("{none}");
                 return Ok(Exit::NothingMatched);
             };
-            Found { place: format!("{file}, order {} of {count}", args.nth), order, deleted: false }
+            let place = Place::File { file: file.clone(), nth: args.nth, count };
+            Found { place, order, deleted: false }
         }
         _ => match find::stored(&args, config).await? {
             Some(found) => found,
@@ -113,7 +147,14 @@ fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exi
                 let who = plan.identify(order);
                 let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
                 let said = mask.text(&error.to_string(), &mask.json(order.get()).1);
-                eprintln!("order {number} ({who}): {}: {said}", error.kind());
+                let failed = t!(
+                    "order %{number} (%{order}): %{kind}: %{why}",
+                    number = number,
+                    order = who,
+                    kind = error.kind(),
+                    why = said
+                );
+                eprintln!("{failed}");
             }
         }
     }
@@ -121,9 +162,16 @@ fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exi
     let reasons: Vec<String> = skipped.iter().map(|(reason, orders)| format!("{reason}: {orders}")).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let skipped: u64 = skipped.values().sum();
-    eprintln!(
-        "{orders} orders: {records} records, {skipped} skipped{reasons}, {marked} marked, {failed} that cannot be mapped"
+    let counts = t!(
+        "%{orders} orders: %{records} records, %{skipped} skipped%{reasons}, %{marked} marked, %{failed} that cannot be mapped",
+        orders = orders,
+        records = records,
+        skipped = skipped,
+        reasons = reasons,
+        marked = marked,
+        failed = failed
     );
+    eprintln!("{counts}");
     Ok(match (orders, failed) {
         (0, _) => Exit::NothingMatched,
         (_, 0) => Exit::Ok,

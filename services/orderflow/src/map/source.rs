@@ -57,7 +57,8 @@ impl Source {
     /// A file that is named in the mapping, which stands beside it unless it is absolute.
     pub fn beside(&self, file: &str) -> anyhow::Result<String> {
         let path = self.path.parent().unwrap_or(Path::new("")).join(file);
-        std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: the file {} cannot be read", self.name(), path.display()))
+        std::fs::read_to_string(&path).with_context(|| {
+            t!("%{mapping}: the file %{file} cannot be read", mapping = self.name(), file = path.display())
+        })
     }
 }

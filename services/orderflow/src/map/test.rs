@@ -9,7 +9,8 @@ use similar::{ChangeTag, TextDiff};
 
 use super::pretty::canonical;
 use super::source::{MappingArgs, Source};
-use crate::exit::{Exit, print};
+use crate::columns::padded;
+use crate::exit::{Exit, print, print_line};
 
 /// Flags of `map test`.
 #[derive(Debug, Args)]
@@ -28,31 +29,39 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
     let wanted = |case: &Case| args.only.as_ref().is_none_or(|only| case.name.contains(only));
     cases.retain(wanted);
     if cases.is_empty() {
-        let such = if args.only.is_some() { "such " } else { "" };
-        eprintln!(
-            "{} has no {such}[[case]]; `orderflow map reference` shows how one is written",
-            source.name()
-        );
+        let none = match args.only {
+            Some(_) => t!(
+                "%{file} has no such [[case]]; `orderflow map reference` shows how one is written",
+                file = source.name()
+            ),
+            None => t!(
+                "%{file} has no [[case]]; `orderflow map reference` shows how one is written",
+                file = source.name()
+            ),
+        };
+        eprintln!("{none}");
         return Ok(Exit::NothingMatched);
     }
     let (mut said, mut failed) = (String::new(), 0);
     for case in &cases {
         match check(case, &plan, &source)? {
-            None => said.push_str(&format!("ok    {}\n", case.name)),
+            None => said.push_str(&format!("{}{}\n", padded(&t!("ok"), 6), case.name)),
             Some(difference) => {
                 failed += 1;
-                said.push_str(&format!("FAIL  {} ({})\n", case.name, case.place));
+                said.push_str(&format!("{}{} ({})\n", padded(&t!("FAIL"), 6), case.name, case.place));
                 said.extend(difference.lines().map(|line| format!("      {line}\n")));
             }
         }
     }
     let passed = cases.len() - failed;
-    said.push_str(&format!(
-        "\n{passed} passed, {failed} failed ({}, version {})\n",
-        source.name(),
-        plan.version()
+    print(&format!("{said}\n"));
+    print_line(&t!(
+        "%{passed} passed, %{failed} failed (%{file}, version %{version})",
+        passed = passed,
+        failed = failed,
+        file = source.name(),
+        version = plan.version()
     ));
-    print(&said);
     Ok(if failed == 0 { Exit::Ok } else { Exit::Failure })
 }
 
@@ -65,7 +74,7 @@ fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<Str
     let input = text(&case.input)?;
     let order: &RawValue = match serde_json::from_str(input.trim()) {
         Ok(order) => order,
-        Err(error) => return Ok(Some(format!("the input is no JSON: {error}"))),
+        Err(error) => return Ok(Some(t!("the input is no JSON: %{why}", why = error).into())),
     };
     let outcome = plan.map(order);
     let marks = match &outcome {
@@ -77,19 +86,25 @@ fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<Str
     let difference = match &case.expected {
         Expected::Error(kind) => match outcome {
             Err(error) if error.kind() == kind => None,
-            other => Some(format!("expected an error of kind {kind}\n{}", found(&other))),
+            other => {
+                Some(format!("{}\n{}", t!("expected an error of kind %{kind}", kind = kind), found(&other)))
+            }
         },
         Expected::Skip(reason) => match outcome {
             Ok(Outcome::Skipped(skipped)) if skipped.reason == *reason => None,
-            other => Some(format!("expected it to be skipped: {reason}\n{}", found(&other))),
+            other => {
+                let expected = t!("expected it to be skipped: %{reason}", reason = reason);
+                Some(format!("{expected}\n{}", found(&other)))
+            }
         },
         Expected::Record(expected) => match &outcome {
             Ok(Outcome::Records(_)) => compare(&text(expected)?, &records(plan, &outcome)),
-            other => Some(format!("expected a record\n{}", found(other))),
+            other => Some(format!("{}\n{}", t!("expected a record"), found(other))),
         },
     };
     if difference.is_none() && marks != case.marks {
-        return Ok(Some(format!("expected the marks {:?}\nfound {marks:?}", case.marks)));
+        let expected = t!("expected the marks %{marks}", marks = format!("{:?}", case.marks));
+        return Ok(Some(format!("{expected}\n{}", t!("found %{found}", found = format!("{marks:?}")))));
     }
     Ok(difference)
 }
@@ -100,11 +115,12 @@ fn found(outcome: &Result<Outcome, mapping::RowError>) -> String {
         Ok(Outcome::Records(records)) => {
             let records: Vec<_> =
                 records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
-            format!("found {}", records.join("\n"))
+            t!("found %{found}", found = records.join("\n"))
         }
-        Ok(Outcome::Skipped(skipped)) => format!("found it skipped: {}", skipped.reason),
-        Err(error) => format!("found an error of kind {}: {error}", error.kind()),
+        Ok(Outcome::Skipped(skipped)) => t!("found it skipped: %{reason}", reason = skipped.reason),
+        Err(error) => t!("found an error of kind %{kind}: %{why}", kind = error.kind(), why = error),
     }
+    .into()
 }
 
 /// The record, or the list of records where the mapping makes several.
@@ -118,14 +134,14 @@ fn records(plan: &Plan, outcome: &Result<Outcome, mapping::RowError>) -> String 
 fn compare(expected: &str, found: &str) -> Option<String> {
     let expected = match canonical(expected.trim()) {
         Ok(expected) => expected,
-        Err(error) => return Some(format!("what is expected is no JSON: {error}")),
+        Err(error) => return Some(t!("what is expected is no JSON: %{why}", why = error).into()),
     };
     let found = canonical(found).unwrap_or_else(|_| found.to_owned());
     if expected == found {
         return None;
     }
     let difference = TextDiff::from_lines(&expected, &found);
-    let mut said = "- expected  + found\n".to_owned();
+    let mut said = format!("{}\n", t!("- expected  + found"));
     for group in difference.grouped_ops(2) {
         for change in group.iter().flat_map(|operation| difference.iter_changes(operation)) {
             let sign = match change.tag() {

@@ -2,6 +2,7 @@
 
 mod trial;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -16,10 +17,11 @@ use transformer::{Again, How};
 
 use crate::backfill::flags::moment;
 use crate::dead::reason;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print_line};
+use crate::language;
 use crate::operations_command::carry_to_its_end;
 use crate::reach::with_reached;
-use crate::stages::connect;
+use crate::stages::{connect, no_target};
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -77,7 +79,7 @@ enum FromLog {
 fn sequences(text: &str) -> Result<(u64, u64), String> {
     let number = |text: &str| text.parse::<u64>().ok();
     let found = text.split_once("..").and_then(|(first, last)| number(first).zip(number(last)));
-    found.filter(|(first, last)| first <= last).ok_or_else(|| "expected A..B, for example 7..120".into())
+    found.filter(|(first, last)| first <= last).ok_or_else(|| t!("expected A..B, for example 7..120").into())
 }
 
 pub async fn run(args: ReplayArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
@@ -94,7 +96,7 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
     let found = Replayed::plan(&journal, &names, log, &range).await?;
     let (messages, orders) = (found.messages.len() as u64, found.orders());
     if messages == 0 {
-        print("nothing in the log matches\n");
+        print_line(&t!("nothing in the log matches"));
         return Ok(Exit::NothingMatched);
     }
     if trial {
@@ -104,19 +106,11 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
         Log::Raw => Some(Again::new(config, &journal)?.mapping()),
         Log::Mapped => None,
     };
-    let to = target.as_ref().map_or_else(|| "all targets".to_string(), |target| format!("target {target}"));
-    let what = match (log, &again) {
-        (Log::Raw, Some(mapping)) => {
-            format!("{orders} orders of {messages} pages of RAW, by mapping {mapping}")
-        }
-        _ => format!("{orders} orders of MAPPED"),
-    };
-    let held =
-        if args.force { ", also what is held there" } else { "; what is held there is not sent again" };
-    let text = format!("replay {what}, to {to}{held}; at most {} orders a second", args.rate);
-    print(&format!("{text}\n"));
+    let text = || plan(args, (orders, messages), again.as_deref(), target.as_ref());
+    print_line(&text());
+    let stored = language::english(text);
     let Some(reason) = reason else {
-        print("nothing was changed; --execute --reason \"...\" does it\n");
+        print_line(&t!("nothing was changed; --execute --reason \"...\" does it"));
         return Ok(Exit::Ok);
     };
     let work = Work::Replay {
@@ -129,22 +123,53 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
         mapping: again,
         per_second: args.rate,
     };
-    let id = operations::begin(&journal, &names, "replay", text, reason, work).await?;
+    let id = operations::begin(&journal, &names, "replay", stored, reason, work).await?;
     carry_to_its_end(config, &journal, &names, &id, &shutdown).await
+}
+
+/// What is replayed: so many orders, of so many messages.
+fn plan(
+    args: &ReplayArgs,
+    (orders, messages): (u64, u64),
+    mapping: Option<&str>,
+    target: Option<&TargetName>,
+) -> String {
+    let what = match mapping {
+        Some(mapping) => t!(
+            "%{orders} orders of %{pages} pages of RAW, by mapping %{mapping}",
+            orders = orders,
+            pages = messages,
+            mapping = mapping
+        ),
+        None => t!("%{orders} orders of MAPPED", orders = orders),
+    };
+    let to = target.map_or_else(|| t!("all targets"), |target| t!("target %{target}", target = target));
+    let held = match args.force {
+        true => t!(", also what is held there"),
+        false => t!("; what is held there is not sent again"),
+    };
+    t!(
+        "replay %{what}, to %{to}%{held}; at most %{rate} orders a second",
+        what = what,
+        to = to,
+        held = held,
+        rate = args.rate
+    )
+    .into()
 }
 
 fn range(args: &ReplayArgs, config: &Config) -> Result<Range, ConfigError> {
     let wrong = |place: &str, message: String| ConfigError::Key { place: place.into(), message };
     let ReplayArgs { since, until, seq, window, key, all, .. } = args;
     if !all && since.is_none() && until.is_none() && seq.is_none() && window.is_none() && key.is_none() {
-        let message = "which part of the log? Say --since, --until, --seq, --window or --key, or --all";
+        let message = t!("which part of the log? Say --since, --until, --seq, --window or --key, or --all");
         return Err(wrong("--from", message.into()));
     }
     let time = |name: &str, text: &Option<String>| {
         text.as_deref().map(|text| moment(name, text, config)).transpose()
     };
     let key = key.as_deref().map(|key| {
-        OrderKey::new(key).ok_or_else(|| wrong("--key", "found nothing, expected an order's key".into()))
+        OrderKey::new(key).ok_or_else(|| wrong("--key", t!("found nothing, expected an order's key").into()))
     });
     Ok(Range {
         since: time("--since", since)?,
@@ -156,23 +181,21 @@ fn range(args: &ReplayArgs, config: &Config) -> Result<Range, ConfigError> {
 }
 
 fn target(args: &ReplayArgs, config: &Config) -> Result<Option<TargetName>, ConfigError> {
-    let wrong = |message: String| ConfigError::Key { place: "--target".into(), message };
+    let wrong =
+        |message: Cow<'_, str>| ConfigError::Key { place: "--target".into(), message: message.into() };
     match args.target.as_deref() {
         None => Ok(None),
         Some("none") if args.from == FromLog::Mapped => {
-            Err(wrong("none is for --from raw: what is mapped already has nothing to try".into()))
+            Err(wrong(t!("none is for --from raw: what is mapped already has nothing to try")))
         }
         Some("none") if args.execute => {
-            Err(wrong("none writes nothing, so there is nothing to --execute".into()))
+            Err(wrong(t!("none writes nothing, so there is nothing to --execute")))
         }
         Some("none") => Ok(None),
         Some(name) if config.targets.iter().any(|target| target.name == name) => {
             Ok(Some(TargetName::new(name)))
         }
-        Some(name) => {
-            let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
-            Err(wrong(format!("there is no target \"{name}\"; there is {}", names.join(", "))))
-        }
+        Some(name) => Err(wrong(no_target(name, config).into())),
     }
 }
 
@@ -192,7 +215,12 @@ impl Remapping {
         let found = again.mapping();
         Ok(match mapping {
             Some(mapping) if *mapping != found => {
-                Err(format!("it was planned with mapping {mapping}, and the file holds {found} now"))
+                let planned = t!(
+                    "it was planned with mapping %{mapping}, and the file holds %{found} now",
+                    mapping = mapping,
+                    found = found
+                );
+                Err(planned.into())
             }
             _ => Ok(Some(Self(again))),
         })
@@ -217,5 +245,30 @@ impl Remap for Remapping {
             self.0.page(raw_seq, &how).await
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+    use crate::language::in_both;
+
+    #[test]
+    fn a_plan_in_both_languages() {
+        let args = |line: &[&str]| {
+            let line = ["orderflow", "replay", "--from", "raw"].iter().chain(line);
+            match Cli::try_parse_from(line).expect("flags").command {
+                Command::Replay(args) => args,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (all, forced, target) = (args(&["--all"]), args(&["--all", "--force"]), TargetName::new("qeasy"));
+        insta::assert_snapshot!(in_both(|| {
+            let raw = plan(&all, (3_000, 60), Some("0123456789abcdef"), None);
+            format!("{raw}\n{}", plan(&forced, (12, 12), None, Some(&target)))
+        }));
     }
 }

@@ -99,7 +99,9 @@ impl Trial {
                 let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
                 if self.failures.len() < EXAMPLES {
                     let error = self.mask.text(&error.to_string(), &self.mask.json(order.get()).1);
-                    self.failures.push(format!("RAW {place}, order {who}: {error}"));
+                    let failure =
+                        t!("RAW %{place}, order %{order}: %{why}", place = place, order = who, why = error);
+                    self.failures.push(failure.into());
                 }
                 return Ok(());
             }
@@ -124,7 +126,8 @@ impl Trial {
                     let (before, after) = (text(&old.record), text(&record));
                     let diff = TextDiff::from_lines(&before, &after);
                     let name = old.number.unwrap_or_else(|| old.key.to_string());
-                    let (from, to) = (format!("{name} mapped"), format!("{name} today"));
+                    let (from, to) =
+                        (t!("%{order} mapped", order = name), t!("%{order} today", order = name));
                     self.examples.push(diff.unified_diff().header(&from, &to).to_string());
                 }
             }
@@ -134,10 +137,17 @@ impl Trial {
 
     fn text(&self, mapping: &str) -> String {
         let Self { same, changed, new, skipped, failed, examples, failures, .. } = self;
-        let mut out = format!(
-            "by mapping {mapping}: {changed} orders would change, {same} stay the same, {new} were not mapped before, \
-             {skipped} would be skipped, {failed} cannot be mapped\n"
+        let counts = t!(
+            "by mapping %{mapping}: %{changed} orders would change, %{same} stay the same, %{new} were not mapped before, \
+             %{skipped} would be skipped, %{failed} cannot be mapped",
+            mapping = mapping,
+            changed = changed,
+            same = same,
+            new = new,
+            skipped = skipped,
+            failed = failed
         );
+        let mut out = format!("{counts}\n");
         for line in failures.iter().chain(examples) {
             out.push_str(line);
             out.push('\n');

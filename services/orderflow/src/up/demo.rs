@@ -56,10 +56,11 @@ impl Demo {
             let mapping = home.path("mapping.toml");
             let text = if sandbox.has_product_list() { OKKI } else { CASE };
             std::fs::write(&mapping, text)
-                .with_context(|| format!("{} cannot be written", mapping.display()))?;
+                .with_context(|| t!("%{file} cannot be written", file = mapping.display()))?;
             // Kept beside the data, so that `dead`, `trace` and all other commands can look at them afterwards.
             let kept = home.path("orderflow.toml");
-            std::fs::write(&kept, CONFIG).with_context(|| format!("{} cannot be written", kept.display()))?;
+            std::fs::write(&kept, CONFIG)
+                .with_context(|| t!("%{file} cannot be written", file = kept.display()))?;
             Config::parse(&kept, CONFIG, std::env::vars())?
         };
         config.source.base_url = Some(sandbox.url());
@@ -73,7 +74,7 @@ impl Demo {
                 service::config::TargetKind::Postgres => continue,
             };
         }
-        eprintln!("sandbox at {} (report: {}/sandbox/report)", sandbox.url(), sandbox.url());
+        eprintln!("{}", t!("sandbox at %{url} (report: %{url}/sandbox/report)", url = sandbox.url()));
         Ok((config, Self { sandbox }))
     }
 
@@ -89,6 +90,7 @@ impl Demo {
 }
 
 fn read_faults(file: &Path) -> anyhow::Result<Faults> {
-    let text = std::fs::read(file).with_context(|| format!("--faults {} cannot be read", file.display()))?;
+    let text =
+        std::fs::read(file).with_context(|| t!("--faults %{file} cannot be read", file = file.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("--faults {}", file.display()))
 }

@@ -18,16 +18,20 @@ impl Home {
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let shown = folder.display();
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {shown} cannot be created"))?;
+            .with_context(|| t!("the data folder %{folder} cannot be created", folder = shown))?;
         let lock = File::create(folder.join("lock"))
-            .with_context(|| format!("the data folder {shown} cannot be written"))?;
+            .with_context(|| t!("the data folder %{folder} cannot be written", folder = shown))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                bail!("another `orderflow up` uses {shown}; stop it, or choose another folder with --data")
+                let used = t!(
+                    "another `orderflow up` uses %{folder}; stop it, or choose another folder with --data",
+                    folder = shown
+                );
+                bail!("{used}")
             }
             Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("the data folder {shown} cannot be locked"))
+                Err(error).with_context(|| t!("the data folder %{folder} cannot be locked", folder = shown))
             }
         }
     }
@@ -51,11 +55,11 @@ pub fn resting(data: &Path) -> Option<Home> {
 /// The address of the nats-server that a running `orderflow up` started in its data folder.
 pub fn running_server(data: &Path) -> anyhow::Result<String> {
     journal::local_url(&data.join("nats")).ok_or_else(|| {
-        let said = format!(
-            "nats.url is missing and no `orderflow up` runs in {}: start it, name its folder with --data (of a demo: the \
-             folder demo-... below that of `up`), or say where NATS is (ORDERFLOW_NATS__URL)",
-            data.display()
+        let said = t!(
+            "nats.url is missing and no `orderflow up` runs in %{folder}: start it, name its folder with --data (of a demo: \
+             the folder demo-... below that of `up`), or say where NATS is (ORDERFLOW_NATS__URL)",
+            folder = data.display()
         );
-        NoServer(said).into()
+        NoServer(said.into()).into()
     })
 }

@@ -53,7 +53,7 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
     };
     let url = match (&server, &config.nats.url) {
         (Some(server), _) => server.url().to_string(),
-        (None, url) => url.clone().context("nats.url is missing")?,
+        (None, url) => url.clone().context(t!("nats.url is missing"))?,
     };
     let died = async {
         match &mut server {
@@ -118,7 +118,7 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
     let telling = Telling::start(&flow.config, &flow.journal, &shutdown);
     let mut result = Ok(Exit::Ok);
     while let Some(ended) = stages.join_next().await {
-        if let Err(error) = ended.context("a stage ended badly").and_then(|ended| ended) {
+        if let Err(error) = ended.context(t!("a stage ended badly")).and_then(|ended| ended) {
             result = Err(error);
             shutdown.cancel();
         }
@@ -146,8 +146,9 @@ impl Flow {
     /// What stands in the way at the moment, for a person.
     fn trouble(&self) -> Option<String> {
         let writers = self.targets.iter().zip(&self.writers);
-        let writing =
-            writers.filter_map(|(target, live)| Some(format!("target {target}: {}", live.trouble()?)));
+        let writing = writers.filter_map(|(target, live)| {
+            Some(t!("target %{target}: %{why}", target = target, why = live.trouble()?).into_owned())
+        });
         self.fetcher.trouble().into_iter().chain(writing).reduce(|all, one| format!("{all}; {one}"))
     }
 }

@@ -14,7 +14,8 @@ use transformer::Retried;
 use super::demo::Demo;
 use super::{Flow, progress};
 use crate::cli::UpArgs;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_line};
+use crate::language;
 use crate::summary::{summary, verdict};
 
 /// How often the stages are asked what is left.
@@ -75,18 +76,23 @@ pub async fn run(
     }
     let account = Account::of(&flow.journal, &flow.names, &flow.targets, from_sync).await?;
     let complete = ended.complete && account.is_complete();
-    operations::finished(&flow.journal, &flow.names, &id, complete, verdict(&account)).await?;
+    operations::finished(&flow.journal, &flow.names, &id, complete, language::english(|| verdict(&account)))
+        .await?;
     print(&format!("{}\n", summary(&account, &flow.config.zone(), began.elapsed())));
     if let Some(demo) = demo {
-        print(&format!("The sandbox saw:\n{}\n", demo.report()));
+        print(&format!("{}\n{}\n", t!("The sandbox saw:"), demo.report()));
     }
     let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
     let status = Status::read(&flow.journal, &flow.names, &flow.targets).await?;
     if retried != Retried::default() {
         let Retried { mapped, skipped, superseded, failed } = retried;
-        print(&format!(
-            "Of orders that failed under another mapping before this run, {mapped} were mapped now, {skipped} skipped, \
-             {superseded} superseded, and {failed} fail under this one too.\n"
+        print_line(&t!(
+            "Of orders that failed under another mapping before this run, %{mapped} were mapped now, %{skipped} skipped, \
+             %{superseded} superseded, and %{failed} fail under this one too.",
+            mapped = mapped,
+            skipped = skipped,
+            superseded = superseded,
+            failed = failed
         ));
     }
     if status.dead_open > 0 {
@@ -97,24 +103,40 @@ pub async fn run(
             (true, false) => format!(" --data {data}"),
             (false, _) => String::new(),
         };
-        print(&format!(
-            "{} dead letters are open in all, also of earlier runs: `orderflow dead groups{flags}` shows them.\n",
-            status.dead_open
+        print_line(&t!(
+            "%{count} dead letters are open in all, also of earlier runs: `orderflow dead groups%{flags}` shows them.",
+            count = status.dead_open,
+            flags = flags
         ));
     }
     match waited {
-        Waited::Stuck => eprintln!("error: nothing moved for {} s{trouble}", args.patience),
-        Waited::Stopped(target) => eprintln!(
-            "error: the writers stopped{trouble}; mend the cause, then `orderflow resume --target {target} --execute \
-             --reason \"...\"`, and the same command goes on from here"
-        ),
-        Waited::Interrupted => eprintln!("interrupted; the same command goes on from here"),
+        Waited::Stuck => {
+            let moved = t!(
+                "error: nothing moved for %{seconds} s%{trouble}",
+                seconds = args.patience,
+                trouble = trouble
+            );
+            eprintln!("{moved}");
+        }
+        Waited::Stopped(target) => {
+            let stopped = t!(
+                "error: the writers stopped%{trouble}; mend the cause, then `orderflow resume --target %{target} --execute \
+                 --reason \"...\"`, and the same command goes on from here",
+                trouble = trouble,
+                target = target
+            );
+            eprintln!("{stopped}");
+        }
+        Waited::Interrupted => eprintln!("{}", t!("interrupted; the same command goes on from here")),
         Waited::Drained => {}
     }
     if let Some((window, reason)) = &ended.failed {
-        eprintln!(
-            "error: window {window} failed, so the watermark stays and the next run tries again: {reason}"
+        let failed = t!(
+            "error: window %{window} failed, so the watermark stays and the next run tries again: %{reason}",
+            window = window,
+            reason = reason
         );
+        eprintln!("{failed}");
     }
     // What was tried again is of earlier windows: the account does not show whether the target took it, the open letters do.
     let left = if retried == Retried::default() { 0 } else { status.dead_open };

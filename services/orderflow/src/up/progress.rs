@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Flow;
+use crate::columns::padded;
 
 const REDRAW: Duration = Duration::from_millis(150);
 const LOG: Duration = Duration::from_secs(2);
@@ -56,16 +57,21 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
         bar.set_style(style.progress_chars("━╸─").with_key("rate", rate));
         bar
     };
-    let fetch = line("fetch      {bar:28} {human_pos:>9}/{human_len} orders  {msg}");
-    let transform = line("transform  {bar:28} {human_pos:>9}/{human_len} pages   {msg}");
-    let write = line("write      {bar:28} {human_pos:>9}/{human_len} orders  {rate}  {msg}");
+    let (orders, pages) = (padded(&t!("orders"), 6), padded(&t!("pages"), 6));
+    let fetch = line(&format!("fetch      {{bar:28}} {{human_pos:>9}}/{{human_len}} {orders}  {{msg}}"));
+    let transform = line(&format!("transform  {{bar:28}} {{human_pos:>9}}/{{human_len}} {pages}  {{msg}}"));
+    let write =
+        line(&format!("write      {{bar:28}} {{human_pos:>9}}/{{human_len}} {orders}  {{rate}}  {{msg}}"));
     loop {
         let Some(shown) = read_unless(flow, before, stop).await else { break };
         set(&fetch, shown.orders);
         set(&transform, shown.pages);
         set(&write, shown.writes);
         fetch.set_message(shown.window.clone());
-        let dead = if shown.dead > 0 { format!("{} dead  ", shown.dead) } else { String::new() };
+        let dead = match shown.dead {
+            0 => String::new(),
+            count => format!("{}  ", t!("%{count} dead", count = count)),
+        };
         write.set_message(format!("{dead}{}", shown.trouble.clone().unwrap_or_default()));
         tokio::select! {
             () = stop.cancelled() => break,
@@ -141,7 +147,7 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
     Shown {
         window: progress.window.clone().map_or_else(String::new, |window| match progress.pass {
             0 | 1 => window,
-            pass => format!("{window}, pass {pass}"),
+            pass => t!("%{window}, pass %{pass}", window = window, pass = pass).into(),
         }),
         orders: (progress.orders, progress.total),
         pages: (transform.map_or(0, |left| pages.saturating_sub(left)), Some(pages)),

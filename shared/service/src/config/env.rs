@@ -7,7 +7,7 @@ use super::ConfigError;
 const PREFIX: &str = "ORDERFLOW_";
 
 /// Names with the prefix that are not configuration keys.
-const OTHERS: [&str; 3] = ["ORDERFLOW_CONFIG", "ORDERFLOW_LOG", "ORDERFLOW_CACHE"];
+const OTHERS: [&str; 4] = ["ORDERFLOW_CONFIG", "ORDERFLOW_LOG", "ORDERFLOW_CACHE", "ORDERFLOW_LANG"];
 
 /// Lays the variables over the table. A key keeps the spelling it has in `known` (`idCheck`).
 ///

@@ -1,91 +1,112 @@
 //! What `orderflow map drift` tells a person.
 
+use std::borrow::Cow;
+
 use comfy_table::{Table, presets};
 use mapping::{Change, Changed, Kind, Seen, Types};
 use service::Config;
 
 use super::{Line, Read, Report};
+use crate::columns::padded;
 use crate::status::time;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 9;
 
 /// Pages that cannot be read are named up to this many.
 const NAMED: usize = 10;
 
 pub(super) fn shown(report: &Report, config: &Config) -> String {
     let moment = time(report.moment, &config.zone());
-    let mut said = format!(
-        "flow     {}\nbefore   {}, fetched before {moment}\nsince    {}\n",
-        report.flow,
-        read(&report.before),
-        read(&report.since)
-    );
-    said.push_str(&match &report.mapping.error {
-        None => format!("mapping  {}\n", report.mapping.version.as_deref().unwrap_or("-")),
+    let mut said = String::new();
+    let mut tell = |what: &str, text: &str| said.push_str(&format!("{}{text}\n", padded(what, LABEL)));
+    tell(&t!("flow"), &report.flow);
+    let before = t!("%{orders}, fetched before %{time}", orders = read(&report.before), time = moment);
+    tell(&t!("before"), &before);
+    tell(&t!("since"), &read(&report.since));
+    match &report.mapping.error {
+        None => tell(&t!("mapping"), report.mapping.version.as_deref().unwrap_or("-")),
         Some(error) => {
             let error = error.lines().next().unwrap_or_default();
-            format!("mapping  not known, so that any field may be read by it: {error}\n")
+            let unknown = t!("not known, so that any field may be read by it: %{why}", why = error);
+            tell(&t!("mapping"), &unknown);
         }
-    });
+    }
     if !report.unreadable_pages.is_empty() {
-        said.push_str(&format!("         {}\n", unreadable(&report.unreadable_pages)));
+        tell("", &unreadable(&report.unreadable_pages));
     }
     let values = report.before.values_left_out + report.since.values_left_out;
     if values > 0 {
-        said.push_str(&format!(
-            "         there are too many different fields: {values} values of the later ones were left out\n"
-        ));
+        let left_out = t!(
+            "there are too many different fields: %{count} values of the later ones were left out",
+            count = values
+        );
+        tell("", &left_out);
     }
-    said.push('\n');
-    match (&report.changes, &report.fields) {
-        (Some(changes), _) if changes.is_empty() => said.push_str("the orders look the same as before\n"),
-        (Some(changes), _) => said.push_str(&format!("{}\n", differences(changes))),
-        (None, Some(fields)) if fields.is_empty() => said.push_str("there are no orders yet\n"),
+    let found = match (&report.changes, &report.fields) {
+        (Some(changes), _) if changes.is_empty() => t!("the orders look the same as before").into(),
+        (Some(changes), _) => differences(changes).to_string(),
+        (None, Some(fields)) if fields.is_empty() => t!("there are no orders yet").into(),
         (None, _) => {
-            let side = if report.since.orders > 0 { "before" } else { "since" };
-            said.push_str(&format!(
-                "no orders were fetched {side} {moment}, so there is nothing to compare; the fields there are:\n\n{}\n",
-                fields(report)
-            ));
+            let none = match report.since.orders {
+                0 => t!(
+                    "no orders were fetched since %{time}, so there is nothing to compare; the fields there are:",
+                    time = moment
+                ),
+                _ => t!(
+                    "no orders were fetched before %{time}, so there is nothing to compare; the fields there are:",
+                    time = moment
+                ),
+            };
+            format!("{none}\n\n{}", fields(report))
         }
-    }
-    said
+    };
+    format!("{said}\n{found}\n")
 }
 
 fn read(read: &Read) -> String {
-    let left_out = match read.pages_left_out {
-        0 => String::new(),
-        pages => format!(" (older ones are left out, see --limit: {pages})"),
+    let orders = match read.orders {
+        1 => t!("1 order"),
+        count => t!("%{count} orders", count = count),
     };
-    format!("{} on {}{left_out}", counted(read.orders, "order"), counted(read.pages, "page"))
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    let pages = match read.pages {
+        1 => t!("1 page"),
+        count => t!("%{count} pages", count = count),
+    };
+    let left_out = match read.pages_left_out {
+        0 => "".into(),
+        pages => t!(" (older ones are left out, see --limit: %{count})", count = pages),
+    };
+    t!("%{orders} on %{pages}%{left_out}", orders = orders, pages = pages, left_out = left_out).into()
 }
 
 fn unreadable(pages: &[u64]) -> String {
     let named: Vec<String> = pages.iter().take(NAMED).map(u64::to_string).collect();
     let more = if pages.len() > NAMED { ", ..." } else { "" };
-    format!("pages that cannot be read and are not counted: {}{more}", named.join(", "))
+    let pages = format!("{}{more}", named.join(", "));
+    t!("pages that cannot be read and are not counted: %{pages}", pages = pages).into()
 }
 
 /// Which page of RAW shows what happened.
 fn page(change: &Change) -> String {
     match change.change {
-        Changed::Gone | Changed::Empty => format!("last {}", change.place),
+        Changed::Gone | Changed::Empty => t!("last %{place}", place = change.place),
         Changed::Type | Changed::NumberAsText | Changed::TextAsNumber | Changed::New => {
-            format!("first {}", change.place)
+            t!("first %{place}", place = change.place)
         }
     }
+    .into()
 }
 
 fn differences(changes: &[Line<Change>]) -> Table {
-    let mut table = table(["change", "field", "mapping", "before", "since", "page of RAW"]);
+    let mut table =
+        table([t!("change"), t!("field"), t!("mapping"), t!("before"), t!("since"), t!("page of RAW")]);
     for line in changes {
         let of = &line.of;
         table.add_row([
-            words(of.change),
+            &*words(of.change),
             &of.path,
-            reads(line.mapping_reads),
+            &reads(line.mapping_reads),
             &counts(&of.before, of.within_before),
             &counts(&of.since, of.within_since),
             &page(of),
@@ -95,62 +116,64 @@ fn differences(changes: &[Line<Change>]) -> Table {
 }
 
 fn fields(report: &Report) -> Table {
-    let mut table = table(["field", "mapping", "seen", "page of RAW"]);
+    let mut table = table([t!("field"), t!("mapping"), t!("seen"), t!("page of RAW")]);
     for Line { mapping_reads, of } in report.fields.iter().flatten() {
         let Seen { first, last, .. } = of.types.all();
         table.add_row([
-            &of.path,
-            reads(*mapping_reads),
+            &*of.path,
+            &reads(*mapping_reads),
             &counts(&of.types, of.within),
-            &format!("{first} to {last}"),
+            &t!("%{first} to %{last}", first = first, last = last),
         ]);
     }
     table
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+fn table<const N: usize>(header: [Cow<'static, str>; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     table
 }
 
-fn words(change: Changed) -> &'static str {
+fn words(change: Changed) -> Cow<'static, str> {
     match change {
-        Changed::Gone => "gone",
-        Changed::Empty => "no values any more",
-        Changed::Type => "other type",
-        Changed::NumberAsText => "numbers as text",
-        Changed::TextAsNumber => "text as numbers",
-        Changed::New => "new",
+        Changed::Gone => t!("gone"),
+        Changed::Empty => t!("no values any more"),
+        Changed::Type => t!("other type"),
+        Changed::NumberAsText => t!("numbers as text"),
+        Changed::TextAsNumber => t!("text as numbers"),
+        Changed::New => t!("new"),
     }
 }
 
-fn reads(reads: Option<bool>) -> &'static str {
+fn reads(reads: Option<bool>) -> Cow<'static, str> {
     match reads {
-        Some(true) => "reads it",
-        Some(false) => "-",
-        None => "?",
+        Some(true) => t!("reads it"),
+        Some(false) => "-".into(),
+        None => "?".into(),
     }
 }
 
 fn counts(types: &Types, within: u64) -> String {
     let word = |kind| match kind {
-        Kind::String => "text",
-        Kind::NumericString => "number as text",
-        Kind::Number => "number",
-        Kind::Boolean => "boolean",
-        Kind::Object => "object",
-        Kind::Array => "array",
-        Kind::EmptyArray => "[]",
-        Kind::EmptyString => "blank",
-        Kind::Null => "null",
+        Kind::String => t!("text"),
+        Kind::NumericString => t!("number as text"),
+        Kind::Number => t!("number"),
+        Kind::Boolean => t!("boolean"),
+        Kind::Object => t!("object"),
+        Kind::Array => t!("array"),
+        Kind::EmptyArray => "[]".into(),
+        Kind::EmptyString => t!("blank"),
+        Kind::Null => "null".into(),
     };
     let counts: Vec<String> =
         types.iter().map(|(kind, seen)| format!("{} {}", word(kind), seen.count)).collect();
+    let counts = counts.join(&t!(", "));
     match types.count() {
-        0 => format!("none of {within}"),
+        0 => t!("none of %{within}", within = within),
         // The elements of arrays: more than there are arrays.
-        all if all > within => format!("{} in {within}", counts.join(", ")),
-        _ => format!("{} of {within}", counts.join(", ")),
+        all if all > within => t!("%{counts} in %{within}", counts = counts, within = within),
+        _ => t!("%{counts} of %{within}", counts = counts, within = within),
     }
+    .into()
 }

@@ -64,12 +64,12 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Exit> {
         }
     }
     std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("--out {} cannot be made", args.out.display()))?;
+        .with_context(|| t!("--out %{folder} cannot be made", folder = args.out.display()))?;
     let mut said = String::new();
     for (name, text) in files {
         let path = args.out.join(name);
         write(&path, text, args.force)?;
-        said.push_str(&format!("{}: written\n", path.display()));
+        said.push_str(&format!("{}\n", t!("%{file}: written", file = path.display())));
     }
     said.push_str(&import.report.text());
     print(&said);
@@ -158,7 +158,7 @@ fn refuse_existing(path: &Path) -> Result<(), ConfigError> {
     match path.symlink_metadata() {
         Ok(_) => Err(ConfigError::Key {
             place: path.display().to_string(),
-            message: "it is there already; --force overwrites it, --out names another folder".into(),
+            message: t!("it is there already; --force overwrites it, --out names another folder").into(),
         }),
         Err(_) => Ok(()),
     }
@@ -167,8 +167,9 @@ fn refuse_existing(path: &Path) -> Result<(), ConfigError> {
 fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     let mut options = std::fs::File::options();
     options.write(true).create(true).truncate(true).create_new(!force);
-    let mut file = options.open(path).with_context(|| format!("{} cannot be written", path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
+    let mut file =
+        options.open(path).with_context(|| t!("%{file} cannot be written", file = path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| t!("%{file} cannot be written", file = path.display()))
 }
 
 #[cfg(test)]

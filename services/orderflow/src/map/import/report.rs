@@ -45,15 +45,17 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         if !self.lost.is_empty() {
-            out.push_str(&format!("\nnot carried over, {} to be looked at by hand:\n", self.lost.len()));
+            let lost = t!("not carried over, %{count} to be looked at by hand:", count = self.lost.len());
+            out.push_str(&format!("\n{lost}\n"));
         }
         let width = self.lost.len().to_string().len();
         for (at, lost) in self.lost.iter().enumerate() {
-            out.push_str(&format!("{:>width$}. {}: found {}\n", at + 1, lost.place, lost.found));
+            let found = t!("%{place}: found %{found}", place = lost.place, found = lost.found);
+            out.push_str(&format!("{:>width$}. {found}\n", at + 1));
             out.push_str(&format!("{:width$}  {}\n", "", lost.advice));
         }
         if !self.notes.is_empty() {
-            out.push_str("\nworth knowing:\n");
+            out.push_str(&format!("\n{}\n", t!("worth knowing:")));
         }
         for note in &self.notes {
             out.push_str(&format!("- {note}\n"));

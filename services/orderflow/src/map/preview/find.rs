@@ -9,15 +9,15 @@ use mapping::Plan;
 use serde_json::value::RawValue;
 use service::Config;
 
-use super::{Found, PreviewArgs};
+use super::{Found, Place, PreviewArgs};
 use crate::stages::connect;
 use crate::status::with_server;
 
 /// The order that the command line asks for; `None`, with a word on stderr, when RAW does not have it.
 pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<Option<Found>> {
     let config = Config::load(config).with_context(|| match &args.what {
-        Some(what) => format!("there is no file {what}, and to look for such an order in RAW"),
-        None => "to look into RAW".to_string(),
+        Some(what) => t!("there is no file %{file}, and to look for such an order in RAW", file = what),
+        None => t!("to look into RAW"),
     })?;
     let config = with_server(config, &args.data)?;
     let journal = connect(&config, "map preview").await?;
@@ -25,15 +25,19 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
     let raw = names.stream(Stream::Raw);
     if let Some(seq) = args.seq {
         let Some(stored) = journal.page_at(&names, seq).await? else {
-            eprintln!("{raw} has no message {seq}");
+            eprintln!("{}", t!("%{stream} has no message %{seq}", stream = raw, seq = seq));
             return Ok(None);
         };
         let found = rows(&stored)?.into_iter().find(|(at, _)| *at == args.row);
         if found.is_none() {
-            eprintln!(
-                "page {seq} of {raw} has no row {} that was news; it lists {} rows",
-                args.row, stored.page.rows
+            let none = t!(
+                "page %{seq} of %{stream} has no row %{row} that was news; it lists %{rows} rows",
+                seq = seq,
+                stream = raw,
+                row = args.row,
+                rows = stored.page.rows
             );
+            eprintln!("{none}");
         }
         return Ok(found.map(|(row, order)| of(&raw, &stored, row, order)));
     }
@@ -41,7 +45,12 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
     let plan = transformer::load_mapping(&config)?;
     let found = search(&journal, &names, &plan, what).await?;
     if found.is_none() {
-        eprintln!("there is no file {what}, and no order with that number or key in {raw}");
+        let none = t!(
+            "there is no file %{what}, and no order with that number or key in %{stream}",
+            what = what,
+            stream = raw
+        );
+        eprintln!("{none}");
     }
     Ok(found)
 }
@@ -90,7 +99,7 @@ async fn search(
 /// The rows of a page that are orders to be mapped.
 fn rows(stored: &StoredPage) -> anyhow::Result<Vec<(u32, Box<RawValue>)>> {
     let page: &RawPage = &stored.page;
-    let unreadable = || format!("page {} of RAW cannot be read", stored.seq);
+    let unreadable = || t!("page %{seq} of RAW cannot be read", seq = stored.seq);
     let body = page.body.unpack().with_context(unreadable)?;
     let details = page.unpack_details().with_context(unreadable)?;
     let rows = okki::news(page, &body, &details).with_context(unreadable)?;
@@ -99,6 +108,7 @@ fn rows(stored: &StoredPage) -> anyhow::Result<Vec<(u32, Box<RawValue>)>> {
 
 fn of(raw: &str, stored: &StoredPage, row: u32, order: Box<RawValue>) -> Found {
     let deleted = stored.page.listing == Listing::Deleted;
-    let place = format!("{raw}, message {}, row {row} ({})", stored.seq, stored.page.window);
+    let (stream, window) = (raw.to_string(), stored.page.window.to_string());
+    let place = Place::Raw { stream, seq: stored.seq, row, window };
     Found { place, order, deleted }
 }

@@ -39,14 +39,14 @@ pub(super) fn orders(file: &Path) -> anyhow::Result<Vec<Box<RawValue>>> {
         let mut plain = Vec::new();
         flate2::read::MultiGzDecoder::new(&bytes[..])
             .read_to_end(&mut plain)
-            .with_context(|| format!("{name} is no sound .gz file"))?;
+            .with_context(|| t!("%{file} is no sound .gz file", file = name))?;
         bytes = plain;
     }
     // What editors of another system put in front of UTF-8.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut orders = Vec::new();
     for value in serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>() {
-        of(value.with_context(|| format!("{name} is no JSON"))?, &mut orders);
+        of(value.with_context(|| t!("%{file} is no JSON", file = name))?, &mut orders);
     }
     Ok(orders)
 }

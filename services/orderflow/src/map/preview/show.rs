@@ -6,15 +6,22 @@ use operations::{HIDDEN, Mask};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Found;
+use super::{Found, Place};
+use crate::columns::padded;
+use crate::language;
 use crate::map::pretty::pretty;
 use crate::map::source::Source;
+
+/// So many columns are for what a line is about.
+const LABEL: usize = 9;
 
 /// What `-o json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Preview<'a> {
     /// Where the order was found.
-    order_from: &'a str,
+    order_from: String,
+    #[serde(skip)]
+    place: &'a Place,
     /// The mapping file.
     mapping: String,
     /// Its version.
@@ -37,7 +44,8 @@ impl<'a> Preview<'a> {
     /// Maps an order.
     pub(super) fn of(plan: &Plan, source: &Source, found: &'a Found) -> Preview<'a> {
         let mut preview = Preview {
-            order_from: &found.place,
+            order_from: language::english(|| found.place.text()),
+            place: &found.place,
             mapping: source.name(),
             version: plan.version().to_string(),
             outcome: "mapped",
@@ -116,24 +124,32 @@ impl<'a> Preview<'a> {
 
     /// For people.
     pub(super) fn text(&self) -> String {
+        let mapping = t!("%{file}, version %{version}", file = self.mapping, version = self.version);
         let mut said = format!(
-            "order    {}\nmapping  {}, version {}\n\nbefore\n{}\n\n",
-            self.order_from,
-            self.mapping,
-            self.version,
+            "{}{}\n{}{mapping}\n\n{}\n{}\n\n",
+            padded(&t!("order"), LABEL),
+            self.place.text(),
+            padded(&t!("mapping"), LABEL),
+            t!("before"),
             pretty(self.before.get())
         );
         for record in &self.after {
-            said.push_str(&format!("after\n{}\n\n", pretty(record.get())));
+            said.push_str(&format!("{}\n{}\n\n", t!("after"), pretty(record.get())));
         }
         if !self.fields.is_empty() {
             said.push_str(&format!("{}\n\n", table(&self.fields)));
         }
         if !self.marks.is_empty() {
-            said.push_str(&format!("it is sent, marked: it fails the checks {}\n", self.marks.join(", ")));
+            let marked =
+                t!("it is sent, marked: it fails the checks %{checks}", checks = self.marks.join(", "));
+            said.push_str(&format!("{marked}\n"));
         }
         if let Some(reason) = &self.reason {
-            said.push_str(&format!("{}: {reason}\n", self.outcome));
+            let line = match self.failed() {
+                true => t!("failed: %{reason}", reason = reason),
+                false => t!("skipped: %{reason}", reason = reason),
+            };
+            said.push_str(&format!("{line}\n"));
         }
         said
     }
@@ -141,16 +157,20 @@ impl<'a> Preview<'a> {
 
 fn table(fields: &[Provenance]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["field", "from", "found", "became"]);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header([
+        t!("field"),
+        t!("origin"),
+        t!("found"),
+        t!("became"),
+    ]);
     for field in fields {
         let became = match (&field.became, &field.problem) {
             (Some(json), None) => short(json),
-            (Some(json), Some(problem)) => format!("{} (the default: {problem})", short(json)),
+            (Some(json), Some(problem)) => {
+                t!("%{json} (the default: %{why})", json = short(json), why = problem).into()
+            }
             (None, Some(problem)) => format!("- ({problem})"),
-            (None, None) => "- (left out)".into(),
+            (None, None) => t!("- (left out)").into(),
         };
         let found = field.found.clone().unwrap_or_else(|| "-".into());
         table.add_row([field.to.clone(), field.from.clone(), found, became]);

@@ -1,0 +1,40 @@
+//! Single words that the events have names for, as people read them. Stages and kinds keep their names, which are also what the
+//! flags take.
+
+use std::borrow::Cow;
+
+use events::Outcome;
+
+/// What became of an order.
+pub fn outcome(outcome: Outcome) -> Cow<'static, str> {
+    match outcome {
+        Outcome::Written => t!("written"),
+        Outcome::Unchanged => t!("unchanged"),
+        Outcome::Superseded => t!("superseded"),
+        Outcome::Repeat => t!("repeat"),
+        Outcome::Unknown => t!("unknown"),
+        Outcome::Ignored => t!("ignored"),
+    }
+}
+
+/// What is to be done about letters.
+pub fn verb(verb: &str) -> Cow<'_, str> {
+    match verb {
+        "retry" => t!("retry"),
+        "discard" => t!("discard"),
+        other => other.into(),
+    }
+}
+
+/// What was done about a letter. One that only a newer build knows is as it was stored.
+pub fn how(how: &str) -> Cow<'_, str> {
+    match how {
+        "retried" => t!("retried"),
+        "discarded" => t!("discarded"),
+        "edited" => t!("edited"),
+        "mapped" => t!("mapped"),
+        "superseded" => t!("superseded"),
+        "failed again" => t!("failed again"),
+        other => other.into(),
+    }
+}
