@@ -20,7 +20,7 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 	./target/release/orderflow up --demo --once $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
 
 test: deps ## every test, against a real nats-server and a real PostgreSQL
-	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked
+	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked --no-fail-fast
 
 chaos: deps ## processes killed, paused and cut off while orders change: SEED=7 MINUTES=30; without, ten seeds of a minute
 	@$(with_nats) cargo test --locked -p orderflow-tests --test chaos
