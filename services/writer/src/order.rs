@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Answer, Attempt, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
+use events::{Answer, Attempt, ContentHash, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
 use http::Class;
 use journal::{Delivery, JournalError, Label, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
@@ -156,73 +156,86 @@ impl Partition {
         let forced = message.label(Label::Force).is_some();
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
-            // A newer version was sent and waits for its answer, or to be sent again, or a lost writer had it in hand: this
-            // one must not go over it. One that is not sent anyway cannot; and called open, what the target holds would be
-            // sent once more, under another key.
-            let held = ledger.get(&order.key);
-            let sends = match decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq)
-            {
-                Decision::Send => true,
-                Decision::Unchanged => forced,
-                Decision::Superseded | Decision::Settled => false,
-            };
-            let waiting = self.attempts.waiting(&order.key, |other| other.version > order.version);
-            let waiting = waiting.into_iter().map(|(_, newer, _)| newer).max_by_key(|newer| newer.version);
-            let newer = waiting.map(|newer| newer.content).or_else(|| ledger.newer_open(&order));
-            if let Some(newer) = newer
-                && sends
-                && self.supersede(ledger, message.seq, &order, newer, trace).await?
-            {
-                writer.counts.note(Outcome::Superseded);
-                return Ok(Settlement::Done);
-            }
         }
         loop {
             let held = ledger.get(&order.key);
             let mut certain = true;
             // Once: what has had its receipt since comes again without effect.
             let forced = forced && held.is_none_or(|held| held.mapped_seq < message.seq);
-            let (outcome, status, sent_as) =
-                match decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq) {
-                    Decision::Settled => return Ok(Settlement::Done),
-                    Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
-                    Decision::Superseded => (Outcome::Superseded, None, None),
-                    Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
-                    Decision::Send | Decision::Unchanged => {
-                        let basis = held.map_or(0, |held| held.basis(order.content));
-                        match writer.send(self.row(message, &order, basis, since)).await {
-                            Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {
-                                writer.error_budget.taken();
-                                certain = while_ours;
-                                (outcome, status, Some((key, basis)))
-                            }
-                            Sent::Failed { error, key } => {
-                                match self.failed(message, &order, error, &key, trace).await {
-                                    Err(settlement) => return Ok(settlement),
-                                    Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
-                                }
-                            }
-                            Sent::Stopped { uncertain } => {
-                                if uncertain.is_some() {
-                                    self.attempts
-                                        .with(message.seq, |attempts| attempts.uncertain = uncertain);
-                                }
-                                return Ok(Settlement::Release);
+            let decision = decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq);
+            let sends = decision == Decision::Send || (decision == Decision::Unchanged && forced);
+            // One that is not sent anyway cannot go over a newer one; and called open, what the target holds would be sent
+            // once more, under another key.
+            if sends
+                && !ignored
+                && let Some(newer) = self.newer(ledger, &order)
+            {
+                if self.supersede(ledger, message.seq, &order, newer, trace).await? {
+                    writer.counts.note(Outcome::Superseded);
+                    return Ok(Settlement::Done);
+                }
+                if ledger.get(&order.key) != held {
+                    continue;
+                }
+            }
+            let (outcome, status, sent_as) = match decision {
+                Decision::Settled => return Ok(Settlement::Done),
+                Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
+                Decision::Superseded => (Outcome::Superseded, None, None),
+                Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
+                Decision::Send | Decision::Unchanged => {
+                    let basis = held.map_or(0, |held| held.basis(order.content));
+                    match writer.send(self.row(message, &order, basis, since)).await {
+                        Sent::Taken { taken: Taken { outcome, status }, key, while_ours } => {
+                            writer.error_budget.taken();
+                            certain = while_ours;
+                            (outcome, status, Some((key, basis)))
+                        }
+                        Sent::Failed { error, key } => {
+                            match self.failed(message, &order, error, &key, trace).await {
+                                Err(settlement) => return Ok(settlement),
+                                Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
                             }
                         }
+                        Sent::Stopped { uncertain } => {
+                            if let Some(key) = uncertain {
+                                self.may_be_there(message.seq, &order, key);
+                            }
+                            return Ok(Settlement::Release);
+                        }
                     }
-                };
+                }
+            };
             let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
+            if receipt.attempts > 0 {
+                self.may_be_there(message.seq, &order, receipt.idempotency_key.clone());
+            }
             let recorded;
             (recorded, in_hand) = self.keep(receipt, held, certain, in_hand, trace).await?;
             // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
             if recorded == Recorded::DecideAgain {
                 continue;
             }
-            self.attempts.with(message.seq, std::mem::take);
             writer.counts.note(if recorded == Recorded::Overwrote { Outcome::Unknown } else { outcome });
             return Ok(Settlement::Done);
         }
+    }
+
+    /// Notes that the target may have taken this order, under this key, and that no receipt says so yet: whatever comes meanwhile
+    /// is not unchanged.
+    fn may_be_there(&self, mapped_seq: u64, order: &Arc<MappedOrder>, key: String) {
+        self.attempts.with(mapped_seq, |attempts| {
+            attempts.order = Some(Arc::clone(order));
+            attempts.uncertain = Some(key);
+        });
+    }
+
+    /// The content of the newest version that was sent and waits for its answer, or to be sent again, or that a lost writer had in
+    /// hand, when that is newer than this one, which must not go over it.
+    fn newer(&self, ledger: &Ledger, order: &MappedOrder) -> Option<ContentHash> {
+        let waiting = self.attempts.waiting(&order.key, |other| other.version > order.version);
+        let waiting = waiting.into_iter().map(|(_, newer, _)| newer).max_by_key(|newer| newer.version);
+        waiting.map(|newer| newer.content).or_else(|| ledger.newer_open(order))
     }
 
     fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {

@@ -1,9 +1,10 @@
 //! What became of an order is stored, also when another writer had a hand in it; and what was written over is written again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now};
-use journal::{JournalError, Label, Record, Stream, TraceParent};
+use journal::{Entry, JournalError, Label, Record, Stream, TraceParent};
 use tracing::Instrument;
 
 use crate::keys::InHand;
@@ -11,6 +12,9 @@ use crate::ledger::{Held, Ledger};
 use crate::order::{Partition, key};
 use crate::part::Sent;
 use crate::target::Row;
+
+/// How soon NATS is asked again that did not answer.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What storing a receipt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +88,13 @@ impl Partition {
     ) -> Result<(Recorded, InHand), JournalError> {
         let (partition, sent) = (Arc::clone(self), receipt.attempts > 0);
         let keeping = async move {
-            let (ledger, order) = (&partition.ledger, receipt.key.clone());
+            let (ledger, order, mapped_seq) = (&partition.ledger, receipt.key.clone(), receipt.mapped_seq);
             let recorded = partition.record(ledger, receipt, held, certain, trace).await?;
             if recorded == Recorded::Overwrote {
                 partition.restore(ledger, &order, trace).await?;
+            }
+            if recorded != Recorded::DecideAgain {
+                partition.attempts.with(mapped_seq, std::mem::take);
             }
             Ok((recorded, in_hand))
         };
@@ -132,9 +139,7 @@ impl Partition {
                     return Ok(recorded);
                 }
                 Err(JournalError::Conflict { .. }) => {
-                    let Some(entry) =
-                        writer.journal.last(&writer.topology, Stream::Receipts, &subject).await?
-                    else {
+                    let Some(entry) = self.last_receipt(&subject).await? else {
                         return Err(JournalError::Conflict { subject });
                     };
                     let (newest, theirs) = (ledger.learn(&entry)?, entry.event::<Receipt>()?.body);
@@ -167,6 +172,20 @@ impl Partition {
                     expected = newest.receipt_seq;
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Asked until NATS answers: a receipt that is to be stored must not be lost because it has gone away once more.
+    async fn last_receipt(&self, subject: &str) -> Result<Option<Entry>, JournalError> {
+        let (journal, names) = (&self.writer.journal, &self.writer.topology);
+        loop {
+            match journal.last(names, Stream::Receipts, subject).await {
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(%error, "the last receipt of an order cannot be read yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                read => return read,
             }
         }
     }
