@@ -284,7 +284,7 @@ async fn a_row_that_cannot_be_mapped_is_corrected_and_goes_on() {
     let letter = lines[0].letter.to_string();
     let edit = |set: &'static str| ["dead", "edit", &letter, "--set", set].map(str::to_string);
     for (set, status, why) in [
-        ("order_id=9", 2, "found 9 @"),
+        ("order_id=9", 2, "found 9 (A3) @"),
         ("update_time=2025-01-02 00:00:00", 2, "cannot be edited"),
         ("items.0.price=lots", 5, "it cannot be mapped"),
     ] {

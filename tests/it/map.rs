@@ -185,16 +185,17 @@ async fn what_the_readme_shows_works() {
     let readme = std::fs::read_to_string(examples().join("../../README.md")).unwrap();
     let blocks: Vec<&str> =
         readme.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 6, "a configuration, a mapping and a second target in each language");
-    for language in blocks.chunks(3) {
-        let (config, mapping, target) = (language[0], language[1], language[2]);
+    assert_eq!(blocks.len(), 8, "a configuration, a mapping, a second target and a webhook in each language");
+    for language in blocks.chunks(4) {
+        let [config, mapping, target, webhook] = language else { panic!("four a language") };
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("orderflow.toml"), format!("{config}\n{target}")).unwrap();
+        std::fs::write(folder.path().join("orderflow.toml"), format!("{config}\n{target}\n{webhook}"))
+            .unwrap();
         std::fs::write(folder.path().join("pg.secret"), "x").unwrap();
         std::fs::write(folder.path().join("mapping.toml"), mapping).unwrap();
         let program = |args| Program::new(PROGRAM, folder.path(), args).env("QEASY_TOKEN", "x");
         let (status, text) = program(&["check"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await;
-        assert_eq!(status, 0, "{text}");
+        assert!(status == 0 && text.contains("\nwebhook "), "{text}");
         let (status, text) = program(&["map", "test"]).said().await;
         assert!(status == 0 && text.contains("1 passed, 0 failed"), "{text}");
     }

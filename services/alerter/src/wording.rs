@@ -32,7 +32,7 @@ impl Wording {
         }
         let mut left = message.notices.len();
         for notice in &message.notices {
-            let said = format!("\n\n{}", self.notice(notice));
+            let said = format!("\n\n{}", self.notice(notice)).replace('<', "‹").replace('>', "›");
             if text.len() + said.len() + MORE > LONGEST {
                 text.push_str(&format!("\n\n另有 {left} 项，查看：orderflow alerts show"));
                 break;
@@ -40,7 +40,7 @@ impl Wording {
             text.push_str(&said);
             left -= 1;
         }
-        text.replace('<', "‹").replace('>', "›")
+        text
     }
 
     fn title(&self, message: &Message) -> String {

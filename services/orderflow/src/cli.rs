@@ -24,9 +24,9 @@ pub struct Cli {
     /// How log lines look; json when stderr is no terminal.
     #[arg(long, global = true)]
     log: Option<Log>,
-    /// The language of what is printed for people; that of the locale when not given. JSON, logs and what is stored are
-    /// English always.
-    #[arg(long, global = true, env = "ORDERFLOW_LANG", value_name = "LANGUAGE")]
+    /// The language of what is printed for people; that of ORDERFLOW_LANG or of the locale when not given. JSON, logs and what is
+    /// stored are English always.
+    #[arg(long, global = true, value_name = "LANGUAGE")]
     lang: Option<Language>,
     /// What to do.
     #[command(subcommand)]

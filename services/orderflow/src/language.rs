@@ -35,7 +35,7 @@ impl Language {
     /// before the command line is read, whose help and errors it is the language of.
     pub fn asked(args: impl IntoIterator<Item = String>, env: impl Fn(&str) -> Option<String>) -> Self {
         let (mut args, mut flag) = (args.into_iter(), None);
-        while let Some(arg) = args.next() {
+        while let Some(arg) = args.next().filter(|arg| arg != "--") {
             match arg.strip_prefix("--lang") {
                 Some("") => flag = args.next(),
                 Some(value) => flag = value.strip_prefix('=').map(str::to_string).or(flag),
@@ -102,6 +102,7 @@ mod tests {
         assert_eq!(asked(&[], &[("LC_ALL", "de_DE"), ("ORDERFLOW_LANG", "zh")]), Language::Zh);
         assert_eq!(asked(&["status", "--lang", "en"], &[("ORDERFLOW_LANG", "zh")]), Language::En);
         assert_eq!(asked(&["--lang=zh", "status"], &[("LANG", "C")]), Language::Zh);
+        assert_eq!(asked(&["trace", "--", "--lang", "zh"], &[("ORDERFLOW_LANG", "")]), Language::En);
     }
 
     #[test]

@@ -43,7 +43,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs the command that the process was started with.
 pub async fn main() -> std::process::ExitCode {
-    language::choose(Language::asked(std::env::args().skip(1), |name| std::env::var(name).ok()));
+    // A path need not be Unicode; what is asked for here is.
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    language::choose(Language::asked(args, |name| std::env::var(name).ok()));
     let cli = Cli::from_arg_matches(&help::translated(Cli::command()).get_matches())
         .unwrap_or_else(|error| error.exit());
     match Box::pin(run(cli)).await {

@@ -15,6 +15,16 @@ pub struct Again {
     pages: Pages,
 }
 
+/// Why a row cannot be corrected by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncorrectable {
+    /// It becomes a record for each element of a list: which orders these are is not known before all are mapped.
+    ByElement,
+    /// The mapping of today reads key or version otherwise than the one it failed under: whether something newer was read since
+    /// cannot be told.
+    OtherIdentity,
+}
+
 /// How a page is to be mapped again.
 #[derive(Debug, Clone)]
 pub struct How<'a> {
@@ -42,14 +52,28 @@ impl Again {
         self.pages.mappings.plan().version().to_string()
     }
 
-    /// Which order a row is about, and of what time this state of it is, as the mapping reads both.
-    pub fn identify(&self, row: &RawValue, listing: Listing) -> (Option<String>, Option<Micros>) {
+    /// Why a row that failed under another mapping cannot be corrected by hand; `None` when it can.
+    pub fn uncorrectable(&self, mapping: Option<&str>) -> Option<Uncorrectable> {
+        let plan = self.pages.mappings.plan();
+        match mapping {
+            _ if plan.is_by_element() => Some(Uncorrectable::ByElement),
+            Some(mapping) if !plan.identifies_as(mapping) => Some(Uncorrectable::OtherIdentity),
+            _ => None,
+        }
+    }
+
+    /// Which order a row is about (key and number), and of what time this state of it is, as the mapping reads them.
+    pub fn identify(
+        &self,
+        row: &RawValue,
+        listing: Listing,
+    ) -> (Option<String>, Option<String>, Option<Micros>) {
         let plan = self.pages.mappings.plan();
         let identity = match listing {
             Listing::Orders => plan.identify(row),
             Listing::Deleted => plan.identify_deleted(row),
         };
-        (identity.key, identity.version)
+        (identity.key, identity.number, identity.version)
     }
 
     /// The messages that a row becomes, without storing them; `Err` says why there are none.

@@ -21,7 +21,7 @@ use mapping::Plan;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
 
-pub use again::{Again, How};
+pub use again::{Again, How, Uncorrectable};
 use mappings::Mappings;
 use page::Pages;
 use retry::Letters;

@@ -89,7 +89,7 @@ impl DeadGroup {
             fingerprint,
             stage: letter.stage,
             kind: letter.kind.clone(),
-            pattern: mask.text(&letter.pattern(), &mask.values_of(letter)),
+            pattern: masked(letter, mask).pattern(),
             targets: BTreeSet::new(),
             open: 0,
             resolved: 0,
@@ -108,4 +108,10 @@ impl DeadGroup {
             self.mappings.insert(mapping.to_string());
         }
     }
+}
+
+/// The letter without what is to be hidden in its message: hidden before numbers and the like are taken out, for after that it
+/// would not be found.
+fn masked(letter: &DeadLetter, mask: &Mask) -> DeadLetter {
+    DeadLetter { message: mask.text(&letter.message, &mask.values_of(letter)), ..letter.clone() }
 }

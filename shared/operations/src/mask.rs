@@ -59,8 +59,17 @@ impl Mask {
 
     /// Another text that may repeat what was hidden.
     pub fn text(&self, text: &str, hidden: &[String]) -> String {
-        let findable = hidden.iter().filter(|value| value.chars().count() >= FINDABLE);
-        findable.fold(text.to_string(), |text, value| text.replace(value.as_str(), HIDDEN))
+        let mut findable: Vec<&String> =
+            hidden.iter().filter(|value| value.chars().count() >= FINDABLE).collect();
+        // One that holds another is gone before that would leave the rest of it.
+        findable.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        findable.into_iter().fold(text.to_string(), |text, value| {
+            // Also as JSON has it, with and without escapes for what is not ASCII.
+            let json = serde_json::Value::from(value.as_str()).to_string();
+            let json = json.trim_matches('"');
+            let text = text.replace(value.as_str(), HIDDEN).replace(json, HIDDEN);
+            [ascii(json, false), ascii(json, true)].iter().fold(text, |text, form| text.replace(form, HIDDEN))
+        })
     }
 
     fn value(&self, value: &RawValue, out: &mut String, hidden: &mut Vec<String>) {
@@ -96,6 +105,22 @@ impl Mask {
             _ => out.push_str(text),
         }
     }
+}
+
+/// A JSON text in ASCII, with small or capital digits.
+fn ascii(json: &str, capital: bool) -> String {
+    let escaped = |unit: &u16| match capital {
+        true => format!("\\u{unit:04X}"),
+        false => format!("\\u{unit:04x}"),
+    };
+    let mut units = [0; 2];
+    json.chars().fold(String::new(), |mut out, char| {
+        match char.is_ascii() {
+            true => out.push(char),
+            false => out.extend(char.encode_utf16(&mut units).iter().map(escaped)),
+        }
+        out
+    })
 }
 
 /// The members of an object, in their order; also of one that has a name twice.
@@ -149,6 +174,9 @@ mod tests {
         assert_eq!(hidden, ["李明", "13800000000"]);
         let said = "no customer 李明 with 13800000000";
         assert_eq!(mask(&["name"]).text(said, &hidden), "no customer *** with ***");
+        let several = ["李明".to_string(), "李明华".to_string(), "a\"b".to_string()];
+        let said = r#"李明华, \u674e\u660e, \u674E\u660E, a\"b"#;
+        assert_eq!(mask(&["name"]).text(said, &several), "***, ***, ***, ***");
         let twice = mask(&["name"]).json(r#"{"name":"a","name":"b"}"#);
         assert_eq!(twice.0, r#"{"name":"***","name":"***"}"#, "the first is not dropped, nor shown");
     }

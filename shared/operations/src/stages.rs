@@ -38,10 +38,12 @@ impl Open {
         stream: Stream,
         durable: &str,
         filter: &str,
+        ages: bool,
     ) -> Result<Option<Self>, JournalError> {
         let Some(lag) = journal.lag(names, stream, durable).await? else { return Ok(None) };
-        let oldest = match lag.is_drained() {
+        let oldest = match lag.is_drained() || !ages {
             true => None,
+            // All of the message is read for it.
             false => {
                 journal.next(names, stream, filter, lag.ack_floor + 1).await?.map(|entry| entry.stored_at)
             }
@@ -73,39 +75,58 @@ impl StageStatus {
         }
     }
 
-    /// The pages of the timed windows.
+    /// All stages, with the age of what waits longest: `fetch`, `fetch background` once a fetcher has run that knows it, `transform`,
+    /// and `write` for each target.
     ///
     /// # Errors
     /// When the server does not answer; so for all that follow.
-    pub async fn fetch(journal: &Journal, names: &Topology) -> Result<Self, JournalError> {
-        let durable = names.consumer(Stage::Fetch);
-        let open = Open::of(journal, names, Stream::Jobs, &durable, &names.jobs()).await?;
-        Ok(Self::new(Stage::Fetch.name(), None, open))
-    }
-
-    /// The pages of sweeps and backfills; `None` while no fetcher has run that knows them.
-    pub async fn background(journal: &Journal, names: &Topology) -> Result<Option<Self>, JournalError> {
+    pub async fn all(
+        journal: &Journal,
+        names: &Topology,
+        targets: &[TargetName],
+    ) -> Result<Vec<Self>, JournalError> {
+        let (durable, filter) = (names.consumer(Stage::Fetch), names.jobs());
+        let live = Open::of(journal, names, Stream::Jobs, &durable, &filter, true).await?;
         let (durable, filter) = (names.background_consumer(), names.background_jobs());
-        let open = Open::of(journal, names, Stream::Jobs, &durable, &filter).await?;
-        Ok(open.map(|open| Self::new("fetch background", None, Some(open))))
+        let background = Open::of(journal, names, Stream::Jobs, &durable, &filter, true).await?;
+        let mut stages = vec![Self::new(Stage::Fetch.name(), None, live)];
+        stages.extend(background.map(|open| Self::new("fetch background", None, Some(open))));
+        stages.push(Self::transforming(journal, names, true).await?);
+        for target in targets {
+            stages.push(Self::writing(journal, names, target, true).await?);
+        }
+        Ok(stages)
     }
 
-    /// The transform stage.
+    /// The transform stage, without the age of what waits.
     pub async fn transform(journal: &Journal, names: &Topology) -> Result<Self, JournalError> {
-        let durable = names.consumer(Stage::Transform);
-        let open = Open::of(journal, names, Stream::Raw, &durable, &names.raw()).await?;
-        Ok(Self::new(Stage::Transform.name(), None, open))
+        Self::transforming(journal, names, false).await
     }
 
-    /// The write stage of one target, summed over its partitions.
+    /// The write stage of one target, summed over its partitions, without the age of what waits.
     pub async fn write(
         journal: &Journal,
         names: &Topology,
         target: &TargetName,
     ) -> Result<Self, JournalError> {
+        Self::writing(journal, names, target, false).await
+    }
+
+    async fn transforming(journal: &Journal, names: &Topology, ages: bool) -> Result<Self, JournalError> {
+        let durable = names.consumer(Stage::Transform);
+        let open = Open::of(journal, names, Stream::Raw, &durable, &names.raw(), ages).await?;
+        Ok(Self::new(Stage::Transform.name(), None, open))
+    }
+
+    async fn writing(
+        journal: &Journal,
+        names: &Topology,
+        target: &TargetName,
+        ages: bool,
+    ) -> Result<Self, JournalError> {
         let asked = (0..names.partitions()).map(|partition| async move {
             let (durable, filter) = (names.writer(target, partition), names.mapped(partition));
-            Open::of(journal, names, Stream::Mapped, &durable, &filter).await
+            Open::of(journal, names, Stream::Mapped, &durable, &filter, ages).await
         });
         let mut sum = Some(Open::default());
         for open in futures::future::join_all(asked).await {

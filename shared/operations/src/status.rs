@@ -97,12 +97,9 @@ impl Status {
                 Some(Watermark { to, age_seconds: (now() - to) / 1_000_000 })
             }
         };
-        let mut stages = vec![StageStatus::fetch(journal, names).await?];
-        stages.extend(StageStatus::background(journal, names).await?);
-        stages.push(StageStatus::transform(journal, names).await?);
+        let stages = StageStatus::all(journal, names, targets).await?;
         let mut stopped = Vec::new();
         for target in targets {
-            stages.push(StageStatus::write(journal, names, target).await?);
             stopped.extend(resume::stopped(journal, names, target).await?);
         }
         let (dead, dead_open) = dead(journal, names).await?;

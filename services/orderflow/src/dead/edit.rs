@@ -11,7 +11,7 @@ use operations::{About, Mask, NotEditable, Selection};
 use serde_json::value::RawValue;
 use service::ConfigError;
 use similar::TextDiff;
-use transformer::Again;
+use transformer::{Again, Uncorrectable};
 
 use super::Context;
 use super::act::reason;
@@ -45,6 +45,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let (journal, names) = (&context.journal, &context.names);
     let selection = Selection { letters: vec![args.letter], closed: true, ..Selection::default() };
     let line = selection.read(journal, names).await?.pop();
+    let mapping = line.as_ref().and_then(|line| line.mapping.clone());
     if let Some(resolution) = line.and_then(|line| line.resolution) {
         let closed = t!(
             "letter %{letter} is %{how} already: %{reason}",
@@ -74,6 +75,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         print_line(&t!("nothing has changed"));
         return Ok(Exit::NothingMatched);
     }
+    let mask = Mask::of(&context.config);
     let again = match &editable.about {
         About::Record(refused) => {
             keeps_its_key(&refused.order, &before, &after)?;
@@ -81,16 +83,20 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         }
         About::Row(origin, listing) => {
             let again = Again::new(&context.config, journal)?;
+            if let Some(why) = again.uncorrectable(mapping.as_deref()) {
+                eprintln!("{}", uncorrectable(args.letter, why));
+                return Ok(Exit::Refused);
+            }
             keeps_its_identity(&again, *listing, &before, &after)?;
             // What cannot be mapped either would only be the next letter.
             if let Err(why) = again.row(json(&after)?, *listing, origin, ("", 0))? {
+                let why = mask.text(&why, &mask.json(&after).1);
                 eprintln!("{}", t!("corrected like this it cannot be mapped: %{why}", why = why));
                 return Ok(Exit::Refused);
             }
             Some(again)
         }
     };
-    let mask = Mask::of(&context.config);
     let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
     let (old, new) = (shown(&before), shown(&after));
     if old == new {
@@ -105,7 +111,11 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let map = |text: &[u8], origin: &Origin, listing: Listing, run: (&str, u32)| {
         let row = serde_json::from_slice::<&RawValue>(text).map_err(|error| error.to_string());
         match (&again, row) {
-            (Some(again), Ok(row)) => again.row(row, listing, origin, run),
+            (Some(again), Ok(row)) => {
+                // What is said of it is kept.
+                let hidden = mask.json(row.get()).1;
+                Ok(again.row(row, listing, origin, run)?.map_err(|why| mask.text(&why, &hidden)))
+            }
             (_, Err(why)) => Ok(Err(why)),
             (None, Ok(_)) => Ok(Err("it is a record, not a row".into())),
         }
@@ -145,6 +155,22 @@ fn not_editable(letter: u64, why: &NotEditable) -> Cow<'static, str> {
     }
 }
 
+/// Why a row cannot be corrected by hand.
+fn uncorrectable(letter: u64, why: Uncorrectable) -> Cow<'static, str> {
+    match why {
+        Uncorrectable::ByElement => t!(
+            "letter %{letter}: the mapping makes a record of each element of a list, so a row cannot be corrected by hand; correct \
+             it at the source",
+            letter = letter
+        ),
+        Uncorrectable::OtherIdentity => t!(
+            "letter %{letter}: the mapping of today reads key or version otherwise than the one it failed under; a backfill reads \
+             the order again",
+            letter = letter
+        ),
+    }
+}
+
 fn wrong(message: Cow<'_, str>) -> ConfigError {
     ConfigError::Key { place: t!("the record").into(), message: message.into() }
 }
@@ -159,9 +185,9 @@ fn keeps_its_identity(again: &Again, listing: Listing, before: &str, after: &str
     if expected == found {
         return Ok(());
     }
-    let told = |(key, version): (Option<String>, Option<Micros>)| {
+    let told = |(key, number, version): (Option<String>, Option<String>, Option<Micros>)| {
         let version = version.map_or_else(|| "-".to_string(), |version| version.to_string());
-        format!("{} @ {version}", key.as_deref().unwrap_or("-"))
+        format!("{} ({}) @ {version}", key.as_deref().unwrap_or("-"), number.as_deref().unwrap_or("-"))
     };
     Err(wrong(t!(
         "which order it is, and of what time, cannot be edited: found %{found}, expected %{expected}",

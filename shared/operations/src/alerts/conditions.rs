@@ -32,6 +32,8 @@ pub struct Look {
     pub holding: Vec<Condition>,
     /// What cannot be told at the moment, and stays as it was.
     pub undecided: BTreeSet<String>,
+    /// Lanes whose newest window is proved. One that is not seen, because its windows are old, is not proved for that.
+    pub proved: BTreeSet<String>,
 }
 
 impl Look {
@@ -65,7 +67,7 @@ impl Look {
                 }
                 // Whether it can be proved is not known before it ends.
                 WindowState::Open => _ = self.undecided.insert(id),
-                WindowState::Closed { .. } => {}
+                WindowState::Closed { .. } => _ = self.proved.insert(id),
             }
         }
         if status.window.is_none() {
@@ -163,10 +165,10 @@ const THE_LAST: &str = "; the last: ";
 /// A reason without what the other side said of one order, for eyes outside of the house: numbers, ids and quoted values go,
 /// but our own counts, HTTP status and the target's code stay.
 fn without_particulars(reason: &str) -> String {
-    let (ours, theirs) = match reason.split_once(THE_LAST) {
-        Some((ours, theirs)) => (format!("{ours}{THE_LAST}"), theirs),
-        None => (String::new(), reason),
-    };
+    if let Some((ours, theirs)) = reason.split_once(THE_LAST) {
+        return format!("{ours}{}", codes(theirs));
+    }
+    let theirs = reason;
     let kept = [("HTTP ", 3), ("code ", 5)].into_iter().fold(pattern(theirs, &[]), |text, (word, digits)| {
         let first = theirs.split(word).nth(1).unwrap_or_default();
         let number: String = first.chars().take_while(char::is_ascii_digit).collect();
@@ -178,7 +180,17 @@ fn without_particulars(reason: &str) -> String {
             false => text,
         }
     });
-    format!("{ours}{kept}")
+    kept
+}
+
+/// Of the answer to one order, which may name a person: the HTTP status and the target's code.
+fn codes(theirs: &str) -> String {
+    let codes = ["HTTP ", "code "].into_iter().filter_map(|word| {
+        let number: String = theirs.split_once(word)?.1.chars().take_while(char::is_ascii_digit).collect();
+        (1..=5).contains(&number.len()).then(|| format!("{word}{number}"))
+    });
+    let codes: Vec<String> = codes.collect();
+    if codes.is_empty() { String::new() } else { format!("{THE_LAST}{}", codes.join(", ")) }
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ fn undecided(look: &Look) -> Vec<&str> {
 
 #[test]
 fn a_flow_that_is_well_has_nothing_to_say() {
-    assert_eq!(Look::of(&status(), &[group("a", 0)], &config("")), Look::default());
+    let well = Look { proved: BTreeSet::from(["window:live".into()]), ..Look::default() };
+    assert_eq!(Look::of(&status(), &[group("a", 0)], &config("")), well);
 }
 
 #[test]
@@ -119,10 +120,7 @@ fn everything_that_is_wrong_is_named_and_can_be_turned_off() {
         Finding::TargetLeftAlone { reason, .. } => reason.as_str(),
         other => panic!("{other:?}"),
     };
-    assert!(
-        reason.starts_with("5 orders in a row failed; the last: customer") && !reason.contains("李明"),
-        "{reason}"
-    );
+    assert_eq!(reason, "5 orders in a row failed", "what was said of one order stays in the house");
     assert_eq!((finding("target:qeasy").after, finding("target:qeasy").since), (600_000_000, None));
     assert_eq!(finding("watermark").since, Some(3_600_000_000));
     assert_eq!(
@@ -153,25 +151,22 @@ fn what_is_not_known_is_neither_well_nor_wrong() {
 
 #[test]
 fn a_target_that_was_stopped_is_another_matter_than_one_that_is_down() {
-    let reason = "100 of the last 200 orders were refused; the last: no customer \"李明\"".to_string();
+    let reason =
+        "100 of the last 200 orders were refused; the last: HTTP 200, code 40002: 客户李明不存在".to_string();
     let stopped = vec![Stopped { target: "qeasy".into(), reason: reason.clone(), since: 3 }];
     let instances = vec![writer(Some(&format!("stopped: {reason}")))];
     let look = Look::of(&Status { stopped, instances, ..status() }, &[], &config(""));
     assert_eq!((names(&look), undecided(&look)), (vec!["stopped:qeasy"], vec!["target:qeasy"]));
     assert_eq!((look.holding[0].since, look.holding[0].after), (Some(3), 1_000_000));
     let Finding::TargetStopped { reason, .. } = &look.holding[0].finding else { panic!("{look:?}") };
-    assert!(reason.starts_with("100 of the last 200 orders were refused; the last: no customer"), "{reason}");
-    assert!(!reason.contains("李明"), "{reason}");
+    assert_eq!(reason, "100 of the last 200 orders were refused; the last: HTTP 200, code 40002");
 }
 
 #[test]
 fn of_a_reason_only_our_own_numbers_and_the_status_stay() {
     let said = |reason: &str| without_particulars(reason);
     assert_eq!(said("HTTP 503: order 5203550000"), "HTTP 503: order #");
-    assert_eq!(
-        said("5 orders in a row failed; the last: order 77"),
-        "5 orders in a row failed; the last: order #"
-    );
+    assert_eq!(said("5 orders in a row failed; the last: order 77"), "5 orders in a row failed");
     let refused = "the target answered HTTP 200, code 40002: 客户不存在: 5200000637";
     assert_eq!(said(refused), "the target answered HTTP 200, code 40002: 客户不存在: #");
     assert_eq!(said("HTTP 5203550000"), "HTTP #", "no status is that long");

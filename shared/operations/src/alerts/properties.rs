@@ -38,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn look(states: [u8; 4]) -> Look {
     let of = |wanted: u8| states.iter().enumerate().filter(move |(_, state)| **state == wanted);
     let holding = of(1).map(|(number, _)| condition(number)).collect();
-    Look { holding, undecided: of(2).map(|(number, _)| number.to_string()).collect() }
+    Look { holding, undecided: of(2).map(|(number, _)| number.to_string()).collect(), ..Look::default() }
 }
 
 proptest! {
@@ -180,4 +180,32 @@ fn what_comes_back_soon_is_told_later_and_what_is_over_for_long_is_forgotten() {
     let over = at(&at(&later, 0, 110), 0, 200);
     assert!(over.known.is_empty(), "{over:?}");
     assert!(fold(&over, &look([0; 4]), &none, 201, PACE).notices.is_empty());
+}
+
+#[test]
+fn a_window_is_over_when_its_lane_is_proved_and_not_when_it_is_only_old() {
+    let of = |lane: &str| {
+        let holding = vec![Condition { id: format!("window:{lane}"), ..condition(0) }];
+        fold(&AlertState::default(), &Look { holding, ..Look::default() }, &webhooks(), 1, PACE)
+    };
+    let told = |state: &AlertState, look: &Look| -> Vec<Announcement> {
+        let next = fold(state, look, &webhooks(), 500, PACE);
+        next.notices.iter().skip(state.notices.len()).map(|notice| notice.event).collect()
+    };
+    let proved = Look { proved: BTreeSet::from(["window:sweep-7d".into()]), ..Look::default() };
+    assert_eq!(told(&of("sweep-7d"), &Look::default()), []);
+    assert_eq!(told(&of("sweep-7d"), &proved), [Announcement::Resolved]);
+    assert_eq!(told(&of("backfill-1"), &Look::default()), [Announcement::Resolved], "nobody reads it again");
+}
+
+#[test]
+fn many_groups_of_dead_letters_do_not_silence_the_rest() {
+    let groups = (0..600).map(|number| Condition { id: format!("dead-group:{number}"), ..condition(1) });
+    let look = Look { holding: groups.collect(), ..Look::default() };
+    let state = fold(&AlertState::default(), &look, &webhooks(), 1, PACE);
+    assert_eq!(state.known.len(), 500);
+    let watermark = Condition { id: "watermark".into(), ..condition(0) };
+    let look = Look { holding: [look.holding, vec![watermark]].concat(), ..Look::default() };
+    let state = fold(&state, &look, &webhooks(), 2, PACE);
+    assert_eq!(state.notices.last().map(|notice| notice.id.as_str()), Some("watermark"));
 }
