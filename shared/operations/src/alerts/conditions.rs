@@ -168,19 +168,17 @@ fn without_particulars(reason: &str) -> String {
     if let Some((ours, theirs)) = reason.split_once(THE_LAST) {
         return format!("{ours}{}", codes(theirs));
     }
-    let theirs = reason;
-    let kept = [("HTTP ", 3), ("code ", 5)].into_iter().fold(pattern(theirs, &[]), |text, (word, digits)| {
-        let first = theirs.split(word).nth(1).unwrap_or_default();
+    [("HTTP ", 3), ("code ", 5)].into_iter().fold(pattern(reason, &[]), |text, (word, digits)| {
+        let first = reason.split(word).nth(1).unwrap_or_default();
         let number: String = first.chars().take_while(char::is_ascii_digit).collect();
         let marked = format!("{word}#");
         // Only where it is certain which number stood there.
-        let alone = theirs.matches(word).count() == 1 && text.matches(&marked).count() == 1;
+        let alone = reason.matches(word).count() == 1 && text.matches(&marked).count() == 1;
         match alone && (1..=digits).contains(&number.len()) {
             true => text.replace(&marked, &format!("{word}{number}")),
             false => text,
         }
-    });
-    kept
+    })
 }
 
 /// Of the answer to one order, which may name a person: the HTTP status and the target's code.
