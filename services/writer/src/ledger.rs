@@ -47,6 +47,12 @@ impl Held {
         !self.known && self.version != Version::OLDEST
     }
 
+    /// Whether this message will be found superseded, or settled, by what is known. Not so of a version that was superseded
+    /// already, when an older one has had its receipt after that: it would be sent, for what the target holds is unknown.
+    pub(crate) fn settles(&self, order: &MappedOrder, mapped_seq: u64) -> bool {
+        self.version > order.version || self.mapped_seq == mapped_seq
+    }
+
     /// The receipt that the idempotency key of `content` is made of. The same over every retry; another one as soon as the
     /// target took something, or may have taken something else: an old key would then be answered "done" for old content.
     pub(crate) fn basis(&self, content: ContentHash) -> u64 {
@@ -297,6 +303,21 @@ mod tests {
         ledger.set(first.key.clone(), settled);
         decided(&between);
         assert!(!ledger.is_open(&back, 7), "it has come again, and is settled");
+    }
+
+    #[test]
+    fn what_was_superseded_and_comes_again_after_an_older_one_is_not_settled_by_that() {
+        let (older, order, newer) = (order(5, 1, "a"), order(10, 2, "b"), order(20, 3, "c"));
+        // Its receipt said that the newer one is on its way; then that of the older one came, as message 7.
+        let superseded = Held { content: newer.content, ..held(&order, 6, false) };
+        assert!(superseded.settles(&order, 6) && superseded.settles(&older, 7));
+        let after = Held { mapped_seq: 7, receipt_seq: 10, ..superseded };
+        assert_eq!(
+            decide(Some(&after), false, &order, 6),
+            Decision::Send,
+            "so it has to be held back once more"
+        );
+        assert!(!after.settles(&order, 6) && !after.settles(&newer, 8));
     }
 
     #[test]

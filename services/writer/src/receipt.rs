@@ -220,8 +220,8 @@ impl Partition {
         trace: TraceParent,
     ) -> Result<bool, JournalError> {
         let held = ledger.get(&older.key);
-        if held.is_some_and(|held| held.version >= older.version) {
-            return Ok(false); // it will be found superseded, or settled
+        if held.is_some_and(|held| held.settles(older, seq)) {
+            return Ok(false);
         }
         let receipt = Receipt {
             content: newer,
