@@ -25,6 +25,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Shown {
     window: String,
+    pass: u32,
     orders: (u64, Option<u64>),
     pages: (u64, Option<u64>),
     writes: (u64, Option<u64>),
@@ -67,7 +68,10 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
         set(&fetch, shown.orders);
         set(&transform, shown.pages);
         set(&write, shown.writes);
-        fetch.set_message(shown.window.clone());
+        fetch.set_message(match shown.pass {
+            0 | 1 => shown.window.clone(),
+            pass => t!("%{window}, pass %{pass}", window = shown.window, pass = pass).into(),
+        });
         let dead = match shown.dead {
             0 => String::new(),
             count => format!("{}  ", t!("%{count} dead", count = count)),
@@ -107,6 +111,7 @@ async fn lines(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
                 (shown.writes.0.saturating_sub(last.writes.0)) as f64 / last_at.elapsed().as_secs_f64();
             tracing::info!(
                 window = shown.window,
+                pass = shown.pass,
                 fetched = shown.orders.0,
                 of = shown.orders.1,
                 pages_mapped = shown.pages.0,
@@ -145,10 +150,8 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
     let targets = flow.targets.len() as u64;
     let counts = flow.writers.iter().map(|live| &live.counts);
     Shown {
-        window: progress.window.clone().map_or_else(String::new, |window| match progress.pass {
-            0 | 1 => window,
-            pass => t!("%{window}, pass %{pass}", window = window, pass = pass).into(),
-        }),
+        window: progress.window.clone().unwrap_or_default(),
+        pass: progress.pass,
         orders: (progress.orders, progress.total),
         pages: (transform.map_or(0, |left| pages.saturating_sub(left)), Some(pages)),
         writes: (writing.map_or(0, |left| (mapped * targets).saturating_sub(left)), Some(mapped * targets)),
