@@ -7,7 +7,6 @@ use journal::{Cell, Journal, JournalError, Stream, Topology};
 use operations::alerts::{Look, Pace, fold};
 use operations::{DeadGroup, Mask, Status};
 use service::Config;
-use service::config::Span;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +64,7 @@ impl<'a> Looker<'a> {
     }
 
     async fn look(&mut self) -> Result<(), JournalError> {
-        let (every, repeat) = (micros(self.config.alerts.every), micros(self.config.alerts.repeat));
+        let (every, repeat) = (self.config.alerts.every.micros(), self.config.alerts.repeat.micros());
         let pace = Pace { repeat, calm: CALM.min(repeat) };
         let (state, _) = self.cell.get::<AlertState>().await?;
         // Another process has looked not long ago. Clocks differ: what is in the future says nothing.
@@ -96,8 +95,4 @@ impl<'a> Looker<'a> {
         }
         Ok(&self.groups.1)
     }
-}
-
-fn micros(span: Span) -> Micros {
-    i64::try_from(span.get().as_micros()).unwrap_or(i64::MAX)
 }

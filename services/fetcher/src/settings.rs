@@ -99,14 +99,14 @@ impl Settings {
                 .sweeps
                 .iter()
                 .map(|sweep| Sweep {
-                    every: micros(sweep.every),
-                    reach: micros(sweep.reach),
+                    every: sweep.every.micros(),
+                    reach: sweep.reach.micros(),
                     details: sweep.details,
                 })
                 .collect(),
             since: config.since().map_err(wrong)?,
-            overlap: micros(config.schedule.overlap),
-            settle: micros(config.schedule.settle),
+            overlap: config.schedule.overlap.micros(),
+            settle: config.schedule.settle.micros(),
             retry: RetryPolicy {
                 initial: Duration::from_millis(500),
                 max: Duration::from_secs(30),
@@ -143,8 +143,4 @@ impl Settings {
             grace: self.source.timeout + Duration::from_secs(5),
         }
     }
-}
-
-fn micros(span: Span) -> Micros {
-    Micros::try_from(span.get().as_micros()).unwrap_or(Micros::MAX)
 }

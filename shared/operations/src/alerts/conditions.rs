@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use events::{Finding, LIVE, Micros, WindowId, pattern};
 use service::Config;
-use service::config::Span;
 
 use crate::account::{WindowLine, WindowState};
 use crate::{DeadGroup, Status};
@@ -91,7 +90,7 @@ impl Look {
     }
 
     fn targets(&mut self, status: &Status, config: &Config) {
-        let (down, stopped) = (micros(config.alerts.target_down), micros(config.alerts.target_stopped));
+        let (down, stopped) = (config.alerts.target_down.micros(), config.alerts.target_stopped.micros());
         for target in config.targets.iter().map(|target| target.name.clone()) {
             let stop = status.stopped.iter().find(|stop| stop.target == target);
             if let (Some(stop), 1..) = (stop, stopped) {
@@ -153,10 +152,6 @@ impl Look {
             },
         }));
     }
-}
-
-fn micros(span: Span) -> Micros {
-    i64::try_from(span.get().as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What introduces the answer to one order in the reasons that our writers give.

@@ -10,6 +10,11 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Span(Duration);
 
 impl Span {
+    /// Its length in microseconds, as times are counted in events; the longest there is when it is longer.
+    pub fn micros(self) -> i64 {
+        i64::try_from(self.get().as_micros()).unwrap_or(i64::MAX)
+    }
+
     /// As the standard library has it.
     pub fn get(self) -> Duration {
         self.0
