@@ -1,5 +1,7 @@
 //! Publishing, appending, batches and reading, against a real server.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use events::{PageJob, WatermarkMoved, WindowId};
 use futures::StreamExt;
@@ -170,6 +172,18 @@ async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
         let entry = journal.get(&names(), Stream::Jobs, seq).await.unwrap();
         assert_eq!(entry.event::<PageJob>().unwrap().body.page, page, "the answer names the right message");
     }
+}
+
+#[tokio::test]
+async fn who_comes_alone_waits_for_no_company_and_a_full_batch_for_nothing() {
+    let (_nats, journal) = ready().await;
+    let linger = Duration::from_secs(3_600);
+    let committer = Committer::start(journal.clone(), Grouping { linger, ..Grouping::default() });
+    let soon = |storing| tokio::time::timeout(Duration::from_secs(30), storing);
+    soon(committer.store(vec![job(1)])).await.expect("nobody else is there").unwrap();
+    // Now others may be on their way: only a thousand of them leave at once.
+    soon(committer.store((2..=1_001).map(job).collect())).await.expect("there is no room for more").unwrap();
+    assert_eq!(stored(&journal, Stream::Jobs).await.len(), 1_001);
 }
 
 #[tokio::test]

@@ -38,17 +38,21 @@ impl Journal {
         let inbox = self.client().new_inbox();
         let batch =
             format!("{}-{}", &inbox[inbox.len().saturating_sub(22)..], NEXT.fetch_add(1, Ordering::Relaxed));
-        for (at, record) in (1_u64..).zip(head) {
-            let mut headers = record.headers();
-            headers.insert("Nats-Batch-Id", batch.as_str());
-            headers.insert("Nats-Batch-Sequence", at.to_string());
-            let sending =
-                self.client().publish_with_headers(record.subject.clone(), headers, record.payload.clone());
-            tokio::time::timeout(ACK_TIMEOUT, sending)
-                .await
-                .map_err(|error| JournalError::unavailable(what.as_str(), error))?
-                .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
-        }
+        let sending = async {
+            for (at, record) in (1_u64..).zip(head) {
+                let mut headers = record.headers();
+                headers.insert("Nats-Batch-Id", batch.as_str());
+                headers.insert("Nats-Batch-Sequence", at.to_string());
+                let (subject, payload) = (record.subject.clone(), record.payload.clone());
+                self.client().publish_with_headers(subject, headers, payload).await?;
+            }
+            Ok(())
+        };
+        // While the connection is away nothing may leave.
+        tokio::time::timeout(ACK_TIMEOUT, sending)
+            .await
+            .map_err(|error| JournalError::unavailable(what.as_str(), error))?
+            .map_err(|error: async_nats::PublishError| JournalError::unavailable(what.as_str(), error))?;
         let mut headers = last.headers();
         headers.insert("Nats-Batch-Id", batch.as_str());
         headers.insert("Nats-Batch-Sequence", records.len().to_string());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::batch::MAX_MESSAGES;
 use crate::record::Record;
@@ -15,7 +16,8 @@ use crate::{Journal, JournalError, Stored};
 /// How messages are gathered.
 #[derive(Debug, Clone, Copy)]
 pub struct Grouping {
-    /// How long the first message waits for company before its batch leaves.
+    /// How long the first message waits for company before its batch leaves. Not at all when nothing was stored for as long:
+    /// then there is no company to wait for.
     pub linger: Duration,
     /// Bytes a batch holds at most.
     pub max_bytes: usize,
@@ -72,7 +74,7 @@ impl Committer {
 
 async fn run(journal: Journal, grouping: Grouping, mut queue: mpsc::Receiver<Wish>) {
     let mut under_way = JoinSet::new();
-    let mut next = None;
+    let (mut next, mut busy_until) = (None, Instant::now());
     loop {
         let first = match next.take() {
             Some(wish) => wish,
@@ -82,7 +84,11 @@ async fn run(journal: Journal, grouping: Grouping, mut queue: mpsc::Receiver<Wis
             },
         };
         let mut batch = vec![first];
-        next = gather(&mut batch, &mut queue, grouping).await;
+        while under_way.try_join_next().is_some() {}
+        let idle = under_way.is_empty() && Instant::now() >= busy_until;
+        let until = Instant::now() + if idle { Duration::ZERO } else { grouping.linger };
+        next = gather(&mut batch, &mut queue, until, grouping.max_bytes).await;
+        busy_until = Instant::now() + grouping.linger;
         while under_way.len() >= grouping.in_flight.max(1) {
             under_way.join_next().await;
         }
@@ -92,18 +98,27 @@ async fn run(journal: Journal, grouping: Grouping, mut queue: mpsc::Receiver<Wis
     while under_way.join_next().await.is_some() {}
 }
 
-/// Fills the batch until it is full or the linger is over; returns the wish that did not fit.
-async fn gather(batch: &mut Vec<Wish>, queue: &mut mpsc::Receiver<Wish>, grouping: Grouping) -> Option<Wish> {
+/// Fills the batch with what is there, and with what comes until then, or until it is full; returns the wish that did not fit.
+async fn gather(
+    batch: &mut Vec<Wish>,
+    queue: &mut mpsc::Receiver<Wish>,
+    until: Instant,
+    max_bytes: usize,
+) -> Option<Wish> {
     let (mut messages, mut bytes) = (batch[0].records.len(), batch[0].bytes);
-    let over = tokio::time::sleep(grouping.linger);
+    let over = tokio::time::sleep_until(until);
     tokio::pin!(over);
-    while messages < MAX_MESSAGES && bytes < grouping.max_bytes {
-        let wish = tokio::select! {
-            biased;
-            wish = queue.recv() => wish?,
-            () = &mut over => return None,
+    while messages < MAX_MESSAGES && bytes < max_bytes {
+        let wish = match queue.try_recv() {
+            Ok(wish) => wish,
+            Err(_) if Instant::now() >= until => return None,
+            Err(_) => tokio::select! {
+                biased;
+                wish = queue.recv() => wish?,
+                () = &mut over => return None,
+            },
         };
-        if messages + wish.records.len() > MAX_MESSAGES || bytes + wish.bytes > grouping.max_bytes {
+        if messages + wish.records.len() > MAX_MESSAGES || bytes + wish.bytes > max_bytes {
             return Some(wish);
         }
         messages += wish.records.len();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull};
+use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{AckKind, Message};
 use events::DeadLetter;
 use futures::StreamExt;
@@ -246,28 +247,23 @@ where
         };
         let (stream, seq) = (info.stream.to_string(), info.stream_sequence);
         let delivered = u64::try_from(info.delivered).unwrap_or(1);
-        let delivery = Delivery {
-            stream,
-            seq,
-            delivered,
-            subject: message.subject.to_string(),
-            payload: message.payload.clone(),
-            headers: message.headers.clone(),
-        };
-        let settlement = self.alive(&message, (self.handler)(delivery)).await;
+        let (message, acker) = message.split();
+        let async_nats::Message { subject, payload, headers, .. } = message;
+        let trace = crate::delivery::trace_of(headers.as_ref());
+        let delivery = Delivery { stream, seq, delivered, subject: subject.into_string(), payload, headers };
+        let settlement = self.alive(&acker, (self.handler)(delivery)).await;
         let ack = match settlement {
             Settlement::Done => AckKind::Ack,
             Settlement::Retry(after) => AckKind::Nak(Some(after.max(Duration::from_millis(1)))),
             Settlement::Release => AckKind::Nak(Some(Duration::from_millis(1))),
             Settlement::Dead(letter) => {
-                let trace = crate::delivery::trace_of(message.headers.as_ref());
-                self.alive(&message, self.bury(&letter, trace)).await;
+                self.alive(&acker, self.bury(&letter, trace)).await;
                 AckKind::Term
             }
         };
         // An ack is not durable, not even a confirmed one; when it is lost the message comes again, and what it did
         // before is recognised (design note in ARCHITECTURE.md). So it is not waited for.
-        if let Err(error) = message.ack_with(ack).await {
+        if let Err(error) = acker.ack_with(ack).await {
             tracing::debug!(%error, seq, "ack not sent; the message will come again");
         }
     }
@@ -280,14 +276,14 @@ where
     }
 
     /// Runs `work`, telling the server every third of the ack wait that it is still in hand. Stops when `work` ends.
-    async fn alive<T>(&self, message: &Message, work: impl Future<Output = T>) -> T {
+    async fn alive<T>(&self, acker: &Acker, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
                 () = tokio::time::sleep(self.ack_wait / 3) => {
-                    if let Err(error) = message.ack_with(AckKind::Progress).await {
+                    if let Err(error) = acker.ack_with(AckKind::Progress).await {
                         tracing::debug!(%error, "keep-alive not sent");
                     }
                 }
