@@ -35,6 +35,7 @@ mod replicas;
 mod take_over;
 mod targets;
 mod telemetry;
+mod trace;
 mod windows;
 mod writers;
 
