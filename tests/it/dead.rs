@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::PROGRAM;
 
 /// A pipeline whose target refused every order, and the folder of its operator.
-async fn refused(orders: u64) -> (World, TempDir) {
+pub async fn refused(orders: u64) -> (World, TempDir) {
     let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
     let mut world = World::new(orders, Faults { target: refusing, ..Faults::default() }).await;
     world.config.targets[0].stop.after = 0;

@@ -1,6 +1,7 @@
 //! One integration binary: the crates together, against a real nats-server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod abandoned;
 mod account;
 mod alerts;
 mod alerts_program;

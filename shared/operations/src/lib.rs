@@ -1,6 +1,7 @@
 //! Folds over the streams that operators look at: the account of a run, the status of a flow, the drift of its source,
 //! whether a target holds what it should. All are made from the logs alone, so that they say the same whichever process asks.
 
+mod abandoned;
 mod account;
 mod again;
 pub mod alerts;
@@ -24,6 +25,7 @@ mod status;
 mod trace;
 mod windows;
 
+pub use abandoned::end_abandoned_edits;
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
 pub use again::{Unfit, unfit};
 pub use carry::{Carried, Remap, begin, carry, command};
