@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use events::MappedOrder;
-use futures::StreamExt;
-use journal::{From, Stream, Topology};
+use journal::Topology;
 use orderflow_tests::{Nats, World};
 use sandbox::Faults;
 use tokio_util::sync::CancellationToken;
@@ -30,11 +29,9 @@ impl Mapped {
         operations::drained(&world.journal, &names, &[]).await.unwrap();
         stop.cancel();
         stages.join_all().await;
-        let log = world.journal.read(&names, Stream::Mapped, None, From::Start, false).await.unwrap();
-        let records: Vec<Bytes> = log
-            .map(|entry| entry.unwrap().event::<MappedOrder>().unwrap().body.record.into())
-            .collect()
-            .await;
+        let mapped = world.mapped().await.into_iter();
+        let records: Vec<Bytes> =
+            mapped.map(|entry| entry.event::<MappedOrder>().unwrap().body.record.into()).collect();
         assert_eq!(records.len() as u64, orders);
         let mut nats = world.nats;
         nats.stop().await;

@@ -81,7 +81,7 @@ async fn backfill(
 
 /// What MAPPED holds that a lane has read.
 async fn mapped(world: &World, lane: &str) -> Vec<(u64, MappedOrder)> {
-    let orders = all(world, Stream::Mapped, None).await.into_iter();
+    let orders = world.mapped().await.into_iter();
     let orders = orders.map(|entry| (entry.seq, entry.event::<MappedOrder>().unwrap().body));
     orders.filter(|(_, order)| order.origin.window.lane() == lane).collect()
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::PROGRAM;
 
 /// A pipeline whose target refused every order, and the folder of its operator.
-async fn refused(orders: u64) -> (World, TempDir) {
+pub async fn refused(orders: u64) -> (World, TempDir) {
     let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
     let mut world = World::new(orders, Faults { target: refusing, ..Faults::default() }).await;
     world.config.targets[0].stop.after = 0;
@@ -210,7 +210,7 @@ async fn an_operation_whose_process_died_is_carried_on_and_acts_on_what_it_said(
     assert!(text.contains("19 done, 1 not"), "{text}");
     assert!(text.contains(&format!("not {}: it is discarded already: seen", all[19])), "{text}");
     assert_eq!(open(&world).await, all[20..], "no more and no fewer");
-    assert_eq!(messages(&world, Stream::Mapped).await, 30 + 19);
+    assert_eq!(world.mapped().await.len(), 30 + 19);
     world.sync().await;
     assert_eq!((world.report().target.distinct_orders, world.report().target.duplicates), (19, 0));
     tells(&folder, 5, &["ops", "resume", &id]).await;

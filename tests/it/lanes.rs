@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use events::{MappedEvent, Outcome};
-use futures::StreamExt;
-use journal::{From, Stream};
+use journal::Stream;
 use operations::WindowState;
 use orderflow_tests::World;
 use sandbox::{Faults, Options, Orders, SourceFaults};
@@ -72,14 +71,13 @@ async fn deletions_are_events_of_their_own_and_the_mapping_says_what_becomes_of_
         world.let_settle().await;
         let run = world.sync().await;
         assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
-        let log = world.journal.read(&world.names(), Stream::Mapped, None, From::Start, false).await.unwrap();
-        let mut deleted: Vec<String> = log
-            .filter_map(async |entry| match MappedEvent::decode(&entry.unwrap().payload).unwrap() {
+        let mapped = world.mapped().await.into_iter();
+        let mut deleted: Vec<String> = mapped
+            .filter_map(|entry| match MappedEvent::decode(&entry.payload).unwrap() {
                 MappedEvent::Deleted(deleted) => Some(deleted.0.key.to_string()),
                 MappedEvent::Order(_) => None,
             })
-            .collect()
-            .await;
+            .collect();
         let mut expected = removed.clone();
         deleted.sort();
         expected.sort();
@@ -194,15 +192,9 @@ async fn a_fetcher_without_the_deleted_schedule_does_not_take_orders_for_deletio
     without.0.cancel();
     without.1.await.unwrap();
     assert!(run.ended.complete, "{:?}", run.ended);
-    let log = world.journal.read(&world.names(), Stream::Mapped, None, From::Start, false).await.unwrap();
-    let deleted = log
-        .filter(|entry| {
-            let event = MappedEvent::decode(&entry.as_ref().unwrap().payload).unwrap();
-            std::future::ready(matches!(event, MappedEvent::Deleted(_)))
-        })
-        .count()
-        .await;
-    assert_eq!(deleted, 5);
+    let mapped = world.mapped().await.into_iter();
+    let events = mapped.map(|entry| MappedEvent::decode(&entry.payload).unwrap());
+    assert_eq!(events.filter(|event| matches!(event, MappedEvent::Deleted(_))).count(), 5);
     world.assert_source_arrived_once();
 }
 

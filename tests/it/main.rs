@@ -1,6 +1,7 @@
 //! One integration binary: the crates together, against a real nats-server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod abandoned;
 mod account;
 mod alerts;
 mod alerts_program;
@@ -35,6 +36,7 @@ mod replicas;
 mod take_over;
 mod targets;
 mod telemetry;
+mod trace;
 mod windows;
 mod writers;
 

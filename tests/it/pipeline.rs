@@ -84,7 +84,7 @@ async fn raw_pages_are_kept_exactly_as_received_and_one_trace_spans_all_stages()
         traces.insert(entry.seq, entry.trace().unwrap());
     }
     let mut of_mapped: HashMap<u64, TraceParent> = HashMap::new();
-    for entry in all(&world, Stream::Mapped).await {
+    for entry in world.mapped().await {
         let order = entry.event::<MappedOrder>().unwrap().body;
         let (raw, own) = (traces[&order.version.raw_seq], entry.trace().unwrap());
         assert_eq!(own.trace_id, raw.trace_id, "fetch and transform are one trace");

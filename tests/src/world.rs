@@ -1,11 +1,13 @@
 //! A sandbox, a server and a configuration, and runs of the stages between them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 use events::TargetName;
 use fetcher::{Ended, Mode};
-use journal::{Journal, Topology};
+use futures::StreamExt;
+use journal::{Entry, From, Journal, Stream, Topology};
 use operations::Account;
 use sandbox::{Faults, Options, Orders, Report, Sandbox};
 use service::Config;
@@ -136,6 +138,16 @@ impl World {
         stages.join_all().await;
         let account = Account::of(&self.journal, &names, &self.targets(), from).await.expect("readable");
         Run { ended: fetched.into_iter().next().expect("one fetcher"), account }
+    }
+
+    /// What MAPPED holds for writers, in its order. What lies there beside the partitions is not for them.
+    pub async fn mapped(&self) -> Vec<Entry> {
+        let names = self.names();
+        let partitions: HashSet<String> =
+            (0..names.partitions()).map(|partition| names.mapped(partition)).collect();
+        let log = self.journal.read(&names, Stream::Mapped, None, From::Start, false).await;
+        let entries = log.unwrap_or_else(|error| panic!("{error}")).map(|entry| entry.expect("readable"));
+        entries.filter(|entry| std::future::ready(partitions.contains(&entry.subject))).collect().await
     }
 
     /// Has windows end right now, with no overlap to hide what they miss, and waits until what has been done to the source

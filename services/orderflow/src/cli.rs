@@ -196,8 +196,8 @@ pub struct WindowsArgs {
 /// Flags of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
-    /// The order's key, or the number people use. By the key costs a few reads; to find a number takes reading the last receipt
-    /// of every order.
+    /// The order's key, or the number people use. By the key costs a few reads; to find a number takes reading an index, a few
+    /// kB for each page of orders, and only when that does not know it the last receipt of every order.
     pub order: String,
     /// The form of the output.
     #[arg(long, short, default_value = "table")]

@@ -90,6 +90,10 @@ pub async fn run(command: OpsCommand, path: &Path, shutdown: CancellationToken) 
 async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let journal = connect(config, "ops").await?;
     let (names, zone) = (Topology::new(&config.flow, config.writer.partitions), config.zone());
+    // Who looks may not be allowed to write, and is told all the same.
+    if let Err(error) = operations::end_abandoned_edits(&journal, &names).await {
+        tracing::warn!(%error, "edits whose process has ended stay under way");
+    }
     let (one, said) = match command {
         OpsCommand::List(args) => {
             let mut all = Operation::all(&journal, &names).await?;

@@ -20,6 +20,9 @@ use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::words;
 
+/// So many other orders of the same number are named.
+const OTHERS: usize = 5;
+
 pub async fn run(args: TraceArgs, path: &Path) -> anyhow::Result<Exit> {
     with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
 }
@@ -56,6 +59,8 @@ pub struct Report<'a> {
     steps: Vec<Line<'a>>,
     /// Messages in MAPPED that have neither an outcome nor a letter at some target yet.
     under_way: &'a [u64],
+    /// The keys of other orders that have, or had, the number that was asked for.
+    others: &'a [String],
 }
 
 #[derive(Debug, JsonSchema, Serialize)]
@@ -68,9 +73,9 @@ struct Line<'a> {
 
 impl<'a> Report<'a> {
     fn of(story: &'a Story) -> Self {
-        let Story { key, number, steps, under_way } = story;
+        let Story { key, number, steps, under_way, others } = story;
         let line = |step| Line { step, told: language::english(|| told(step)) };
-        Self { key, number: number.as_deref(), steps: steps.iter().map(line).collect(), under_way }
+        Self { key, number: number.as_deref(), steps: steps.iter().map(line).collect(), under_way, others }
     }
 }
 
@@ -89,7 +94,20 @@ fn shown(story: &Story, zone: &TimeZone) -> String {
     for seq in &story.under_way {
         out.push_str(&format!("{}\n", t!("message %{seq} is under way", seq = seq)));
     }
+    if let Some((some, more)) = some(&story.others) {
+        let said = match more {
+            0 => t!("of the same number: %{keys}", keys = some),
+            more => t!("of the same number: %{keys}, and %{more} more", keys = some, more = more),
+        };
+        out.push_str(&format!("{said}\n"));
+    }
     out
+}
+
+/// As many of the other orders as fit on a line, and how many there are besides; `None` when there are none.
+fn some(others: &[String]) -> Option<(String, usize)> {
+    let shown = others.get(..OTHERS).unwrap_or(others);
+    (!others.is_empty()).then(|| (shown.join(", "), others.len() - shown.len()))
 }
 
 fn what(happened: &Happened) -> Cow<'static, str> {
@@ -223,7 +241,8 @@ mod tests {
             seq,
         });
         let (key, number) = ("5203550000".into(), Some("SO-1001".into()));
-        Story { key, number, steps: steps.collect(), under_way: vec![96] }
+        let others = (0..7).map(|n| format!("52036{n}")).collect();
+        Story { key, number, steps: steps.collect(), under_way: vec![96], others }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Again {
         (identity.key, identity.number, identity.version)
     }
 
-    /// The messages that a row becomes, without storing them; `Err` says why there are none.
+    /// The messages that a row becomes, orders first, without storing them; `Err` says why there are none.
     ///
     /// # Errors
     /// None that the row can cause.
@@ -93,7 +93,10 @@ impl Again {
         let trace = TraceParent { trace_id, span_id, sampled };
         let mapper = pages.mapper(&plan).of_generation(generation, run);
         Ok(match mapper.map(row, listing, origin, trace)? {
-            Became::Mapped(records) => Ok(records),
+            Became::Mapped(mut records, numbers) => {
+                records.extend(mapper.numbers(origin.raw_seq, numbers, Some(trace))?);
+                Ok(records)
+            }
             Became::Skipped(order) => Err(format!("it would not be sent: {}", order.reason)),
             Became::Dead(failure) => Err(failure.message),
         })
@@ -122,7 +125,8 @@ impl Again {
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
         let mapper = pages.mapper(&plan).of_generation(how.generation, how.run);
-        let (mut records, mut skipped, mut failed) = (Vec::<Record>::new(), Vec::new(), Vec::new());
+        let (mut records, mut numbers) = (Vec::<Record>::new(), Vec::new());
+        let (mut skipped, mut failed) = (Vec::new(), Vec::new());
         for (row, order) in rows {
             let named = plan.identify(order).key;
             if how.key.is_some_and(|key| named.as_deref() != Some(key.as_str())) {
@@ -130,7 +134,10 @@ impl Again {
             }
             let origin = Origin { window: page.window.clone(), page: page.page, row, raw_seq };
             match mapper.map(order, page.listing, &origin, trace)? {
-                Became::Mapped(mapped) => records.extend(mapped),
+                Became::Mapped(mapped, named) => {
+                    records.extend(mapped);
+                    numbers.extend(named);
+                }
                 Became::Skipped(order) => skipped.push(order),
                 Became::Dead(failure) => {
                     failed.push(format!("row {row}: {}", failure.message));
@@ -150,6 +157,7 @@ impl Again {
         if !skipped.is_empty() {
             records.extend(pages.skips((&page.window, page.page, raw_seq), &plan, skipped)?);
         }
+        records.extend(mapper.numbers(raw_seq, numbers, Some(trace))?);
         pages.committer.store(records).await?;
         Ok(if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }

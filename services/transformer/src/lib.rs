@@ -4,6 +4,7 @@ mod again;
 mod letter;
 mod mappings;
 mod newer;
+mod numbers;
 mod page;
 mod presence;
 mod retry;

@@ -81,12 +81,16 @@ impl Pages {
             look_for_fields(&plan, &rows);
         }
         let mapper = self.mapper(&plan);
-        let (mut records, mut skipped, mut letters) =
-            (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
+        // One more than rows, for the numbers.
+        let (mut records, mut numbers) = (Vec::with_capacity(rows.len() + 1), Vec::with_capacity(rows.len()));
+        let (mut skipped, mut letters) = (Vec::new(), Vec::new());
         for (at, row) in &rows {
             let origin = Origin { window: page.window.clone(), page: page.page, row: *at, raw_seq: raw.seq };
             match mapper.map(row, page.listing, &origin, trace)? {
-                Became::Mapped(mapped) => records.extend(mapped),
+                Became::Mapped(mapped, named) => {
+                    records.extend(mapped);
+                    numbers.extend(named);
+                }
                 Became::Skipped(order) => skipped.push(order),
                 Became::Dead(failure) => {
                     let (bytes, from) = (row.get().as_bytes(), (origin, page.listing));
@@ -108,6 +112,7 @@ impl Pages {
             let skips = self.skips((&page.window, page.page, raw.seq), &plan, skipped)?;
             records.extend(skips.into_iter().map(|skip| skip.traced(Some(trace))));
         }
+        records.extend(mapper.numbers(raw.seq, numbers, Some(trace))?);
         self.committer.store(records).await?;
         tracing::debug!(raw_seq = raw.seq, mapped, skipped = skips, dead, "page mapped");
         Ok(Settlement::Done)

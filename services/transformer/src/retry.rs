@@ -192,8 +192,10 @@ impl Pages {
     async fn again(&self, order: Order, plan: &Plan, retried: &mut Retried) -> Result<(), JournalError> {
         let Ok(row) = serde_json::from_slice::<&RawValue>(&order.bytes) else { return Ok(()) };
         let (origin, trace) = (order.origin.clone(), self.traced(&order));
-        match self.mapper(plan).map(row, order.listing, &origin, trace)? {
-            Became::Mapped(records) => {
+        let mapper = self.mapper(plan);
+        match mapper.map(row, order.listing, &origin, trace)? {
+            Became::Mapped(mut records, numbers) => {
+                records.extend(mapper.numbers(origin.raw_seq, numbers, Some(trace))?);
                 self.committer.store(records).await?;
                 retried.mapped += 1;
                 self.resolve(&order, "mapped", plan, "mapped").await

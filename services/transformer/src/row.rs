@@ -1,6 +1,8 @@
 //! One row of the source: what it becomes under a mapping, as messages.
 
-use events::{ContentHash, Listing, MappedOrder, OrderDeleted, OrderKey, Origin, SkippedOrder, Version};
+use events::{
+    ContentHash, Listing, MappedOrder, NumbersMapped, OrderDeleted, OrderKey, Origin, SkippedOrder, Version,
+};
 use journal::{JournalError, Label, Record, Topology, TraceParent};
 use mapping::{Identity, Outcome, Plan, RowError};
 use serde_json::value::RawValue;
@@ -12,8 +14,9 @@ const QUOTED: usize = 200;
 
 /// What a row became.
 pub(crate) enum Became {
-    /// Messages for MAPPED; several where the mapping makes a record of each element of a list.
-    Mapped(Vec<Record>),
+    /// Messages for MAPPED, several where the mapping makes a record of each element of a list; and the numbers that people know
+    /// these orders by.
+    Mapped(Vec<Record>, Vec<(String, OrderKey)>),
     /// Not to be sent.
     Skipped(SkippedOrder),
     /// It cannot be mapped.
@@ -64,7 +67,7 @@ impl Mapper<'_> {
             }
             Err(error) => return Ok(Became::Dead(self.failed(row, &error))),
         };
-        let mut records = Vec::with_capacity(mapped.len());
+        let (mut records, mut numbers) = (Vec::with_capacity(mapped.len()), Vec::with_capacity(mapped.len()));
         for (element, mapped) in mapped.into_iter().enumerate() {
             for problem in &mapped.dropped {
                 tracing::debug!(raw_seq = origin.raw_seq, row = origin.row, %problem.error, "field dropped or defaulted");
@@ -91,8 +94,9 @@ impl Mapper<'_> {
                 Ok(()) => records.push(record),
                 Err(failure) => return Ok(Became::Dead(failure)),
             }
+            numbers.extend(NumbersMapped::of(order));
         }
-        Ok(Became::Mapped(records))
+        Ok(Became::Mapped(records, numbers))
     }
 
     fn deletion(&self, row: &RawValue, origin: &Origin, trace: TraceParent) -> Result<Became, JournalError> {
@@ -115,7 +119,7 @@ impl Mapper<'_> {
         let deleted = OrderDeleted(order);
         let record = Record::new(subject, id, &deleted)?.traced(Some(trace)).labelled(Label::Origin, place);
         Ok(match self.fits(&record, &deleted.0) {
-            Ok(()) => Became::Mapped(vec![record]),
+            Ok(()) => Became::Mapped(vec![record], NumbersMapped::of(deleted.0).into_iter().collect()),
             Err(failure) => Became::Dead(failure),
         })
     }

@@ -24,7 +24,8 @@ pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
 pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
 pub use mapped::{
-    ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrdersSkipped, Origin, SkippedOrder, Version,
+    ContentHash, MappedEvent, MappedOrder, NumbersMapped, OrderDeleted, OrdersSkipped, Origin, SkippedOrder,
+    Version,
 };
 pub use operation::{
     Actor, Command, Failure, Log, OperationCommanded, OperationFinished, OperationMoved, OperationStarted,

@@ -125,6 +125,28 @@ impl Event for OrdersSkipped {
     const KIND: &'static str = "OrdersSkipped";
 }
 
+/// Under which numbers people know the orders of one page: what an order is found by when its key is not at hand. Only of orders
+/// whose number is not their key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumbersMapped {
+    /// The sequence of the page in RAW: of two orders that had the same number, it is that of the later page.
+    pub raw_seq: u64,
+    /// The numbers, each with the key of its order. Pairs, not maps: field names would be a third of the message.
+    pub orders: Vec<(String, OrderKey)>,
+}
+
+impl Event for NumbersMapped {
+    const KIND: &'static str = "NumbersMapped";
+}
+
+impl NumbersMapped {
+    /// The number and the key of an order, for the index; `None` when the key is all there is to find it by.
+    pub fn of(order: MappedOrder) -> Option<(String, OrderKey)> {
+        let MappedOrder { key, number, .. } = order;
+        number.filter(|number| !number.is_empty() && number != key.as_str()).map(|number| (number, key))
+    }
+}
+
 /// Any event of MAPPED that is for writers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MappedEvent {

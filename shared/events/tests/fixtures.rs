@@ -164,6 +164,10 @@ fn skipped() -> OrdersSkipped {
     OrdersSkipped { window: WindowId::live(1), page: 2, raw_seq: 7, mapping, orders }
 }
 
+fn numbers() -> NumbersMapped {
+    NumbersMapped { raw_seq: 7, orders: vec![("SO-1".into(), key())] }
+}
+
 fn instance() -> Instance {
     Instance {
         stage: Stage::Transform,
@@ -305,6 +309,7 @@ macro_rules! each_event {
         $check(full::mapped(), "-full");
         $check(full::dead(), "-full");
         $check(skipped(), "");
+        $check(numbers(), "");
         $check(PageJob { window: WindowId::live(1), pass: 1, page: 2, slice: Some(full::slice()) }, "-full");
         $check(OrderDeleted(mapped()), "");
         $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");

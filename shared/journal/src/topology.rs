@@ -181,6 +181,11 @@ impl Topology {
         format!("{}.mapped.skipped", self.flow)
     }
 
+    /// Which numbers belong to which keys: beside the partitions, for no writer.
+    pub fn numbers(&self) -> String {
+        format!("{}.mapped.numbers", self.flow)
+    }
+
     /// The receipts of one order at one target.
     pub fn receipt(&self, target: &TargetName, key: &OrderKey) -> String {
         let partition = key.partition(self.partitions);
@@ -335,6 +340,9 @@ mod tests {
         let (target, key) = (TargetName::new("qeasy"), OrderKey::new("5203550000").expect("not empty"));
         assert_eq!(names.stream(Stream::Raw), "okki-orders-RAW");
         assert_eq!(names.mapped_of(&key), "okki-orders.mapped.11");
+        // Neither is a partition, so no writer is given them.
+        assert_eq!(names.skipped(), "okki-orders.mapped.skipped");
+        assert_eq!(names.numbers(), "okki-orders.mapped.numbers");
         assert_eq!(names.receipt(&target, &key), "okki-orders.receipt.qeasy.11.5203550000");
         assert_eq!(names.receipts(&target, 11), "okki-orders.receipt.qeasy.11.*");
         assert_eq!(names.dead(Stage::Write, "refused"), "okki-orders.dead.write.refused");

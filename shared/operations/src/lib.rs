@@ -1,6 +1,7 @@
 //! Folds over the streams that operators look at: the account of a run, the status of a flow, the drift of its source,
 //! whether a target holds what it should. All are made from the logs alone, so that they say the same whichever process asks.
 
+mod abandoned;
 mod account;
 mod again;
 pub mod alerts;
@@ -13,6 +14,7 @@ mod edit;
 mod instances;
 mod letters;
 mod mask;
+mod numbers;
 mod operation;
 mod reconciliation;
 mod replay;
@@ -23,6 +25,7 @@ mod status;
 mod trace;
 mod windows;
 
+pub use abandoned::end_abandoned_edits;
 pub use account::{Account, TargetAccount, WindowLine, WindowState};
 pub use again::{Unfit, unfit};
 pub use carry::{Carried, Remap, begin, carry, command};
@@ -37,7 +40,7 @@ pub use reconciliation::{Difference, Messages, Reconciliation};
 pub use replay::{Range, Replayed, labels};
 pub use resume::{Stopped, resume, stopped};
 pub use run::{account_from, finished, started};
-pub use stages::{StageStatus, drained};
+pub use stages::{StageStatus, drained, mapped};
 pub use status::{DeadLetters, Status, Watermark};
 pub use trace::{Happened, Made, Step, Story};
 pub use windows::{WindowStory, windows};

@@ -71,11 +71,11 @@ impl Reconciliation {
     /// When a stream cannot be read, or a receipt or a resolution in it cannot.
     pub async fn of(journal: &Journal, names: &Topology, target: &TargetName) -> Result<Self, JournalError> {
         let (mut fold, token) = (Fold::default(), target.token());
-        let skipped = names.skipped();
+        let for_no_writer = [names.skipped(), names.numbers()];
         let mut log = journal.read(names, Stream::Mapped, None, From::Start, false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if entry.subject == skipped {
+            if for_no_writer.contains(&entry.subject) {
                 continue;
             }
             if entry.label(Label::Target).is_some_and(|other| other != token) {

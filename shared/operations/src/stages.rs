@@ -1,5 +1,6 @@
 //! What each stage has still to do, from its consumers. What is not known is `None`, never 0.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use events::{Micros, Stage, TargetName, now};
@@ -140,6 +141,19 @@ impl StageStatus {
     pub fn is_drained(&self) -> bool {
         self.lag == Some(0) && self.ack_pending == Some(0)
     }
+}
+
+/// How many messages MAPPED holds for writers: orders and deletions, each as often as it was mapped or sent again. It holds others as
+/// well, for the account and for `trace`.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn mapped(journal: &Journal, names: &Topology) -> Result<u64, JournalError> {
+    let partitions: HashSet<String> =
+        (0..names.partitions()).map(|partition| names.mapped(partition)).collect();
+    let filter = format!("{}.mapped.*", names.flow());
+    let subjects = journal.subjects(names, Stream::Mapped, &filter).await?;
+    Ok(subjects.iter().filter(|(subject, _)| partitions.contains(subject)).map(|(_, count)| count).sum())
 }
 
 /// How often [`drained`] asks.

@@ -1,6 +1,7 @@
 //! One order's whole story. Receipts are its index: their subject holds the key, each names its message in MAPPED, and that its
 //! page in RAW. What has no receipt is in DEAD, whose headers hold keys, or not settled yet, behind the first message of its
-//! partition that is not. So the cost is that of the order's own events, of the headers of DEAD, and of what is under way.
+//! partition that is not. So the cost is that of the order's own events, of the headers of DEAD, and of what is under way; to find
+//! the key of a number comes to that (`numbers.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +10,13 @@ use events::{
 };
 use futures::StreamExt;
 use journal::{Entry, From, Journal, JournalError, Label, Stream, Topology};
+use memchr::memmem::Finder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Mask;
 use crate::letters::{Resolution, Selection};
+use crate::numbers;
 
 /// What happened, with what is to be said of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
@@ -114,12 +117,15 @@ pub struct Story {
     pub steps: Vec<Step>,
     /// Messages in MAPPED that have neither an outcome nor a letter at some target yet.
     pub under_way: Vec<u64>,
+    /// The keys of other orders that have, or had, the number that was asked for, of the latest page first. None when the
+    /// order was asked for by its key.
+    pub others: Vec<String>,
 }
 
 impl Story {
     /// The story of the order with this key, or else with this number, without the values that `mask` hides; `None` when no stream
-    /// knows one. To find a number costs
-    /// reading the last receipt of every order.
+    /// knows one. A key that is also the number of another order is taken for the key. To find a number costs reading a message
+    /// of some kB for each page that was mapped; when these do not know it, also the letters and the last receipt of every order.
     ///
     /// # Errors
     /// When a stream cannot be read.
@@ -135,7 +141,14 @@ impl Story {
         {
             return Ok(Some(story));
         }
-        match key_of_number(journal, names, targets, text).await? {
+        let keys = numbers::indexed(journal, names, text).await?;
+        for key in &keys {
+            if let Some(story) = Self::of_key(journal, names, targets, key, mask).await? {
+                let others = keys.iter().filter(|other| *other != key).map(ToString::to_string).collect();
+                return Ok(Some(Self { others, ..story }));
+            }
+        }
+        match numbers::searched(journal, names, targets, text).await? {
             Some(key) => Self::of_key(journal, names, targets, &key, mask).await,
             None => Ok(None),
         }
@@ -182,7 +195,7 @@ impl Story {
         let Found { steps, number, hidden, .. } = found;
         // A message may repeat a value that only a later one names as personal.
         let steps = steps.into_iter().map(|step| step.masked(mask, &hidden)).collect();
-        let story = Self { key: key.to_string(), number, steps, under_way };
+        let story = Self { key: key.to_string(), number, steps, under_way, others: Vec::new() };
         Ok((!story.steps.is_empty()).then_some(story))
     }
 }
@@ -300,9 +313,13 @@ async fn open(
     }
     let filter = names.mapped(partition);
     let mut log = journal.read(names, Stream::Mapped, Some(&filter), From::Seq(from), false).await?;
-    let mut open = Vec::new();
+    let (mut open, named) = (Vec::new(), Finder::new(key.as_str()));
     while let Some(entry) = log.next().await {
         let entry = entry?;
+        // To search is much cheaper than to decode, and a text stands in the message as it is.
+        if named.find(&entry.payload).is_none() {
+            continue;
+        }
         if let Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) =
             MappedEvent::decode(&entry.payload)
             && order.key == *key
@@ -311,35 +328,4 @@ async fn open(
         }
     }
     Ok(open)
-}
-
-/// The key of the order with this number: the receipts know it, and the letters.
-async fn key_of_number(
-    journal: &Journal,
-    names: &Topology,
-    targets: &[TargetName],
-    number: &str,
-) -> Result<Option<OrderKey>, JournalError> {
-    for target in targets {
-        let filter = names.receipts_of(target);
-        let mut log =
-            journal.read(names, Stream::Receipts, Some(&filter), From::LastPerSubject, false).await?;
-        while let Some(entry) = log.next().await {
-            let receipt = entry?.event::<Receipt>()?.body;
-            if receipt.number.as_deref() == Some(number) {
-                return Ok(Some(receipt.key));
-            }
-        }
-    }
-    let filter = format!("{}.dead.*.*", names.flow());
-    let mut log = journal.read(names, Stream::Dead, Some(&filter), From::Start, false).await?;
-    while let Some(entry) = log.next().await {
-        if let Ok(letter) = entry?.event::<DeadLetter>()
-            && letter.body.number.as_deref() == Some(number)
-            && let Some(key) = letter.body.key.and_then(OrderKey::new)
-        {
-            return Ok(Some(key));
-        }
-    }
-    Ok(None)
 }

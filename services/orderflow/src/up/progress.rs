@@ -38,7 +38,7 @@ struct Shown {
 pub fn show(flow: Arc<Flow>, stop: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         // What was there before this run is not its progress.
-        let before = (size(&flow, Stream::Raw).await, size(&flow, Stream::Mapped).await);
+        let before = (size(&flow, Stream::Raw).await, mapped(&flow).await);
         if std::io::stderr().is_terminal() {
             bars(&flow, before, &stop).await;
         } else {
@@ -139,7 +139,7 @@ async fn read_unless(flow: &Flow, before: (u64, u64), stop: &CancellationToken) 
 async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
     let progress = flow.fetcher.progress();
     let pages = size(flow, Stream::Raw).await.saturating_sub(before.0);
-    let mapped = size(flow, Stream::Mapped).await.saturating_sub(before.1);
+    let mapped = mapped(flow).await.saturating_sub(before.1);
     let left = |stage: &StageStatus| Some(stage.lag? + stage.ack_pending?);
     let transform = StageStatus::transform(&flow.journal, &flow.names).await.ok().as_ref().and_then(left);
     let mut writing = Some(0);
@@ -159,6 +159,11 @@ async fn read(flow: &Flow, before: (u64, u64)) -> Shown {
         dead: counts.map(|counts| counts.dead()).sum(),
         trouble: flow.trouble(),
     }
+}
+
+/// Messages for writers: MAPPED holds others as well.
+async fn mapped(flow: &Flow) -> u64 {
+    operations::mapped(&flow.journal, &flow.names).await.unwrap_or(0)
 }
 
 async fn size(flow: &Flow, stream: Stream) -> u64 {
