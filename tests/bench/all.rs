@@ -9,6 +9,7 @@ mod args;
 #[allow(dead_code)]
 mod figures;
 
+use args::Wrong;
 use figures::{Row, table};
 use serde::Deserialize;
 
@@ -19,7 +20,7 @@ struct Report {
     rows: Vec<Row>,
 }
 
-fn main() {
+fn main() -> Result<(), Wrong> {
     let run = std::env::var(figures::RUN).ok();
     let mut files: Vec<_> = std::fs::read_dir(figures::folder())
         .unwrap()
@@ -39,7 +40,7 @@ fn main() {
         }
     }
     if rows.is_empty() {
-        args::fail("no bench has left figures: `make bench` runs them");
+        return Err(Wrong("no bench has left figures: `make bench` runs them".into()));
     }
     println!("\n# Benchmark\n\n{}", table::rates(&rows));
     println!("\nThe processes of the median runs:\n\n{}", table::processes(&rows));
@@ -48,4 +49,5 @@ fn main() {
     }
     let file = figures::write("bench.json", "all", &rows, serde_json::Value::Null);
     println!("\nThe same as JSON: {}", file.display());
+    Ok(())
 }

@@ -1,9 +1,19 @@
 //! The flags of a bench. Those of another one are not looked at, so that `make bench ARGS='...'` can give them to all.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// Runs of which the median counts, unless `--runs` says otherwise.
 const RUNS: usize = 5;
+
+/// What is wrong with the command line. It ends a bench before anything is measured; `main` shows it.
+pub struct Wrong(pub String);
+
+impl fmt::Debug for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// The command line.
 pub struct Args(Vec<String>);
@@ -15,16 +25,18 @@ impl Args {
     }
 
     /// What stands behind a flag.
-    pub fn text(&self, flag: &str) -> Option<&str> {
-        let at = self.0.iter().position(|arg| arg == flag)?;
-        let value = self.0.get(at + 1).filter(|value| !value.starts_with("--"));
-        Some(value.unwrap_or_else(|| fail(&format!("{flag} wants a value"))))
+    pub fn text(&self, flag: &str) -> Result<Option<&str>, Wrong> {
+        let Some(at) = self.0.iter().position(|arg| arg == flag) else { return Ok(None) };
+        match self.0.get(at + 1).filter(|value| !value.starts_with("--")) {
+            Some(value) => Ok(Some(value)),
+            None => Err(Wrong(format!("{flag} wants a value"))),
+        }
     }
 
     /// A number behind a flag.
-    pub fn number<T: FromStr>(&self, flag: &str) -> Option<T> {
-        let text = self.text(flag)?;
-        Some(text.parse().unwrap_or_else(|_| fail(&format!("{flag} {text}: a number is expected"))))
+    pub fn number<T: FromStr>(&self, flag: &str) -> Result<Option<T>, Wrong> {
+        let Some(text) = self.text(flag)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Wrong(format!("{flag} {text}: a number is expected")))
     }
 
     /// Whether a flag is there.
@@ -38,20 +50,14 @@ impl Args {
     }
 
     /// `--runs`, at least one.
-    pub fn runs(&self) -> usize {
-        self.number("--runs").unwrap_or(RUNS).max(1)
+    pub fn runs(&self) -> Result<usize, Wrong> {
+        Ok(self.number("--runs")?.unwrap_or(RUNS).max(1))
     }
 
     /// So many orders, or `--orders` when that is less.
-    pub fn orders(&self, usual: u64) -> u64 {
-        self.number("--orders").unwrap_or(usual).clamp(1, usual)
+    pub fn orders(&self, usual: u64) -> Result<u64, Wrong> {
+        Ok(self.number("--orders")?.unwrap_or(usual).clamp(1, usual))
     }
-}
-
-/// Ends the bench before it has measured anything.
-pub fn fail(why: &str) -> ! {
-    eprintln!("error: {why}");
-    std::process::exit(2)
 }
 
 /// The middle one of some values.

@@ -22,7 +22,7 @@ mod store;
 
 use std::process::ExitCode;
 
-use args::{Args, median};
+use args::{Args, Wrong, median};
 use figures::{Figures, Process, Row};
 use flow::{CONCURRENCY, Flow};
 use limiter::{Held, RATE, TOLERANCE};
@@ -61,13 +61,13 @@ struct Case {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<ExitCode, Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("fetch", &args);
-    let (limiter_alone, runs) = (args.has("--limiter"), args.runs());
+    let mut figures = Figures::of("fetch", &args)?;
+    let (limiter_alone, runs) = (args.has("--limiter"), args.runs()?);
     let least = |orders: u64| orders.div_ceil(u64::from(PAGE_SIZE)).max(2);
-    let pages = args.number("--pages").unwrap_or(PAGES).max(2);
-    let pages = args.number("--orders").map_or(pages, |orders| pages.min(least(orders)));
+    let pages = args.number("--pages")?.unwrap_or(PAGES).max(2);
+    let pages = args.number("--orders")?.map_or(pages, |orders| pages.min(least(orders)));
 
     let mut cases = Vec::new();
     let settings = if limiter_alone { &[][..] } else { &[(0, 1), (0, 4), (50, 1), (50, 4)] };
@@ -113,9 +113,9 @@ async fn main() -> ExitCode {
     }));
     if held.iter().any(|held| held.deviation().abs() > TOLERANCE) {
         eprintln!("the limiter is further than {} % from its rate", TOLERANCE * 100.0);
-        return ExitCode::FAILURE;
+        return Ok(ExitCode::FAILURE);
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(pages: u64, latency: u64, fetchers: usize) -> Run {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::Args;
+use crate::args::{Args, Wrong};
 use earlier::Earlier;
 
 /// The run of all benches that this one is a part of; `make bench` sets it, so that only what belongs together is put together.
@@ -107,10 +107,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Of the bench of this name. A `--compare FILE` that is no earlier run ends it here, before anything is measured.
-    pub fn of(bench: &'static str, args: &Args) -> Self {
-        let earlier = args.text("--compare").map(|file| Earlier::read(file, bench));
-        Self { bench, earlier, rows: Vec::new() }
+    /// Of the bench of this name; not with a `--compare FILE` that is no earlier run.
+    pub fn of(bench: &'static str, args: &Args) -> Result<Self, Wrong> {
+        let earlier = args.text("--compare")?.map(|file| Earlier::read(file, bench)).transpose()?;
+        Ok(Self { bench, earlier, rows: Vec::new() })
     }
 
     /// Adds one.

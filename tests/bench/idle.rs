@@ -20,7 +20,7 @@ mod setting;
 
 use std::time::{Duration, Instant};
 
-use args::Args;
+use args::{Args, Wrong};
 use figures::{Figures, Row};
 use live::Live;
 use serde_json::json;
@@ -35,13 +35,14 @@ const SECONDS: u64 = 20;
 const REST: Duration = Duration::from_secs(5);
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("idle", &args);
-    let (orders, seconds) = (args.orders(ORDERS), args.number("--seconds").unwrap_or(SECONDS).max(1));
+    let mut figures = Figures::of("idle", &args)?;
+    let (orders, runs) = (args.orders(ORDERS)?, args.runs()?);
+    let seconds = args.number("--seconds")?.unwrap_or(SECONDS).max(1);
     let mut all = Vec::new();
     for every in ["60s", "1s"] {
-        let samples = samples(orders, every, args.runs(), Duration::from_secs(seconds)).await;
+        let samples = samples(orders, every, runs, Duration::from_secs(seconds)).await;
         let of = |at: usize| samples.iter().map(|sample| sample[at]).sum::<f64>() / samples.len() as f64;
         let name = |process: &str| format!("idle/{process}, a window every {every}");
         figures.push(Row::new(name("up"), of(0), "% of a core").low().aim(AIM));
@@ -49,6 +50,7 @@ async fn main() {
         all.push(json!({ "every": every, "percent_of_up_and_nats_server": samples }));
     }
     figures.finish(json!({ "orders": orders, "seconds": seconds, "samples": all }));
+    Ok(())
 }
 
 /// Percent of a core, of `up` and of its nats-server.

@@ -27,7 +27,7 @@ mod steps;
 
 use std::time::Duration;
 
-use args::Args;
+use args::{Args, Wrong};
 use figures::{Figures, Row};
 use http::{Client, Method, Request};
 use live::Live;
@@ -50,10 +50,10 @@ const SCHEDULE: [(&str, &str); 2] =
     [("every = \"2s\"", "every = \"1s\""), ("overlap = \"10m\"", "overlap = \"2s\"")];
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("latency", &args);
-    let samples = args.number("--samples").unwrap_or(SAMPLES).max(1);
+    let mut figures = Figures::of("latency", &args)?;
+    let samples = args.number("--samples")?.unwrap_or(SAMPLES).max(1);
     let nats = Nats::start().await;
     let live = Live::start(BEFORE, &SCHEDULE, Some(&nats.url())).await;
     let journal = nats.journal().await;
@@ -91,6 +91,7 @@ async fn main() {
     }
     let steps: Vec<_> = all.iter().map(|steps| steps.0).collect();
     figures.finish(json!({ "samples": samples, "steps": STEPS, "milliseconds": steps }));
+    Ok(())
 }
 
 fn line(what: &str, values: Vec<f64>) {

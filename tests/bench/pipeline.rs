@@ -17,7 +17,7 @@ mod setting;
 
 use std::time::Instant;
 
-use args::Args;
+use args::{Args, Wrong};
 use figures::{Figures, Row};
 use orderflow_tests::Nats;
 use process::{Usage, Watched};
@@ -32,11 +32,11 @@ struct Run {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("pipeline", &args);
-    let orders = args.first().unwrap_or_else(|| args.orders(100_000));
-    let (runs, latency) = (args.runs(), args.number("--latency").unwrap_or(0));
+    let mut figures = Figures::of("pipeline", &args)?;
+    let orders = args.first().map_or_else(|| args.orders(100_000), Ok)?;
+    let (runs, latency) = (args.runs()?, args.number("--latency")?.unwrap_or(0));
 
     println!("{orders} generated orders, one a request, {latency} ms at the target, {runs} runs\n");
     let publish = limits::publish().await;
@@ -73,6 +73,7 @@ async fn main() {
         "orders": orders, "latency_ms": latency, "orders_per_second": rate, "limits": limits,
         "seconds": all.iter().map(|run| run.seconds).collect::<Vec<_>>(),
     }));
+    Ok(())
 }
 
 async fn run(orders: u64, latency: u64) -> Run {

@@ -17,7 +17,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use args::Args;
+use args::{Args, Wrong};
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput};
 use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Receipt, TargetName, Version, WindowId};
@@ -36,9 +36,9 @@ const GROUP: &str = "pure";
 const PARSE: &str = "serde_json to Value, the same bytes";
 const MAPPING: &str = "mapping";
 
-fn main() {
+fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("pure", &args);
+    let mut figures = Figures::of("pure", &args)?;
     let zone = sandbox::Options::default().time_zone;
     let plan = Plan::compile("case.mapping.toml", CASE, &zone).unwrap();
     let rows = orders::generated(PAGES);
@@ -86,6 +86,7 @@ fn main() {
         figures.push(if work == MAPPING { row.limit(PARSE, nanoseconds(PARSE)) } else { row });
     }
     figures.finish(serde_json::json!({ "orders": rows.len() }));
+    Ok(())
 }
 
 /// The median that criterion has found, in nanoseconds an iteration.

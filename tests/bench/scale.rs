@@ -21,7 +21,7 @@ mod sandbox_process;
 mod services;
 mod setting;
 
-use args::{Args, median};
+use args::{Args, Wrong, median};
 use figures::{Figures, Row};
 use serde_json::json;
 use services::{Carried, SERVICES};
@@ -41,16 +41,17 @@ struct Size {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("scale", &args);
-    let mut sizes: Vec<u64> = SIZES.iter().map(|size| args.orders(*size)).collect();
+    let mut figures = Figures::of("scale", &args)?;
+    let mut sizes: Vec<u64> = SIZES.iter().map(|size| args.orders(*size)).collect::<Result<_, _>>()?;
+    let times = args.runs()?;
     sizes.extend(args.has("--million").then_some(MILLION));
     sizes.dedup();
     let mut all = Vec::new();
     for orders in sizes {
         let mut runs = Vec::new();
-        for number in 1..=args.runs() {
+        for number in 1..=times {
             let run = services::carry(orders).await;
             let (rate, cost) = (orders as f64 / run.seconds, run.cost(orders));
             let peaks = SERVICES.map(|service| format!("{service} {:.0}", run.peak(service))).join(", ");
@@ -69,6 +70,7 @@ async fn main() {
     flat(&all).into_iter().for_each(|row| figures.push(row));
     println!("\n{}", figures.processes());
     figures.finish(json!({ "sizes": all.iter().map(Size::json).collect::<Vec<_>>() }));
+    Ok(())
 }
 
 impl Size {

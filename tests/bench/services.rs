@@ -19,7 +19,7 @@ const ASK: Duration = Duration::from_millis(200);
 
 /// What one run came to.
 pub struct Carried {
-    /// From the start of the processes to the last receipt on disk.
+    /// From the start of the processes to the last receipt that the server has stored.
     pub seconds: f64,
     /// Orders a second between the first and the last tenth of the receipts: without start and end.
     pub middle: f64,

@@ -17,7 +17,7 @@ mod setting;
 
 use std::time::{Duration, Instant};
 
-use args::{Args, median};
+use args::{Args, Wrong, median};
 use events::Receipt;
 use figures::{Figures, Row};
 use futures::StreamExt;
@@ -36,12 +36,12 @@ const ALONE: Duration = Duration::from_secs(2);
 type Run = (f64, f64, f64);
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("start", &args);
-    let orders = args.orders(ORDERS);
+    let mut figures = Figures::of("start", &args)?;
+    let (orders, times) = (args.orders(ORDERS)?, args.runs()?);
     let mut runs = Vec::new();
-    for number in 0..=args.runs() {
+    for number in 0..=times {
         let run = run(orders).await;
         let what = if number == 0 { "warm-up".into() } else { format!("run {number}") };
         eprintln!("{what}: first order written after {:.3} s, last after {:.3} s", run.0, run.1);
@@ -59,6 +59,7 @@ async fn main() {
     );
     figures.push(Row::new(format!("start/all {orders} orders written"), of(|run| run.1), "s").low());
     figures.finish(serde_json::json!({ "orders": orders, "seconds": runs }));
+    Ok(())
 }
 
 async fn run(orders: u64) -> Run {

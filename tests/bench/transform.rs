@@ -3,7 +3,7 @@
 //! `make bench`, or `cargo bench -p orderflow-tests --bench transform -- [--pages N] [--orders N] [--runs N] [--compare FILE]`;
 //! 1,000 pages of 100 orders unless said otherwise. nats-server (`sync_interval: always`) and `orderflow transform` are
 //! processes of their own; the pages lie in RAW before a run begins, in streams that are copied for each run. Timed from the
-//! moment the transformer has its consumer to the last message of MAPPED on disk, both by the clock of this machine. The
+//! moment the transformer has its consumer to the last message of MAPPED that the server has stored, both by the clock of this machine. The
 //! limits are the messages of RAW, and of MAPPED, read and acked with nothing done, and those of MAPPED stored once more,
 //! from this process.
 #![allow(clippy::unwrap_used)]
@@ -20,7 +20,7 @@ mod setting;
 
 use std::time::Duration;
 
-use args::{Args, median};
+use args::{Args, Wrong, median};
 use events::{Micros, Stage, now};
 use figures::{Figures, Row};
 use journal::{Journal, Stream, Topology};
@@ -57,14 +57,15 @@ struct Run {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("transform", &args);
-    let pages = args.number("--pages").unwrap_or(PAGES).max(1);
-    let pages = pages.min(args.orders(pages * PAGE_SIZE).div_ceil(PAGE_SIZE));
+    let mut figures = Figures::of("transform", &args)?;
+    let pages = args.number("--pages")?.unwrap_or(PAGES).max(1);
+    let pages = pages.min(args.orders(pages * PAGE_SIZE)?.div_ceil(PAGE_SIZE));
+    let times = args.runs()?;
     let (orders, raw) = (pages * PAGE_SIZE, Raw::prepare(pages).await);
     let mut runs = Vec::new();
-    for number in 1..=args.runs() {
+    for number in 1..=times {
         let run = run(&raw, orders).await;
         eprintln!(
             "run {number}: {:.2} s, {:.0} orders/s; bare: RAW read {:.0}, MAPPED read {:.0}, MAPPED stored {:.0}",
@@ -97,6 +98,7 @@ async fn main() {
     println!("\n{}", figures.processes());
     let seconds: Vec<f64> = runs.iter().map(|run| run.seconds).collect();
     figures.finish(json!({ "pages": pages, "orders": orders, "seconds": seconds }));
+    Ok(())
 }
 
 async fn run(raw: &Raw, orders: u64) -> Run {

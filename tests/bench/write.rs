@@ -25,7 +25,7 @@ mod written;
 
 use std::collections::HashMap;
 
-use args::{Args, fail, median};
+use args::{Args, Wrong, median};
 use cases::{CASES, Case};
 use figures::{Figures, Row};
 use mapped::Mapped;
@@ -43,16 +43,17 @@ struct Measured {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), Wrong> {
     let args = Args::read();
-    let mut figures = Figures::of("write", &args);
-    let (runs, wanted) = (args.runs(), args.text("--case"));
+    let mut figures = Figures::of("write", &args)?;
+    let (runs, wanted) = (args.runs()?, args.text("--case")?);
     if let Some(wanted) = wanted.filter(|wanted| CASES.iter().all(|case| case.name != *wanted)) {
-        fail(&format!("--case {wanted}: there is {}", CASES.map(|case| case.name).join(", ")));
+        let all = CASES.map(|case| case.name).join(", ");
+        return Err(Wrong(format!("--case {wanted}: there is {all}")));
     }
     let (mut stores, mut all) = (HashMap::<u64, Mapped>::new(), Vec::new());
     for case in CASES.iter().filter(|case| wanted.is_none_or(|wanted| case.name == wanted)) {
-        let case = Case { orders: args.orders(case.orders), ..*case };
+        let case = Case { orders: args.orders(case.orders)?, ..*case };
         if let Some(reason) = case.refused().await {
             println!("case {} is left out, this build refuses its configuration: {reason}\n", case.name);
             continue;
@@ -77,6 +78,7 @@ async fn main() {
     print_usage(&all);
     all.iter().for_each(|measured| figures.push(measured.row()));
     figures.finish(json!({ "runs": runs, "cases": all.iter().map(Measured::json).collect::<Vec<_>>() }));
+    Ok(())
 }
 
 impl Measured {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Row;
-use crate::args::fail;
+use crate::args::Wrong;
 
 /// The rows of a file.
 pub struct Earlier {
@@ -19,15 +19,15 @@ struct Report {
 }
 
 impl Earlier {
-    /// Reads a file; one that cannot be read, or is no run of a bench, ends the bench.
-    pub fn read(file: &str, bench: &str) -> Self {
+    /// Reads a file.
+    pub fn read(file: &str, bench: &str) -> Result<Self, Wrong> {
         let file = place(file);
         let shown = file.display();
         let bytes = std::fs::read(&file)
-            .unwrap_or_else(|error| fail(&format!("--compare {shown} cannot be read: {error}")));
-        let report: Report = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-            fail(&format!("--compare {shown} is not what a bench wrote (JSON with \"rows\"): {error}"))
-        });
+            .map_err(|error| Wrong(format!("--compare {shown} cannot be read: {error}")))?;
+        let report: Report = serde_json::from_slice(&bytes).map_err(|error| {
+            Wrong(format!("--compare {shown} is not what a bench wrote (JSON with \"rows\"): {error}"))
+        })?;
         let of_bench = |row: &Row| row.name.starts_with(&format!("{bench}/"));
         let all = report.rows.len();
         let rows: Vec<Row> = report.rows.into_iter().filter(of_bench).collect();
@@ -37,7 +37,7 @@ impl Earlier {
                 "warning: {shown} has {all} figures, and none of the bench {bench}: nothing to compare"
             );
         }
-        Self { file, rows }
+        Ok(Self { file, rows })
     }
 
     /// Where it is from.
