@@ -12,6 +12,9 @@ with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
 # The same for a PostgreSQL server.
 with_postgres = POSTGRES_BIN="$$(deploy/get-postgres.sh)" && export POSTGRES_BIN &&
 
+# What `make bench` runs; each also alone: cargo bench -p orderflow-tests --bench NAME -- ARGS
+benches = pipeline write fetch transform latency scale start idle pure
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
@@ -25,8 +28,10 @@ test: deps ## every test, against a real nats-server and a real PostgreSQL
 chaos: deps ## processes killed, paused and cut off while orders change: SEED=7 MINUTES=30; without, ten seeds of a minute
 	@$(with_nats) cargo test --locked -p orderflow-tests --test chaos
 
-bench: deps ## the throughput of the pipeline, of writing and of fetching alone, and the accuracy of the call budget
-	@$(with_nats) cargo bench --locked --no-fail-fast -p orderflow-tests --bench pipeline --bench write --bench fetch -- $(ARGS)
+bench: deps ## every bench and one table of all, some 20 minutes: ARGS='--compare FILE', '--runs N', '--orders N', '--million'
+	@$(with_nats) export BENCH_RUN="$$(date +%s)" && { failed=0; \
+	cargo bench --locked --no-fail-fast -p orderflow-tests $(addprefix --bench ,$(benches)) -- $(ARGS) || failed=$$?; \
+	cargo bench --locked --quiet -p orderflow-tests --bench all || failed=$$?; exit $$failed; }
 
 bench-mapping: deps ## mapping alone beside serde_json reading the same bytes, on one core: ORDERS=FILE
 	@$(if $(ORDERS),ORDERS="$(abspath $(ORDERS))") cargo bench --locked -p orderflow-tests --bench mapping -- $(ARGS)

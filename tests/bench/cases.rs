@@ -28,6 +28,21 @@ pub const CASES: [Case; 6] = [
 ];
 
 impl Case {
+    /// Orders a second that it should come to.
+    pub fn aim(&self) -> Option<f64> {
+        match self.name {
+            "single" => Some(25_000.0),
+            "batch" => Some(45_000.0),
+            "slow" => Some(3_040.0),
+            _ => None,
+        }
+    }
+
+    /// Orders of the bare requests. Where the latency decides, a quarter tells the rate.
+    pub fn bare(&self) -> u64 {
+        if self.latency_ms > 0 { self.orders.div_ceil(4) } else { self.orders }
+    }
+
     /// Orders a second if nothing but the target's latency took time; `None` without latency.
     pub fn ceiling(&self) -> Option<f64> {
         let at_a_time = (self.writers * self.in_flight * self.batch) as f64;

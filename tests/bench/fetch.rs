@@ -1,14 +1,18 @@
 //! Fetching alone: pages a second beside the machine's own limit, measured in the same run, and whether the call budget
 //! holds its rate.
 //!
-//! `make bench`, or `cargo bench -p orderflow-tests --bench fetch -- [--pages N] [--runs N] [--limiter]`; the last one
-//! measures the call budget alone. nats-server (`sync_interval: always`) is a process of its own; the fetchers and the
+//! `make bench`, or `cargo bench -p orderflow-tests --bench fetch -- [--pages N] [--orders N] [--runs N] [--limiter]
+//! [--compare FILE]`; `--orders` lowers the pages, `--limiter` measures the call budget alone. nats-server (`sync_interval: always`) is a process of its own; the fetchers and the
 //! sandbox are in this one. A window is read twice, once to count and once to confirm: the first pass stores each page in
 //! RAW and SYNC, the second in SYNC. Two limits stand beside it, of as many requests at a time: the same requests with
 //! nothing stored, and the same messages with nothing asked.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
+mod args;
 mod bare;
+#[allow(dead_code)]
+mod figures;
 mod flow;
 mod limiter;
 #[allow(dead_code)] // the peak memory of this process would be that of all runs before
@@ -16,9 +20,10 @@ mod process;
 mod source;
 mod store;
 
-use std::path::Path;
 use std::process::ExitCode;
 
+use args::{Args, Wrong, median};
+use figures::{Figures, Process, Row};
 use flow::{CONCURRENCY, Flow};
 use limiter::{Held, RATE, TOLERANCE};
 // For its allocator: the fetcher has it wherever it runs.
@@ -28,6 +33,12 @@ use serde_json::{Value, json};
 
 /// Orders a page.
 const PAGE_SIZE: u32 = 100;
+
+/// Pages of the source.
+const PAGES: u64 = 200;
+
+/// Of the rate of bare requests, at a source that takes no time.
+const AIM: f64 = 0.6;
 
 /// What one run came to.
 struct Run {
@@ -50,12 +61,13 @@ struct Case {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    let after =
-        |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)?.parse().ok());
-    let limiter_alone = args.iter().any(|arg| arg == "--limiter");
-    let (pages, runs) = (after("--pages").unwrap_or(200), after("--runs").unwrap_or(3).max(1));
+async fn main() -> Result<ExitCode, Wrong> {
+    let args = Args::read();
+    let mut figures = Figures::of("fetch", &args)?;
+    let (limiter_alone, runs) = (args.has("--limiter"), args.runs()?);
+    let least = |orders: u64| orders.div_ceil(u64::from(PAGE_SIZE)).max(2);
+    let pages = args.number("--pages")?.unwrap_or(PAGES).max(2);
+    let pages = args.number("--orders")?.map_or(pages, |orders| pages.min(least(orders)));
 
     let mut cases = Vec::new();
     let settings = if limiter_alone { &[][..] } else { &[(0, 1), (0, 4), (50, 1), (50, 4)] };
@@ -85,7 +97,12 @@ async fn main() -> ExitCode {
         print_rates(&cases);
     }
     print_held(&held);
-    let report = json!({
+    cases.iter().flat_map(Case::rows).for_each(|row| figures.push(row));
+    for held in &held {
+        let name = format!("fetch/call budget off its rate, {} fetchers", held.fetchers);
+        figures.push(Row::new(name, held.deviation().abs() * 100.0, "%").low().aim(TOLERANCE * 100.0));
+    }
+    figures.finish(json!({
         "pages": pages,
         "fetching": cases.iter().map(Case::json).collect::<Vec<_>>(),
         "limiter": held.iter().map(|held| json!({
@@ -93,15 +110,12 @@ async fn main() -> ExitCode {
             "calls_per_second": held.rate, "deviation": held.deviation(), "most_in_a_second": held.most,
             "longest_gap_ms": held.gap_ms,
         })).collect::<Vec<_>>(),
-    });
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-fetch.json");
-    std::fs::write(&file, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
-    println!("\nThe same as JSON: {}", file.display());
+    }));
     if held.iter().any(|held| held.deviation().abs() > TOLERANCE) {
         eprintln!("the limiter is further than {} % from its rate", TOLERANCE * 100.0);
-        return ExitCode::FAILURE;
+        return Ok(ExitCode::FAILURE);
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(pages: u64, latency: u64, fetchers: usize) -> Run {
@@ -129,14 +143,34 @@ impl Case {
 
     /// Pages a second, the median of the runs.
     fn rate(&self, seconds: impl Fn(&Run) -> f64) -> f64 {
-        let mut rates: Vec<f64> = self.runs.iter().map(|run| run.calls as f64 / seconds(run)).collect();
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
+        median(self.runs.iter().map(|run| run.calls as f64 / seconds(run)))
     }
 
     /// Pages a second: of the fetchers, of the bare requests, of the bare messages.
     fn rates(&self) -> (f64, f64, f64) {
         (self.rate(|run| run.seconds), self.rate(|run| run.bare), self.rate(|run| run.store))
+    }
+
+    /// The rate, and what it is of the bare one: the median of the runs' own ratios, for each has its own bare loop.
+    fn rows(&self) -> [Row; 2] {
+        let (rate, bare, _) = self.rates();
+        let name = format!("fetch/{} ms, {} fetchers", self.latency, self.fetchers);
+        let share = median(self.runs.iter().map(|run| run.bare / run.seconds));
+        let run = self.median();
+        // The sandbox is in the process of the fetchers.
+        let processes = run.usage.iter().map(|(name, usage)| Process {
+            name: name.to_string(),
+            cpu_seconds: usage.cpu,
+            cpu_us_an_order: usage.cpu * 1e6 / (run.calls * u64::from(PAGE_SIZE)) as f64,
+            peak_mib: None,
+        });
+        let aim = (self.latency == 0 && self.fetchers == 1).then_some(AIM);
+        [
+            Row::new(&name, rate, "pages/s")
+                .limit("the same requests, nothing stored", bare)
+                .processes(processes.collect()),
+            Row::new(format!("{name}, of bare requests"), share, "").aim(aim),
+        ]
     }
 
     fn json(&self) -> Value {
@@ -146,9 +180,6 @@ impl Case {
             "pages_per_second": rate, "bare_requests_per_second": bare, "bare_stores_per_second": store,
             "pages_per_second_of_each_pass": self.median().passes,
             "seconds": self.runs.iter().map(|run| run.seconds).collect::<Vec<_>>(),
-            "processes": self.median().usage.iter().map(|(name, usage)| json!({
-                "name": name, "cpu_seconds": usage.cpu,
-            })).collect::<Vec<_>>(),
         })
     }
 }

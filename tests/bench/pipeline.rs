@@ -1,27 +1,29 @@
 //! The throughput of the whole pipeline beside the machine's own limits, measured in the same run.
 //!
-//! `make bench`, or `cargo bench -p orderflow-tests --bench pipeline -- [ORDERS] [--latency MS] [--runs N]`. Everything is
-//! a process of its own: nats-server (`sync_interval: always`), the sandbox, and `orderflow up --once`.
+//! `make bench`, or `cargo bench -p orderflow-tests --bench pipeline -- [ORDERS] [--orders N] [--latency MS] [--runs N]
+//! [--compare FILE]`. Everything is a process of its own: nats-server (`sync_interval: always`), the sandbox, and `orderflow up --once`.
 #![allow(clippy::unwrap_used)]
 
-#[path = "limits.rs"]
+#[allow(dead_code)]
+mod args;
+#[allow(dead_code)]
+mod figures;
 mod limits;
-#[path = "process.rs"]
+#[allow(dead_code)]
 mod process;
-#[path = "sandbox_process.rs"]
 #[allow(dead_code)] // its report is for another bench
 mod sandbox_process;
+mod setting;
 
-use std::path::Path;
 use std::time::Instant;
 
-use orderflow_tests::{Nats, Program};
+use args::{Args, Wrong};
+use figures::{Figures, Row};
+use orderflow_tests::Nats;
 use process::{Usage, Watched};
 use sandbox_process::SandboxProcess;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orderflow-under-test");
-const DEMO: &str = include_str!("../../deploy/examples/demo.toml");
-const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
 
 /// What one run came to.
 struct Run {
@@ -30,12 +32,11 @@ struct Run {
 }
 
 #[tokio::main]
-async fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let after =
-        |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)?.parse().ok());
-    let orders: u64 = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(100_000);
-    let (runs, latency) = (after("--runs").unwrap_or(3), after("--latency").unwrap_or(0));
+async fn main() -> Result<(), Wrong> {
+    let args = Args::read();
+    let mut figures = Figures::of("pipeline", &args)?;
+    let orders = args.first().map_or_else(|| args.orders(100_000), Ok)?;
+    let (runs, latency) = (args.runs()?, args.number("--latency")?.unwrap_or(0));
 
     println!("{orders} generated orders, one a request, {latency} ms at the target, {runs} runs\n");
     let publish = limits::publish().await;
@@ -61,34 +62,27 @@ async fn main() {
     }
     let limits: serde_json::Map<_, _> =
         publish.iter().chain(&post).map(|(what, limit)| (what.to_string(), (*limit).into())).collect();
-    let report = serde_json::json!({
+    let processes = process::shares(&median.usage, orders);
+    let name = if latency == 0 { "pipeline/orders".into() } else { format!("pipeline/orders, {latency} ms") };
+    let row = Row::new(name, rate, "orders/s").processes(processes);
+    figures.push(post.iter().fold(row, |row, (what, limit)| row.limit(what, *limit)));
+    for (what, limit) in &publish {
+        figures.push(Row::new(format!("pipeline/{what}"), *limit, "messages/s"));
+    }
+    figures.finish(serde_json::json!({
         "orders": orders, "latency_ms": latency, "orders_per_second": rate, "limits": limits,
         "seconds": all.iter().map(|run| run.seconds).collect::<Vec<_>>(),
-        "processes": median.usage.iter().map(|(name, usage)| serde_json::json!({
-            "name": name, "cpu_seconds": usage.cpu, "peak_mib": usage.peak_mib,
-        })).collect::<Vec<_>>(),
-    });
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-pipeline.json");
-    std::fs::write(&file, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
-    println!("\nThe same as JSON: {}", file.display());
+    }));
+    Ok(())
 }
 
 async fn run(orders: u64, latency: u64) -> Run {
     let (nats, folder) = (Nats::start().await, tempfile::tempdir().unwrap());
     let sandbox = SandboxProcess::start(orders, latency).await;
-    let url = &sandbox.url;
-    let config = DEMO
-        .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
-        .replace("http://127.0.0.1/execute", &format!("{url}/execute"))
-        .replace("concurrency = 32", "concurrency = 64");
-    std::fs::write(folder.path().join("orderflow.toml"), config).unwrap();
-    std::fs::write(folder.path().join("mapping.toml"), CASE).unwrap();
+    setting::write(folder.path(), &sandbox.url, &[("concurrency = 32", "concurrency = 64")]);
     let watched = [("nats-server", nats.pid()), ("sandbox", sandbox.pid())];
     let began = Instant::now();
-    let up = Program::new(PROGRAM, folder.path(), &["up", "--once"])
-        .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
-        .env("ORDERFLOW_NATS__URL", &nats.url())
-        .start();
+    let up = setting::program(folder.path(), &["up", "--once"], Some(&nats.url())).start();
     let watching = Watched::start([("orderflow up", up.id().unwrap())].into_iter().chain(watched));
     let output = up.wait_with_output().await.unwrap();
     let seconds = began.elapsed().as_secs_f64();

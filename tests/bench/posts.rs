@@ -26,7 +26,7 @@ pub async fn all(url: &str, records: &[Bytes], batch: usize, in_flight: usize) -
 }
 
 /// The request that a writer makes of these records.
-fn request(url: &str, number: usize, records: &[Bytes]) -> Request {
+pub fn request(url: &str, number: usize, records: &[Bytes]) -> Request {
     let mut body = "{\"api\":\"写入空操作\",\"idCheck\":false,\"data\":".as_bytes().to_vec();
     match records {
         [one] => body.extend_from_slice(one),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::figures::Process;
+
 /// What a process used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
@@ -51,10 +53,22 @@ impl Watched {
     }
 }
 
+/// The same for the tables, of so many orders.
+pub fn shares(usage: &[(&'static str, Usage)], orders: u64) -> Vec<Process> {
+    let share = |(name, usage): &(&'static str, Usage)| Process {
+        name: name.to_string(),
+        cpu_seconds: usage.cpu,
+        cpu_us_an_order: usage.cpu * 1e6 / orders as f64,
+        peak_mib: Some(usage.peak_mib),
+    };
+    usage.iter().map(share).collect()
+}
+
 /// Clock ticks a second; Linux has had 100 on every architecture we run on (`getconf CLK_TCK`).
 const TICKS: f64 = 100.0;
 
-fn cpu(pid: u32) -> Option<f64> {
+/// User and system time of a process until now, in seconds; `None` when there is none.
+pub fn cpu(pid: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let (user, system): (f64, f64) = (fields.get(11)?.parse().ok()?, fields.get(12)?.parse().ok()?);

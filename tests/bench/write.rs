@@ -1,24 +1,33 @@
 //! The write stage alone beside the machine's own limit, measured in the same run: one order a request and a hundred,
 //! with and without latency at the target, and one, two and four writers.
 //!
-//! `make bench`, or `cargo bench -p orderflow-tests --bench write -- [--runs N] [--orders N] [--case NAME]`; `--orders`
-//! lowers the number of orders of each case. Everything is a process of its own: nats-server (`sync_interval: always`),
+//! `make bench`, or `cargo bench -p orderflow-tests --bench write -- [--runs N] [--orders N] [--case NAME] [--compare FILE]`;
+//! `--orders` lowers the number of orders of each case. Everything is a process of its own: nats-server (`sync_interval: always`),
 //! the sandbox, and `orderflow write` once or several times. The orders lie in MAPPED before a run begins, in streams that
 //! are copied for each run, so that none of them has a receipt. The limit is the same requests without a writer, from
 //! this process.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code)]
+mod args;
 mod cases;
+#[allow(dead_code)]
+mod figures;
 mod mapped;
+#[allow(dead_code)]
 mod posts;
+#[allow(dead_code)]
 mod process;
+#[allow(dead_code)]
 mod sandbox_process;
+mod setting;
 mod written;
 
 use std::collections::HashMap;
-use std::path::Path;
 
+use args::{Args, Wrong, median};
 use cases::{CASES, Case};
+use figures::{Figures, Row};
 use mapped::Mapped;
 // For its allocator: the writer has it, so the loop beside it has it too.
 use orderflow as _;
@@ -34,15 +43,17 @@ struct Measured {
 }
 
 #[tokio::main]
-async fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let after = |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)).cloned();
-    let number = |flag: &str| after(flag).and_then(|text| text.parse::<u64>().ok());
-    let (runs, most, wanted) =
-        (number("--runs").unwrap_or(5).max(1), number("--orders").unwrap_or(u64::MAX), after("--case"));
+async fn main() -> Result<(), Wrong> {
+    let args = Args::read();
+    let mut figures = Figures::of("write", &args)?;
+    let (runs, wanted) = (args.runs()?, args.text("--case")?);
+    if let Some(wanted) = wanted.filter(|wanted| CASES.iter().all(|case| case.name != *wanted)) {
+        let all = CASES.map(|case| case.name).join(", ");
+        return Err(Wrong(format!("--case {wanted}: there is {all}")));
+    }
     let (mut stores, mut all) = (HashMap::<u64, Mapped>::new(), Vec::new());
-    for case in CASES.iter().filter(|case| wanted.as_deref().is_none_or(|wanted| case.name == wanted)) {
-        let case = Case { orders: case.orders.min(most), ..*case };
+    for case in CASES.iter().filter(|case| wanted.is_none_or(|wanted| case.name == wanted)) {
+        let case = Case { orders: args.orders(case.orders)?, ..*case };
         if let Some(reason) = case.refused().await {
             println!("case {} is left out, this build refuses its configuration: {reason}\n", case.name);
             continue;
@@ -55,14 +66,8 @@ async fn main() {
         let mut measured = Measured { case, runs: Vec::new() };
         for number in 1..=runs {
             let run = case.run(&stores[&case.orders]).await;
-            let rate = |seconds: f64| case.orders as f64 / seconds;
-            eprintln!(
-                "{}, run {number}: {:.2} s, {:.0} orders/s, bare {:.0}",
-                case.name,
-                run.seconds,
-                rate(run.seconds),
-                rate(run.bare)
-            );
+            let (name, seconds, rate) = (case.name, run.seconds, case.orders as f64 / run.seconds);
+            eprintln!("{name}, run {number}: {seconds:.2} s, {rate:.0} orders/s, bare {:.0}", run.bare);
             measured.runs.push(run);
         }
         measured.runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
@@ -71,10 +76,9 @@ async fn main() {
     println!("The write stage, median of {runs} runs\n");
     print_rates(&all);
     print_usage(&all);
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-write.json");
-    let report = json!({ "runs": runs, "cases": all.iter().map(Measured::json).collect::<Vec<_>>() });
-    std::fs::write(&file, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
-    println!("\nThe same as JSON: {}", file.display());
+    all.iter().for_each(|measured| figures.push(measured.row()));
+    figures.finish(json!({ "runs": runs, "cases": all.iter().map(Measured::json).collect::<Vec<_>>() }));
+    Ok(())
 }
 
 impl Measured {
@@ -82,17 +86,19 @@ impl Measured {
         &self.runs[self.runs.len() / 2]
     }
 
-    fn median_of(&self, value: impl Fn(&Written) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.runs.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    }
-
     /// Orders a second: written, in the middle of the run, and bare.
     fn rates(&self) -> (f64, f64, f64) {
         let orders = self.case.orders as f64;
-        let rate = |seconds: fn(&Written) -> f64| self.median_of(|run| orders / seconds(run));
-        (rate(|run| run.seconds), self.median_of(|run| run.steady), rate(|run| run.bare))
+        let of = |value: fn(&Written) -> f64| median(self.runs.iter().map(value));
+        (orders / of(|run| run.seconds), of(|run| run.steady), of(|run| run.bare))
+    }
+
+    fn row(&self) -> Row {
+        let (case, (rate, _, bare)) = (self.case, self.rates());
+        Row::new(format!("write/{}", case.name), rate, "orders/s")
+            .aim(case.aim())
+            .limit("the same requests without a writer", bare)
+            .processes(process::shares(&self.median().usage, case.orders))
     }
 
     fn json(&self) -> Value {
@@ -102,9 +108,6 @@ impl Measured {
             "latency_ms": case.latency_ms, "in_flight": case.in_flight, "writers": case.writers,
             "orders_per_second": rate, "orders_per_second_in_the_middle": steady, "bare_orders_per_second": bare,
             "seconds": self.runs.iter().map(|run| run.seconds).collect::<Vec<_>>(),
-            "processes": self.median().usage.iter().map(|(name, usage)| json!({
-                "name": name, "cpu_seconds": usage.cpu, "peak_mib": usage.peak_mib,
-            })).collect::<Vec<_>>(),
         })
     }
 }

@@ -8,15 +8,13 @@ use journal::{Journal, Stream, Topology};
 use operations::StageStatus;
 use orderflow_tests::Program;
 
-use crate::PROGRAM;
 use crate::cases::Case;
 use crate::mapped::Mapped;
 use crate::posts;
 use crate::process::{Usage, Watched};
 use crate::sandbox_process::SandboxProcess;
+use crate::setting;
 
-const DEMO: &str = include_str!("../../deploy/examples/demo.toml");
-const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
 const WRITER: &str = "writer";
 
 /// How often is asked whether all is written. What is timed comes from the receipts.
@@ -28,7 +26,7 @@ pub struct Written {
     pub seconds: f64,
     /// Orders a second between the first and the last tenth of the receipts: without start and end.
     pub steady: f64,
-    /// Seconds of the same requests without a writer.
+    /// Orders a second of the same requests without a writer.
     pub bare: f64,
     /// What the processes used; of several writers the sum of the CPU time and the largest peak.
     pub usage: Vec<(&'static str, Usage)>,
@@ -38,21 +36,15 @@ impl Case {
     /// The configuration of this case.
     fn configure(&self, folder: &Path, url: &str) {
         let batch = if self.batch > 1 { format!("\nbatch = {}", self.batch) } else { String::new() };
-        let config = DEMO
-            .replace("client_id = \"demo\"", &format!("client_id = \"demo\"\nbase_url = \"{url}\""))
-            .replace("http://127.0.0.1/execute", &format!("{url}/execute"))
-            .replace("concurrency = 32", &format!("concurrency = {}{batch}", self.in_flight));
-        std::fs::write(folder.join("orderflow.toml"), config).unwrap();
-        std::fs::write(folder.join("mapping.toml"), CASE).unwrap();
+        let concurrency = format!("concurrency = {}{batch}", self.in_flight);
+        setting::write(folder, url, &[("concurrency = 32", &concurrency)]);
     }
 
     /// Why the program does not know how to do this; `None` when it does.
     pub async fn refused(&self) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         self.configure(folder.path(), "http://127.0.0.1:9");
-        let check =
-            Program::new(PROGRAM, folder.path(), &["check"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x");
-        let (status, said) = check.said().await;
+        let (status, said) = setting::program(folder.path(), &["check"], None).said().await;
         let reason = said.lines().find(|line| line.starts_with("error")).unwrap_or(said.trim());
         (status != 0).then(|| reason.to_string())
     }
@@ -64,10 +56,7 @@ impl Case {
         self.configure(folder.path(), &sandbox.url);
         let (mut pids, mut ends) = (Vec::new(), Vec::new());
         for _ in 0..self.writers {
-            let writer = Program::new(PROGRAM, folder.path(), &["write"])
-                .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
-                .env("ORDERFLOW_NATS__URL", &nats.url())
-                .start();
+            let writer = setting::program(folder.path(), &["write"], Some(&nats.url())).start();
             pids.push(writer.id().unwrap());
             // Read to the end meanwhile: a full pipe would stop it.
             ends.push(tokio::spawn(writer.wait_with_output()));
@@ -92,10 +81,12 @@ impl Case {
 
         let sandbox = SandboxProcess::start(self.orders, self.latency_ms).await;
         let url = format!("{}/execute", sandbox.url);
-        let bare = posts::all(&url, &mapped.records, self.batch, self.writers * self.in_flight).await;
-        assert_eq!(sandbox.report().await["target"]["distinct_orders"], self.orders);
+        let (count, in_flight) = (self.bare(), self.writers * self.in_flight);
+        let records = &mapped.records[..usize::try_from(count).unwrap()];
+        let bare = posts::all(&url, records, self.batch, in_flight).await;
+        assert_eq!(sandbox.report().await["target"]["distinct_orders"], count);
         sandbox.kill().await;
-        Written { seconds, steady, bare: bare.as_secs_f64(), usage }
+        Written { seconds, steady, bare: count as f64 / bare.as_secs_f64(), usage }
     }
 
     /// Waits until each order has a receipt and the writers have nothing left to do.
