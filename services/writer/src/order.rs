@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{Answer, Attempt, ContentHash, MappedEvent, MappedOrder, OrderDeleted, Outcome, now};
+use events::{
+    Answer, Attempt, CodecError, ContentHash, MappedEvent, MappedOrder, OrderDeleted, Outcome, now,
+};
 use http::Class;
 use journal::{Delivery, JournalError, Label, Moment, Settlement, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
@@ -93,7 +95,7 @@ impl Partition {
             return Ok(Some(&self.ledger));
         }
         let durable = writer.topology.writer(&writer.name, self.number);
-        let hold = writer.journal.pin(&writer.topology, Stream::Mapped, &durable).await?;
+        let hold = Box::pin(writer.journal.pin(&writer.topology, Stream::Mapped, &durable)).await?;
         if hold.pin.as_deref() != pin {
             tracing::info!(
                 partition = self.number,
@@ -101,24 +103,32 @@ impl Partition {
             );
             return Ok(None);
         }
-        self.catch_up().await?;
+        Box::pin(self.catch_up()).await?;
         // Also after a pin of our own: it may have been another writer's in between.
         if !same_pin {
             let of = (&writer.name, self.number);
-            self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold).await?;
+            Box::pin(self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold)).await?;
         }
         *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)) };
         Ok(Some(&self.ledger))
     }
 
+    /// What is rare is boxed here and below: this future is made, moved and freed for every order.
     pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
-        let span = tracing::info_span!("write order", mapped_seq = message.seq, key = tracing::field::Empty);
+        let since = self.writer.contact.moment();
+        let decoded = MappedEvent::decode(&message.payload);
+        let key = match &decoded {
+            Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) => {
+                Some(order.key.as_str())
+            }
+            Err(_) => None,
+        };
+        let span = tracing::info_span!("write order", mapped_seq = message.seq, key);
         let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         let trace = TraceParent { trace_id, span_id, sampled };
-        let since = self.writer.contact.moment();
         async {
-            match self.settle(&message, since, trace).await {
+            match self.settle(&message, decoded, since, trace).await {
                 Ok(settlement) => settlement,
                 Err(error) => {
                     tracing::warn!(%error, mapped_seq = message.seq, "an order waits");
@@ -133,10 +143,11 @@ impl Partition {
     async fn settle(
         self: &Arc<Self>,
         message: &Delivery,
+        decoded: Result<MappedEvent, CodecError>,
         since: Moment,
         trace: TraceParent,
     ) -> Result<Settlement, JournalError> {
-        let (order, deleted) = match MappedEvent::decode(&message.payload) {
+        let (order, deleted) = match decoded {
             Ok(MappedEvent::Order(order)) => (order, false),
             Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
             Err(error) => {
@@ -144,7 +155,6 @@ impl Partition {
                 return Ok(Settlement::Dead(Box::new(letter)));
             }
         };
-        tracing::Span::current().record("key", order.key.as_str());
         let (writer, order) = (&*self.writer, Arc::new(order));
         let Some(ledger) = self.ledger(message).await? else {
             return Ok(Settlement::Release);
@@ -170,7 +180,7 @@ impl Partition {
                 && !ignored
                 && let Some(newer) = self.newer(ledger, &order)
             {
-                if self.supersede(ledger, message.seq, &order, newer, trace).await? {
+                if Box::pin(self.supersede(ledger, message.seq, &order, newer, trace)).await? {
                     writer.counts.note(Outcome::Superseded);
                     return Ok(Settlement::Done);
                 }
@@ -192,7 +202,7 @@ impl Partition {
                             (outcome, status, Some((key, basis)))
                         }
                         Sent::Failed { error, key } => {
-                            match self.failed(message, &order, error, &key, trace).await {
+                            match Box::pin(self.failed(message, &order, error, &key, trace)).await {
                                 Err(settlement) => return Ok(settlement),
                                 Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
                             }

@@ -91,7 +91,7 @@ impl Partition {
             let (ledger, order, mapped_seq) = (&partition.ledger, receipt.key.clone(), receipt.mapped_seq);
             let recorded = partition.record(ledger, receipt, held, certain, trace).await?;
             if recorded == Recorded::Overwrote {
-                partition.restore(ledger, &order, trace).await?;
+                Box::pin(partition.restore(ledger, &order, trace)).await?;
             }
             if recorded != Recorded::DecideAgain {
                 partition.attempts.with(mapped_seq, std::mem::take);
@@ -99,7 +99,7 @@ impl Partition {
             Ok((recorded, in_hand))
         };
         if !sent {
-            return keeping.await;
+            return Box::pin(keeping).await;
         }
         match tokio::spawn(keeping.in_current_span()).await {
             Ok(kept) => kept,
@@ -139,7 +139,7 @@ impl Partition {
                     return Ok(recorded);
                 }
                 Err(JournalError::Conflict { .. }) => {
-                    let Some(entry) = self.last_receipt(&subject).await? else {
+                    let Some(entry) = Box::pin(self.last_receipt(&subject)).await? else {
                         return Err(JournalError::Conflict { subject });
                     };
                     let (newest, theirs) = (ledger.learn(&entry)?, entry.event::<Receipt>()?.body);
@@ -201,7 +201,7 @@ impl Partition {
     ) -> Result<(), JournalError> {
         let older = |other: &MappedOrder| other.version < order.version;
         for (seq, older, failed) in self.attempts.waiting(&order.key, older) {
-            if self.supersede(ledger, seq, &older, order.content, trace).await? {
+            if Box::pin(self.supersede(ledger, seq, &older, order.content, trace)).await? {
                 tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
                 self.attempts.with(seq, std::mem::take);
             }

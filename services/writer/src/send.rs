@@ -91,7 +91,7 @@ impl Writer {
         while let Some(mut part) = parts.pop() {
             if part.uncertain && self.target.can_be_asked() {
                 drop(slot.take()); // each question takes a turn of its own
-                self.ask(&mut part).await;
+                Box::pin(self.ask(&mut part)).await;
             }
             // Who gave up waiting has given the order away with its partition.
             part.parcels.retain(|parcel| !parcel.is_abandoned());
@@ -116,7 +116,7 @@ impl Writer {
                     part.uncertain |= class == Class::Uncertain;
                     parts.push(part);
                 }
-                Attempted::Failed(error) => parts.extend(self.after(part, error).await),
+                Attempted::Failed(error) => parts.extend(Box::pin(self.after(part, error)).await),
             }
         }
     }

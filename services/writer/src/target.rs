@@ -154,7 +154,7 @@ impl Target {
                     postgres::Verdict::Written | postgres::Verdict::Already => Outcome::Written,
                     postgres::Verdict::Newer => Outcome::Superseded,
                 };
-                let verdicts = postgres.write(&records).await?;
+                let verdicts = Box::pin(postgres.write(&records)).await?;
                 Ok(verdicts
                     .into_iter()
                     .map(|verdict| Taken { outcome: outcome(verdict), status: None })

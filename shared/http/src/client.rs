@@ -1,5 +1,6 @@
 //! The client: requests as data, answers with their bytes as they came.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -73,6 +74,8 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
+    /// The address asked last: most clients ask only one, and to parse it costs as much as to write the request.
+    last: Arc<Mutex<Option<(String, reqwest::Url)>>>,
 }
 
 impl Client {
@@ -91,7 +94,19 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|source| HttpError::Build { url: "any address".into(), source })?;
-        Ok(Self { inner })
+        Ok(Self { inner, last: Arc::default() })
+    }
+
+    fn parsed(&self, url: &str) -> Option<reqwest::Url> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((text, parsed)) if text == url => Some(parsed.clone()),
+            _ => {
+                let parsed: reqwest::Url = url.parse().ok()?;
+                *last = Some((url.to_string(), parsed.clone()));
+                Some(parsed)
+            }
+        }
     }
 
     /// Sends a request and reads the whole answer.
@@ -106,9 +121,8 @@ impl Client {
         };
         let failed =
             |source: reqwest::Error| HttpError::of(&request.url, request.timeout, source.without_url());
-        let mut url: reqwest::Url = match request.url.parse() {
-            Ok(url) => url,
-            Err(_) => return Err(failed(self.inner.get(&request.url).build().expect_err("no URL"))),
+        let Some(mut url) = self.parsed(&request.url) else {
+            return Err(failed(self.inner.get(&request.url).build().expect_err("no URL")));
         };
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);

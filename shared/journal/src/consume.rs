@@ -257,7 +257,7 @@ where
             Settlement::Retry(after) => AckKind::Nak(Some(after.max(Duration::from_millis(1)))),
             Settlement::Release => AckKind::Nak(Some(Duration::from_millis(1))),
             Settlement::Dead(letter) => {
-                self.alive(&acker, self.bury(&letter, trace)).await;
+                Box::pin(self.alive(&acker, self.bury(&letter, trace))).await;
                 AckKind::Term
             }
         };

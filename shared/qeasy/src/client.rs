@@ -104,7 +104,7 @@ impl Qeasy {
                 let (method, url) = (self.settings.method, self.settings.url.clone());
                 self.post(method, url, Vec::new(), self.body(records), key).await?
             }
-            Form::Store { .. } => self.open_api("store", &self.body(records), key).await?,
+            Form::Store { .. } => Box::pin(self.open_api("store", &self.body(records), key)).await?,
         };
         let verdict = judge(&answer, self.settings.trust_status, records.len())?;
         Ok(Written { verdict, status: answer.status })
