@@ -278,7 +278,7 @@ async fn a_row_that_cannot_be_mapped_is_corrected_and_goes_on() {
     let world = crate::account::dirty().await;
     world.sync().await;
     let folder = world.folder_of_a_program("");
-    let of_order = Selection { key: Some("3".into()), ..Selection::default() };
+    let of_order = Selection { keys: vec!["3".into()], ..Selection::default() };
     let lines = of_order.read(&world.journal, &world.names()).await.unwrap();
     assert_eq!((lines.len(), lines[0].stage), (1, Stage::Transform));
     let letter = lines[0].letter.to_string();

@@ -12,7 +12,8 @@ use crate::JournalError;
 /// The oldest nats-server that will do: 2.12.1 is the first whose atomic batches know `Nats-Msg-Id`.
 pub const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 1);
 
-/// Reconnects are tried at this pace; the client's default grows to 4 s, in which a stage would stand idle.
+/// Reconnects are tried at this pace, after the first try, which is made at once: the client's default grows to 4 s, in which a
+/// stage would stand idle.
 const RECONNECT: Duration = Duration::from_millis(250);
 
 /// How long an acknowledgement may take before the publish counts as unanswered.
@@ -20,6 +21,11 @@ pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the end of a process waits for its last acks to leave.
 const FLUSH: Duration = Duration::from_secs(2);
+
+/// How long to wait before this try, from 1. The very first connection counts as one, and every command waits for it.
+fn delay(attempt: usize) -> Duration {
+    if attempt <= 1 { Duration::ZERO } else { RECONNECT }
+}
 
 /// How to reach the server.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +58,7 @@ impl Journal {
         let mut options = ConnectOptions::new()
             .name(&connection.name)
             .max_reconnects(None)
-            .reconnect_delay_callback(|_| RECONNECT)
+            .reconnect_delay_callback(delay)
             .request_timeout(Some(ACK_TIMEOUT))
             // A page of work is published at once; the default of 256 would make us wait for the socket each time.
             .client_capacity(8_192)
@@ -147,6 +153,11 @@ fn without_credentials(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_try_is_made_at_once_and_no_later_one() {
+        assert_eq!([0, 1, 2, 9].map(delay), [Duration::ZERO, Duration::ZERO, RECONNECT, RECONNECT]);
+    }
 
     #[test]
     fn credentials_do_not_reach_messages() {

@@ -21,8 +21,8 @@ pub struct Selection {
     pub kind: Option<String>,
     /// Of this target.
     pub target: Option<TargetName>,
-    /// About the order with this key.
-    pub key: Option<String>,
+    /// About one of the orders with these keys; any when empty.
+    pub keys: Vec<String>,
     /// Also those that somebody, or another mapping, has dealt with.
     pub closed: bool,
 }
@@ -110,7 +110,7 @@ impl Selection {
         let target = self.target.as_ref().map(TargetName::token);
         self.group.as_ref().is_none_or(|group| line.fingerprint.starts_with(group.as_str()))
             && (target.is_none() || line.target == target)
-            && (self.key.is_none() || line.key == self.key)
+            && (self.keys.is_empty() || line.key.as_ref().is_some_and(|key| self.keys.contains(key)))
     }
 }
 

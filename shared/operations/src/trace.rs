@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Mask;
-use crate::letters::{Resolution, Selection};
+use crate::letters::{LetterLine, Resolution, Selection};
 use crate::numbers;
 
 /// What happened, with what is to be said of it.
@@ -136,21 +136,39 @@ impl Story {
         text: &str,
         mask: &Mask,
     ) -> Result<Option<Self>, JournalError> {
-        if let Some(key) = OrderKey::new(text)
-            && let Some(story) = Self::of_key(journal, names, targets, &key, mask).await?
+        let own = OrderKey::new(text);
+        // Most keys have a receipt: then it is no number.
+        let mut keys = match &own {
+            Some(key) if has_receipt(journal, names, targets, key).await? => Vec::new(),
+            _ => numbers::indexed(journal, names, text).await?,
+        };
+        let letters = Self::letters(journal, names, own.iter().chain(&keys)).await?;
+        if let Some(key) = &own
+            && let Some(story) = Self::of_key(journal, names, targets, key, &letters, mask).await?
         {
             return Ok(Some(story));
         }
-        let keys = numbers::indexed(journal, names, text).await?;
-        for key in &keys {
-            if let Some(story) = Self::of_key(journal, names, targets, key, mask).await? {
-                let others = keys.iter().filter(|other| *other != key).map(ToString::to_string).collect();
-                return Ok(Some(Self { others, ..story }));
+        for at in 0..keys.len() {
+            if let Some(story) = Self::of_key(journal, names, targets, &keys[at], &letters, mask).await? {
+                keys.remove(at);
+                return Ok(Some(Self { others: keys.iter().map(ToString::to_string).collect(), ..story }));
             }
         }
-        match numbers::searched(journal, names, targets, text).await? {
-            Some(key) => Self::of_key(journal, names, targets, &key, mask).await,
-            None => Ok(None),
+        let Some(key) = numbers::searched(journal, names, targets, text).await? else { return Ok(None) };
+        let letters = Self::letters(journal, names, [&key]).await?;
+        Self::of_key(journal, names, targets, &key, &letters, mask).await
+    }
+
+    /// The letters of these orders: the headers of all letters are read for it, so once for all orders.
+    async fn letters<'a>(
+        journal: &Journal,
+        names: &Topology,
+        keys: impl IntoIterator<Item = &'a OrderKey>,
+    ) -> Result<Vec<LetterLine>, JournalError> {
+        let keys: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
+        match keys.is_empty() {
+            true => Ok(Vec::new()),
+            false => Selection { keys, closed: true, ..Selection::default() }.read(journal, names).await,
         }
     }
 
@@ -159,6 +177,7 @@ impl Story {
         names: &Topology,
         targets: &[TargetName],
         key: &OrderKey,
+        letters: &[LetterLine],
         mask: &Mask,
     ) -> Result<Option<Self>, JournalError> {
         let mut found = Found { mask: mask.clone(), ..Found::default() };
@@ -169,11 +188,10 @@ impl Story {
                 found.receipt(&entry?)?;
             }
         }
-        let selection = Selection { key: Some(key.to_string()), closed: true, ..Selection::default() };
-        for line in selection.read(journal, names).await? {
+        for line in letters.iter().filter(|line| line.key.as_deref() == Some(key.as_str())) {
             let Some(entry) = journal.find(names, Stream::Dead, line.letter).await? else { continue };
             found.letter(&entry)?;
-            if let Some(resolution) = line.resolution {
+            if let Some(resolution) = line.resolution.clone() {
                 let Resolution { how, reason, at, .. } = resolution;
                 found.step(at, Happened::DealtWith { letter: line.letter, how, reason }, &entry);
             }
@@ -292,6 +310,20 @@ impl Found {
         }
         Ok(())
     }
+}
+
+async fn has_receipt(
+    journal: &Journal,
+    names: &Topology,
+    targets: &[TargetName],
+    key: &OrderKey,
+) -> Result<bool, JournalError> {
+    for target in targets {
+        if journal.last(names, Stream::Receipts, &names.receipt(target, key)).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The messages of an order that lie behind the first of its partition that some target has not settled.

@@ -51,7 +51,7 @@ impl Select {
             }),
             kind: self.kind.clone(),
             target: self.target.as_ref().map(TargetName::new),
-            key: self.key.clone(),
+            keys: self.key.iter().cloned().collect(),
             closed,
         }
     }
