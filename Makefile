@@ -28,7 +28,7 @@ test: deps ## every test, against a real nats-server and a real PostgreSQL
 chaos: deps ## processes killed, paused and cut off while orders change: SEED=7 MINUTES=30; without, ten seeds of a minute
 	@$(with_nats) cargo test --locked -p orderflow-tests --test chaos
 
-bench: deps ## every bench and one table of all, some 20 minutes: ARGS='--compare FILE', '--runs N', '--orders N', '--million'
+bench: deps ## every bench and one table of all: ARGS='--compare FILE', '--runs N', '--orders N', '--million'
 	@$(with_nats) export BENCH_RUN="$$(date +%s)" && { failed=0; \
 	cargo bench --locked --no-fail-fast -p orderflow-tests $(addprefix --bench ,$(benches)) -- $(ARGS) || failed=$$?; \
 	cargo bench --locked --quiet -p orderflow-tests --bench all || failed=$$?; exit $$failed; }

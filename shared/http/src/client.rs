@@ -71,11 +71,18 @@ impl Answer {
 }
 
 /// An HTTP client. Cheap to clone; clones share their connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
     /// The address asked last: most clients ask only one, and to parse it costs as much as to write the request.
     last: Arc<Mutex<Option<(String, reqwest::Url)>>>,
+}
+
+/// Without the address asked last: that of a chat robot is a secret.
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -182,6 +189,14 @@ mod tests {
         let answer = Client::new(1).expect("a client").send(&get(url)).await.expect("an answer");
         assert_eq!((answer.status, answer.retry_after), (429, Some(Duration::from_secs(7))));
         assert_eq!((&answer.body[..], answer.excerpt().as_str()), (&b" a\nb "[..], "a b"));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_was_asked_is_not_shown() {
+        let url = serving(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let client = Client::new(1).expect("a client");
+        client.send(&get(url)).await.expect("an answer");
+        assert!(!format!("{client:?}").contains("127.0.0.1"), "{client:?}");
     }
 
     #[tokio::test]
