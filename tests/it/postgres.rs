@@ -111,6 +111,7 @@ async fn a_number_that_a_column_would_round_is_refused_and_nothing_is_written() 
             let error = refused(&target, rows).await;
             assert_eq!(error.class(), Class::Permanent, "{error}");
             assert!([field, value].iter().all(|word| error.to_string().contains(word)), "{error}");
+            assert_eq!(error.theirs(), Some(value), "{error}");
         }
     }
     let held = server.run(r#"SELECT "orderId", cents, ratio, own FROM orders"#).await;
@@ -176,6 +177,10 @@ async fn a_batch_is_all_or_nothing() {
         assert_eq!(error.class(), Class::Permanent, "{bad}: {error}");
         assert_eq!(server.value("SELECT count(*) FROM orders").await.unwrap(), "0", "{bad}");
     }
+    // The server quotes the row, which may name a person: it is known which part of the message that is.
+    let error = refused(&target, &[row("x", r#"{"orderId":"x","n":100}"#, version(1))]).await;
+    let theirs = error.theirs().unwrap();
+    assert!(theirs.contains("(x, 100)") && error.to_string() == format!("23514: {theirs}"), "{error}");
     assert_eq!(server.value("SELECT count(*) FROM orderflow_versions").await.unwrap(), "0");
     assert_eq!(write(&target, &good).await, vec![Verdict::Written; 40]);
     assert_eq!(write(&target, &good).await, vec![Verdict::Already; 40]);

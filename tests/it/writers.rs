@@ -139,6 +139,38 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
     stages.join_all().await;
 }
 
+/// What the target says of an order may name a person: letters have it, and whoever shows those knows what to hide.
+#[tokio::test]
+async fn what_the_target_says_of_an_order_is_in_no_log_and_no_status_when_fields_are_personal() {
+    for (personal, says) in [("[]", "code 40001: 客户不存在"), ("[\"customerName\"]", "code 40001: ***")]
+    {
+        let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
+        let world = World::new(300, Faults { target: refusing, ..Faults::default() }).await;
+        let folder = world.folder_of_a_program("");
+        let path = folder.path().join("orderflow.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{config}\n[operators]\npersonal = {personal}\n")).unwrap();
+        let run = async |args: &[&str]| {
+            let program = Program::new(PROGRAM, folder.path(), args);
+            program.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await
+        };
+        let resume = ["resume", "--target", "qeasy", "--execute", "--reason", "customers were added"];
+        for (args, expected) in [
+            (&["up", "--once", "--log", "text"][..], 5),
+            (&["status"], 4),
+            (&["status", "-o", "json"], 4),
+            (&resume, 0),
+            (&["ops", "list", "-o", "json"], 0),
+        ] {
+            let (status, said) = run(args).await;
+            assert_eq!(status, expected, "{args:?}: {said}");
+            assert!(said.contains(says) && said.contains("客户") == (personal == "[]"), "{args:?}: {said}");
+        }
+        let (_, letters) = run(&["dead", "list"]).await;
+        assert!(letters.contains("客户不存在"), "what happened is not lost: {letters}");
+    }
+}
+
 #[tokio::test]
 async fn what_stays_open_is_unknown_in_the_receipts_and_in_the_status() {
     let mut world = World::new(

@@ -116,12 +116,12 @@ impl Pages {
     }
 
     async fn failed(&self, job: &Delivery, task: &Task<'_>, error: OkkiError) -> Settlement {
-        let (class, message) = (error.class(), service::chain(&error));
+        let (class, message) = (error.class(), self.source.said(&error));
         self.live.trouble.send_replace(Some(message.clone()));
         let seen = self.with_attempts(job.seq, |attempts| {
             // An outage spends no attempt.
             if class.counts() {
-                attempts.push(Attempt { at: now(), message: message.clone() });
+                attempts.push(Attempt { at: now(), message: service::chain(&error) });
             }
             attempts.len()
         });

@@ -6,7 +6,7 @@ use events::{Listing, Micros, Stage};
 use http::{Method, RetryPolicy};
 use jiff::Timestamp;
 use journal::{Consumption, Rate, Stream, Topology};
-use service::config::{Granularity as Cut, Span};
+use service::config::{Granularity as Cut, Operators, Span};
 use service::{Config, ConfigError};
 
 use crate::granularity::Granularity;
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     /// Attempts of one call that may fail for reasons other than an outage.
     pub(crate) max_attempts: u32,
+    /// What may be said outside of letters.
+    pub(crate) operators: Operators,
 }
 
 /// A sweep, in microseconds.
@@ -113,6 +115,7 @@ impl Settings {
                 jitter: 0.5,
             },
             max_attempts: 6,
+            operators: config.operators.clone(),
         })
     }
 

@@ -7,6 +7,7 @@ use events::now;
 use http::{Class, Client, HttpError};
 use journal::{Budget, Cell, Journal, Rate};
 use okki::{Detail, DetailCall, Okki, OkkiError, Page};
+use service::config::Operators;
 
 use crate::contents::hash;
 use crate::request::Parameters;
@@ -33,6 +34,8 @@ pub(crate) struct Source {
     background: Budget,
     retry: http::RetryPolicy,
     max_attempts: u32,
+    /// What may be said outside of letters.
+    operators: Operators,
     /// Calls in a row that were throttled, or found nobody.
     unwelcome: AtomicU32,
 }
@@ -57,8 +60,14 @@ impl Source {
             background: Budget::start(cell(names.budget("background")), share),
             retry: settings.retry,
             max_attempts: settings.max_attempts,
+            operators: settings.operators.clone(),
             unwelcome: AtomicU32::new(0),
         })
+    }
+
+    /// An error with its causes, as everybody may see it.
+    pub(crate) fn said(&self, error: &OkkiError) -> String {
+        self.operators.hidden(error, error.theirs()).unwrap_or_else(|| service::chain(error))
     }
 
     /// One page of the list.
@@ -98,7 +107,7 @@ impl Source {
             {
                 return Err(error);
             }
-            tracing::debug!(error = %service::chain(&error), id, "a detail is asked for again");
+            tracing::debug!(error = self.said(&error), id, "a detail is asked for again");
             if class.counts() {
                 tokio::time::sleep(self.retry.delay(failed as usize)).await;
             }

@@ -97,7 +97,7 @@ async fn page(
                 if lasting || failed >= ATTEMPTS {
                     return Err(error.into());
                 }
-                tracing::debug!(error = %service::chain(&error), failed, "a page is asked for again");
+                tracing::debug!(error = source.said(&error), failed, "a page is asked for again");
             }
         }
     }

@@ -61,7 +61,8 @@ pub(crate) fn of_page(
     trace: TraceParent,
 ) -> DeadLetter {
     let message = service::chain(error);
-    tracing::error!(raw_seq = raw.seq, error = message, "a raw page cannot be read");
+    // Without what was found in the page: that is in the letter.
+    tracing::error!(raw_seq = raw.seq, error = events::pattern(&message, &[]), "a raw page cannot be read");
     DeadLetter {
         attempts: once(&message),
         stage: Stage::Transform,

@@ -100,12 +100,9 @@ impl Pages {
         }
         let (mapped, skips, dead) = (records.len(), skipped.len(), letters.len());
         for letter in &letters {
-            tracing::warn!(
-                raw_seq = raw.seq,
-                row = letter.origin.row,
-                error = letter.message,
-                "an order cannot be mapped"
-            );
+            // Without what was found in the order: that is in the letter.
+            let error = letter.pattern();
+            tracing::warn!(raw_seq = raw.seq, row = letter.origin.row, error, "an order cannot be mapped");
             self.journal.bury(&self.names, letter, Some(trace)).await?;
         }
         if !skipped.is_empty() {

@@ -70,7 +70,14 @@ impl Mapper<'_> {
         let (mut records, mut numbers) = (Vec::with_capacity(mapped.len()), Vec::with_capacity(mapped.len()));
         for (element, mapped) in mapped.into_iter().enumerate() {
             for problem in &mapped.dropped {
-                tracing::debug!(raw_seq = origin.raw_seq, row = origin.row, %problem.error, "field dropped or defaulted");
+                let (field, why) = (problem.error.field(), problem.error.kind());
+                tracing::debug!(
+                    raw_seq = origin.raw_seq,
+                    row = origin.row,
+                    field,
+                    why,
+                    "field dropped or defaulted"
+                );
             }
             if !mapped.marks.is_empty() {
                 let failed = mapped.marks.join(", ");

@@ -155,6 +155,7 @@ pub async fn run(
         retry: settings.retry,
         max_attempts: settings.max_attempts,
         counts: Arc::clone(&live.counts),
+        operators: config.operators.clone(),
         gathering,
     });
     if let Some(gathered) = gathered {

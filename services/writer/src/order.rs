@@ -276,9 +276,10 @@ impl Partition {
         trace: TraceParent,
     ) -> Result<(), Settlement> {
         let writer = &*self.writer;
-        let (class, why) = (error.class(), service::chain(&error));
+        let (class, why) = (error.class(), writer.said(&error));
         let (attempts, uncertain) = self.attempts.with(message.seq, |attempts| {
-            attempts.failed.push(Attempt { at: now(), message: why.clone() });
+            // For the letter, where whoever shows it knows what to hide.
+            attempts.failed.push(Attempt { at: now(), message: service::chain(&error) });
             attempts.order = Some(Arc::clone(order));
             if class == Class::Uncertain {
                 attempts.uncertain = Some(key.to_string());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use events::{Outcome, TargetName};
 use http::{Class, RetryPolicy};
 use journal::{Budget, Committer, Contact, Journal, Topology};
+use service::config::Operators;
 use tokio::sync::mpsc;
 
 use crate::Counts;
@@ -48,6 +49,8 @@ pub(crate) struct Writer {
     pub(crate) retry: RetryPolicy,
     pub(crate) max_attempts: u32,
     pub(crate) counts: Arc<Counts>,
+    /// What may be said outside of letters.
+    pub(crate) operators: Operators,
     /// Where orders gather that go out in batches; `None` when each goes alone.
     pub(crate) gathering: Option<mpsc::Sender<Parcel>>,
 }
@@ -145,7 +148,7 @@ impl Writer {
             tokio::time::sleep(self.retry.delay(part.failures)).await;
             return vec![part];
         }
-        tracing::info!(orders = part.parcels.len(), error = service::chain(&error), "a batch is halved");
+        tracing::info!(orders = part.parcels.len(), error = self.said(&error), "a batch is halved");
         let [first, second] = part.halves(partly_written);
         vec![second, first]
     }
@@ -169,10 +172,7 @@ impl Writer {
                 Ok(_) => return self.works(&slot),
                 Err(error) => {
                     if self.judged(&error, parcel.row.seq, &slot).await.is_none() {
-                        tracing::warn!(
-                            error = service::chain(&error),
-                            "the target cannot be asked what it holds"
-                        );
+                        tracing::warn!(error = self.said(&error), "the target cannot be asked what it holds");
                         return;
                     }
                 }
@@ -217,6 +217,11 @@ impl Writer {
         self.contact.is_safe() && self.contact.moment() == row.since
     }
 
+    /// An error with its causes, as everybody may see it.
+    pub(crate) fn said(&self, error: &TargetError) -> String {
+        self.operators.hidden(error, error.theirs()).unwrap_or_else(|| service::chain(error))
+    }
+
     fn works(&self, slot: &Slot<'_>) {
         slot.report(Load::Fine);
         self.circuit.works();
@@ -224,7 +229,8 @@ impl Writer {
 
     /// Does what a failure means for the requests to come. `Some` when it is not the fault of what was sent.
     async fn judged(&self, error: &TargetError, seq: u64, slot: &Slot<'_>) -> Option<Class> {
-        let (class, why) = (error.class(), error.to_string());
+        let class = error.class();
+        let why = self.operators.hidden(error, error.theirs()).unwrap_or_else(|| error.to_string());
         slot.report(match class {
             Class::Permanent | Class::Refusing | Class::Credentials => Load::Fine,
             Class::Retryable | Class::Uncertain => Load::Doubtful,

@@ -64,6 +64,14 @@ impl TargetError {
         }
     }
 
+    /// The part of the message that the target wrote, which may name a person.
+    pub(crate) fn theirs(&self) -> Option<&str> {
+        match self {
+            Self::Qeasy(error) => error.theirs(),
+            Self::Postgres(error) => error.theirs(),
+        }
+    }
+
     /// The HTTP status and the start of the answer, where there was one.
     pub(crate) fn answer(&self) -> Option<(u16, &str)> {
         match self {

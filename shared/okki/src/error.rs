@@ -75,6 +75,16 @@ impl OkkiError {
         }
     }
 
+    /// The part of the message that the source wrote, which may name a person.
+    pub fn theirs(&self) -> Option<&str> {
+        match self {
+            Self::Status { excerpt: theirs, .. }
+            | Self::Business { message: theirs, .. }
+            | Self::Malformed { found: theirs, .. } => Some(theirs),
+            Self::Http(_) | Self::Credentials { .. } => None,
+        }
+    }
+
     /// A snake_case word for dead letters.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -34,7 +34,7 @@ pub use dead_groups::DeadGroup;
 pub use edit::{About, Editable, MapRow, NotEditable, edit, editable};
 pub use instances::instances;
 pub use letters::{LetterLine, Resolution, Selection, letter};
-pub use mask::{HIDDEN, Mask};
+pub use mask::Mask;
 pub use operation::{Operation, Said, State, runs};
 pub use reconciliation::{Difference, Messages, Reconciliation};
 pub use replay::{Range, Replayed, labels};

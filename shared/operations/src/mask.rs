@@ -5,9 +5,8 @@ use events::DeadLetter;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use service::Config;
+use service::config::HIDDEN;
 
-/// What stands for a value.
-pub const HIDDEN: &str = "***";
 /// Shorter values are not looked for in other texts: they would be found everywhere.
 const FINDABLE: usize = 2;
 

@@ -193,6 +193,18 @@ impl PostgresError {
         }
     }
 
+    /// The part of the message that the server wrote, or that stood in the record: it may name a person.
+    pub fn theirs(&self) -> Option<&str> {
+        match self {
+            Self::Database { said, .. } => match self.sqlstate() {
+                Some(state) => Some(said.strip_prefix(state).unwrap_or(said).trim_start_matches(": ")),
+                None => None,
+            },
+            Self::Inexact { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
     pub(crate) fn connect(server: &str, source: tokio_postgres::Error) -> Self {
         Self::Connect { server: server.to_string(), said: said(&source), source }
     }

@@ -20,19 +20,21 @@ pub enum WriteError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// An answer that says no.
-    #[error("the target answered HTTP {status}, {said}")]
+    #[error("the target answered HTTP {status}, {ours}{theirs}")]
     Answer {
         /// HTTP status.
         status: u16,
-        /// What the body said, for a person.
-        said: String,
+        /// What the body said, in our words.
+        ours: String,
+        /// What the body said, in its own: it may name a person.
+        theirs: String,
         /// The start of the body.
         excerpt: String,
         /// What it means.
         class: Class,
     },
     /// Some orders of the batch were refused, and the answer does not say which.
-    #[error("the target answered HTTP {status}: {failed} of {rows} orders failed: {said}")]
+    #[error("the target answered HTTP {status}: {failed} of {rows} orders failed: {theirs}")]
     Partly {
         /// HTTP status.
         status: u16,
@@ -40,8 +42,8 @@ pub enum WriteError {
         failed: u64,
         /// How many were sent.
         rows: usize,
-        /// What the body said, for a person.
-        said: String,
+        /// What the body said, in its own words: it may name a person.
+        theirs: String,
         /// The start of the body.
         excerpt: String,
     },
@@ -67,6 +69,14 @@ impl WriteError {
             Self::Answer { class, .. } => *class,
             Self::Partly { .. } => Class::Permanent,
             Self::Another { .. } => Class::Refusing,
+        }
+    }
+
+    /// The part of the message that the target wrote, which may name a person.
+    pub fn theirs(&self) -> Option<&str> {
+        match self {
+            Self::Answer { theirs, .. } | Self::Partly { theirs, .. } => Some(theirs),
+            Self::Http(_) | Self::Another { .. } => None,
         }
     }
 
@@ -108,7 +118,13 @@ struct Counts {
 /// [`WriteError`]; its class says what to do.
 pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict, WriteError> {
     let status = answer.status;
-    let failed = |class, said: String| WriteError::Answer { status, said, excerpt: answer.excerpt(), class };
+    let failed = |class, ours: String, theirs: String| WriteError::Answer {
+        status,
+        ours,
+        theirs,
+        excerpt: answer.excerpt(),
+        class,
+    };
     let of_status = Class::of_status(answer.status, answer.retry_after);
     let body = serde_json::from_slice::<Body<'_>>(&answer.body).ok();
     let code = body
@@ -126,12 +142,12 @@ pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict
         }
         let class = of_code(code, answer).or(of_status).unwrap_or(Class::Refusing);
         let code = code.map_or_else(|| "no code".to_string(), |code| format!("code {code}"));
-        return Err(failed(class, format!("{code}: {message}")));
+        return Err(failed(class, format!("{code}: "), message));
     }
     if let Some(class) = of_status {
         // A proxy's page says nothing of an order, whatever its status.
         let class = if class == Class::Permanent && answer.is_html() { Class::Outage } else { class };
-        return Err(failed(class, answer.excerpt()));
+        return Err(failed(class, String::new(), answer.excerpt()));
     }
     let counts = body
         .as_ref()
@@ -146,10 +162,10 @@ pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict
     match (counts.failed, rows) {
         (0, _) => {}
         (_, 1) if repeat => return Ok(Verdict::Repeat),
-        (_, 1) => return Err(failed(Class::Permanent, format!("success, but failed > 0: {message}"))),
+        (_, 1) => return Err(failed(Class::Permanent, "success, but failed > 0: ".into(), message)),
         (failed, _) => {
             let excerpt = answer.excerpt();
-            return Err(WriteError::Partly { status, failed, rows, said: message, excerpt });
+            return Err(WriteError::Partly { status, failed, rows, theirs: message, excerpt });
         }
     }
     let says_yes = success == Some(true) || code.is_some();
@@ -157,8 +173,8 @@ pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict
     if says_yes || (trust_status && !answer.is_html()) {
         return Ok(Verdict::Written);
     }
-    let said = format!("which neither confirms nor refuses: {:?}", answer.excerpt());
-    Err(failed(Class::Outage, said))
+    let theirs = format!("{:?}", answer.excerpt());
+    Err(failed(Class::Outage, "which neither confirms nor refuses: ".into(), theirs))
 }
 
 /// The documented codes (contract of the `store` form; the `execute` form has shown the same ones).
@@ -243,6 +259,12 @@ mod tests {
         assert_eq!(judged(&said(1, 0, "success"), 3).expect("all"), Verdict::Written);
         let partly = judged(&said(2, 1, "客户不存在"), 3).expect_err("one failed");
         assert!(matches!(partly, WriteError::Partly { failed: 1, rows: 3, .. }), "{partly}");
+        assert_eq!(partly.theirs(), Some("客户不存在"));
+        let one = judged(&said(0, 1, "客户不存在"), 1).expect_err("it failed");
+        assert_eq!(
+            (one.theirs(), one.to_string().replace("客户不存在", "***")),
+            (Some("客户不存在"), "the target answered HTTP 200, success, but failed > 0: ***".to_string())
+        );
         let repeat = judged(&said(2, 1, "REPEAT"), 3).expect_err("which one is not said");
         assert!(matches!(repeat, WriteError::Partly { .. }), "{repeat}");
         assert_eq!(judged(&said(0, 1, "REPEAT"), 1).expect("an outcome"), Verdict::Repeat);

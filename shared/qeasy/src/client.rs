@@ -127,7 +127,8 @@ impl Qeasy {
         judge(&answer, false, usize::MAX)?;
         found::answered(&answer.body, record).map(Some).ok_or_else(|| WriteError::Answer {
             status: answer.status,
-            said: "expected a list of records in content".into(),
+            ours: "expected a list of records in content".into(),
+            theirs: String::new(),
             excerpt: answer.excerpt(),
             class: Class::Outage,
         })
@@ -153,8 +154,9 @@ impl Qeasy {
     /// A call of the documented API, with a token; with another one when that is refused.
     async fn open_api(&self, call: &str, body: &Bytes, key: Option<&str>) -> Result<Answer, WriteError> {
         let Form::Store { scheme_id, app_key, app_secret, .. } = &self.settings.form else {
-            let said = "the execute form has no such call".to_string();
-            return Err(WriteError::Answer { status: 0, said, excerpt: String::new(), class: Class::Outage });
+            let (ours, nothing) = ("the execute form has no such call".to_string(), String::new);
+            let (theirs, excerpt, class) = (nothing(), nothing(), Class::Outage);
+            return Err(WriteError::Answer { status: 0, ours, theirs, excerpt, class });
         };
         let base = self.settings.url.trim_end_matches('/');
         let url = format!("{base}/v2/open-api/business/{scheme_id}/{call}");
@@ -204,7 +206,8 @@ impl Qeasy {
             let parsed: Option<OauthAnswer> = serde_json::from_slice(&answer.body).ok();
             let content = parsed.and_then(|answer| answer.content).ok_or_else(|| WriteError::Answer {
                 status: answer.status,
-                said: "expected content.access_token".into(),
+                ours: "expected content.access_token".into(),
+                theirs: String::new(),
                 excerpt: answer.excerpt(),
                 class: Class::Outage,
             })?;

@@ -1,4 +1,4 @@
-//! `[operators]` and `[alerts]`: what people see, and what they are told of without asking, and where.
+//! `[alerts]`: what people are told of without asking, and where.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,14 +14,6 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A pattern may mean once a day, and a night may be slow.
 const A_DAY_AND_MORE: Duration = Duration::from_secs(26 * 3_600);
-
-/// `[operators]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Operators {
-    /// Fields, by their names in the source's rows and in the target's records, whose values are not shown.
-    pub personal: Vec<String>,
-}
 
 /// `[alerts]`. A length of 0 and a number of 0 turn a condition off.
 #[derive(Debug, Clone, Deserialize)]

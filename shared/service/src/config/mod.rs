@@ -5,16 +5,18 @@ mod env;
 mod error;
 mod load;
 mod model;
+mod operators;
 mod secret;
 mod span;
 mod validate;
 
-pub use alerts::{Alerts, Operators, Webhook, WebhookKind};
+pub use alerts::{Alerts, Webhook, WebhookKind};
 pub use error::ConfigError;
 pub use model::{
     Backoff, Config, Deleted, Detail, Granularity, Kind, Mapping, Nats, Schedule, Source, SourceLimit,
     StopAfter, Sweep, Target, TargetKind, TargetLimit, Writer,
 };
+pub use operators::{HIDDEN, Operators};
 pub use secret::Secret;
 pub use span::Span;
 

@@ -2,9 +2,10 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mapping::{Outcome, Plan, Provenance};
-use operations::{HIDDEN, Mask};
+use operations::Mask;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use service::config::HIDDEN;
 
 use super::{Found, Place};
 use crate::columns::padded;
