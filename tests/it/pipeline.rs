@@ -81,7 +81,9 @@ async fn raw_pages_are_kept_exactly_as_received_and_one_trace_spans_all_stages()
         assert_eq!(parsed["data"]["count"], 250, "the source's own answer");
         assert!(page.request.starts_with("/v1/invoices/order/list?"), "{}", page.request);
         assert!(!page.request.contains("token"), "a token in {}", page.request);
-        traces.insert(entry.seq, entry.trace().unwrap());
+        let trace = entry.trace().unwrap();
+        assert!(!trace.sampled, "nobody exports it");
+        traces.insert(entry.seq, trace);
     }
     let mut of_mapped: HashMap<u64, TraceParent> = HashMap::new();
     for entry in world.mapped().await {

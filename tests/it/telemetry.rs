@@ -1,8 +1,10 @@
 //! Traces leave the process over OTLP when an endpoint is named.
 
-use orderflow_tests::Program;
+use orderflow_tests::{Program, World, until};
+use sandbox::Faults;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::PROGRAM;
 
@@ -34,6 +36,33 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
         }
     });
     (url, posts)
+}
+
+/// The stages before it marked their messages as not sampled, for they have no exporter.
+#[tokio::test]
+async fn a_writer_with_an_exporter_exports_whatever_the_stages_before_it_have() {
+    let world = World::new(30, Faults::default()).await;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let stop = CancellationToken::new();
+    let (config, journal, token) = (world.config.clone(), world.nats.journal().await, stop.clone());
+    let transformer = tokio::spawn(async move { transformer::run(&config, journal, token).await.unwrap() });
+    assert!(world.fetch().await.complete);
+    until("all are mapped", async || world.mapped().await.len() == 30).await;
+    stop.cancel();
+    transformer.await.unwrap();
+    let (endpoint, mut posts) = collector().await;
+    let (status, said) =
+        Program::new(PROGRAM, world.folder_of_a_program("").path(), &["up", "--once", "--log", "text"])
+            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+            .said()
+            .await;
+    assert_eq!(status, 0, "{said}");
+    let mut all = Vec::new();
+    while let Ok(post) = posts.try_recv() {
+        all.extend(post);
+    }
+    assert!(String::from_utf8_lossy(&all).contains("write order"), "its spans were dropped: {said}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_nats::Request;
+use async_nats::{HeaderName, Request};
 use futures::StreamExt;
 
 use crate::connect::ACK_TIMEOUT;
@@ -14,6 +14,10 @@ pub(crate) const MAX_MESSAGES: usize = 1_000;
 
 /// Messages of a refused batch that are published singly, at the same time.
 const SINGLY: usize = 64;
+
+const ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
+const SEQUENCE: HeaderName = HeaderName::from_static("Nats-Batch-Sequence");
+const COMMIT: HeaderName = HeaderName::from_static("Nats-Batch-Commit");
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -41,8 +45,8 @@ impl Journal {
         let sending = async {
             for (at, record) in (1_u64..).zip(head) {
                 let mut headers = record.headers();
-                headers.insert("Nats-Batch-Id", batch.as_str());
-                headers.insert("Nats-Batch-Sequence", at.to_string());
+                headers.insert(ID, batch.as_str());
+                headers.insert(SEQUENCE, at.to_string());
                 let (subject, payload) = (record.subject.clone(), record.payload.clone());
                 self.client().publish_with_headers(subject, headers, payload).await?;
             }
@@ -54,9 +58,9 @@ impl Journal {
             .map_err(|error| JournalError::unavailable(what.as_str(), error))?
             .map_err(|error: async_nats::PublishError| JournalError::unavailable(what.as_str(), error))?;
         let mut headers = last.headers();
-        headers.insert("Nats-Batch-Id", batch.as_str());
-        headers.insert("Nats-Batch-Sequence", records.len().to_string());
-        headers.insert("Nats-Batch-Commit", "1");
+        headers.insert(ID, batch.as_str());
+        headers.insert(SEQUENCE, records.len().to_string());
+        headers.insert(COMMIT, "1");
         let request = Request::new().headers(headers).payload(last.payload.clone());
         let ack = self.request_ack(&last.subject, request, &what).await?;
         let first = ack.sequence + 1 - records.len() as u64;

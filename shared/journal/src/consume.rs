@@ -125,10 +125,11 @@ impl Journal {
                             pinned.send_replace(pin.map(str::to_string));
                         }
                         let worker = Arc::clone(&worker);
-                        in_hand.spawn(async move {
+                        // Boxed: a task is copied several times until it runs and when it ends, and this one holds a handler.
+                        in_hand.spawn(Box::pin(async move {
                             worker.settle(message).await;
                             drop(permit);
-                        });
+                        }));
                     }
                     // The stream recovers by itself from a restarting server.
                     Some(Err(error)) => {

@@ -1,6 +1,6 @@
 //! What is going to be published.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use events::{CodecError, Event, encode, now};
 
@@ -63,16 +63,20 @@ impl Record {
     }
 
     pub(crate) fn headers(&self) -> HeaderMap {
+        // Names that are known when this is compiled are neither checked nor copied for each message.
+        const ID: HeaderName = HeaderName::from_static("Nats-Msg-Id");
+        const EXPECTED: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence");
+        const TRACE: HeaderName = HeaderName::from_static("traceparent");
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", self.id.as_str());
+        headers.insert(ID, self.id.as_str());
         if let Some(expected) = self.expected {
-            headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+            headers.insert(EXPECTED, expected.to_string());
         }
         if let Some(trace) = self.trace {
-            headers.insert("traceparent", trace.to_string());
+            headers.insert(TRACE, trace.to_string());
         }
         for (label, value) in &self.labels {
-            headers.insert(label.header(), value.as_str());
+            headers.insert(HeaderName::from_static(label.header()), value.as_str());
         }
         headers
     }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -66,12 +66,13 @@ impl Telemetry {
                 let exporter = std::thread::spawn(building).join().map_err(|_| TelemetryError::Thread)??;
                 let resource =
                     opentelemetry_sdk::Resource::builder().with_service_name(service.to_string()).build();
-                Some(
-                    SdkTracerProvider::builder()
-                        .with_batch_exporter(exporter)
-                        .with_resource(resource)
-                        .build(),
-                )
+                let builder =
+                    SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource);
+                // A stage before this one that has no exporter marks its messages as not sampled: this one has. Who sets a
+                // sampler decides.
+                let chosen = std::env::var_os("OTEL_TRACES_SAMPLER").is_some();
+                let builder = if chosen { builder } else { builder.with_sampler(Sampler::AlwaysOn) };
+                Some(builder.build())
             }
         };
         let spans = provider.as_ref().map(|provider| {
@@ -121,6 +122,7 @@ pub fn traced(span: &Span, parent: Option<Ids>) -> Ids {
     let span_id = rand::random::<u64>().max(1);
     match parent {
         Some((trace, _, sampled)) => (trace, span_id, sampled),
-        None => (rand::random::<u128>().max(1), span_id, true),
+        // Nobody records it. The broker looks closer at messages that say otherwise.
+        None => (rand::random::<u128>().max(1), span_id, false),
     }
 }
