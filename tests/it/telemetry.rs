@@ -53,7 +53,7 @@ async fn a_writer_with_an_exporter_exports_whatever_the_stages_before_it_have() 
     let (endpoint, mut posts) = collector().await;
     let (status, said) =
         Program::new(PROGRAM, world.folder_of_a_program("").path(), &["up", "--once", "--log", "text"])
-            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x")
+            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
             .said()
             .await;

@@ -142,7 +142,7 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
 /// What the target says of an order may name a person: letters have it, and whoever shows those knows what to hide.
 #[tokio::test]
 async fn what_the_target_says_of_an_order_is_in_no_log_and_no_status_when_fields_are_personal() {
-    for (personal, says) in [("[]", "code 40001: 客户不存在"), ("[\"customerName\"]", "code 40001: ***")]
+    for (personal, says) in [("[]", "code 40002: 客户不存在"), ("[\"customerName\"]", "code 40002: ***")]
     {
         let refusing = TargetFaults { refuse_share: 1.0, ..TargetFaults::default() };
         let world = World::new(300, Faults { target: refusing, ..Faults::default() }).await;
@@ -152,11 +152,11 @@ async fn what_the_target_says_of_an_order_is_in_no_log_and_no_status_when_fields
         std::fs::write(&path, format!("{config}\n[operators]\npersonal = {personal}\n")).unwrap();
         let run = async |args: &[&str]| {
             let program = Program::new(PROGRAM, folder.path(), args);
-            program.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await
+            program.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret").said().await
         };
         let resume = ["resume", "--target", "qeasy", "--execute", "--reason", "customers were added"];
         for (args, expected) in [
-            (&["up", "--once", "--log", "text"][..], 5),
+            (&["up", "--once", "--log", "text"][..], 1),
             (&["status"], 4),
             (&["status", "-o", "json"], 4),
             (&resume, 0),
@@ -164,9 +164,11 @@ async fn what_the_target_says_of_an_order_is_in_no_log_and_no_status_when_fields
         ] {
             let (status, said) = run(args).await;
             assert_eq!(status, expected, "{args:?}: {said}");
+            let stops = said.matches("every writer of this target stops").count();
+            assert_eq!(stops, usize::from(args[0] == "up"), "said once, not by each order: {said}");
             assert!(said.contains(says) && said.contains("客户") == (personal == "[]"), "{args:?}: {said}");
         }
-        let (_, letters) = run(&["dead", "list"]).await;
+        let (_, letters) = run(&["dead", "groups"]).await;
         assert!(letters.contains("客户不存在"), "what happened is not lost: {letters}");
     }
 }

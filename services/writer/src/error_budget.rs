@@ -26,6 +26,8 @@ struct Recent {
     refused: VecDeque<bool>,
     /// The sequence of the last word to stop or to go on.
     since: u64,
+    /// That it is too much has been said since then: those that are under way need not say it again.
+    said: bool,
 }
 
 impl ErrorBudget {
@@ -66,7 +68,9 @@ impl ErrorBudget {
         }
         let Some((refused, of)) = self.note(true) else { return true };
         let reason = format!("{refused} of the last {of} orders were refused; the last: {why}");
-        tracing::error!(reason, "every writer of this target stops; `orderflow resume` lets them go on");
+        if !std::mem::replace(&mut self.recent().said, true) {
+            tracing::error!(reason, "every writer of this target stops; `orderflow resume` lets them go on");
+        }
         let state = StopState { stopped: true, reason, by: by.to_string(), at: now() };
         self.set(state).await;
         false
@@ -101,7 +105,7 @@ impl ErrorBudget {
         }
         let (mut recent, since) = (self.recent(), self.seen.now().1);
         if recent.since != since {
-            *recent = Recent { refused: VecDeque::new(), since };
+            *recent = Recent { since, ..Recent::default() };
         }
         let recent = &mut recent.refused;
         recent.push_back(refused);
