@@ -12,7 +12,7 @@ use events::{
     WindowId,
 };
 use futures::StreamExt;
-use journal::{Committer, Consumption, From, Grouping, Journal, Record, Settlement, Stream, Topology};
+use journal::{Committer, Consumption, From, Journal, Record, Settlement, Stream, Topology};
 use operations::{Mask, StageStatus, Story};
 // For its allocator: the program has it.
 use orderflow as _;
@@ -69,10 +69,7 @@ fn receipt(order: &MappedOrder, target: &TargetName, mapped_seq: u64) -> Receipt
 
 /// Stores so many orders; returns the bytes of the index.
 async fn fill(journal: &Journal, names: &Topology, target: &TargetName, orders: u64, rows: u64) -> usize {
-    let (mapped, receipts) = (
-        Committer::start(journal.clone(), Grouping::default()),
-        Committer::start(journal.clone(), Grouping::default()),
-    );
+    let (mapped, receipts) = (Committer::start(journal.clone()), Committer::start(journal.clone()));
     let record = vec![b'x'; RECORD];
     let mut bytes = 0;
     for first in (0..orders).step_by(usize::try_from(rows).unwrap()) {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use events::{PageJob, WatermarkMoved, WindowId};
 use futures::StreamExt;
-use journal::{
-    Committer, Connection, From, Grouping, Journal, JournalError, Record, Stream, Topology, TraceParent,
-};
+use journal::{Committer, Connection, From, Journal, JournalError, Record, Stream, Topology, TraceParent};
 use orderflow_tests::Nats;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -152,7 +150,7 @@ async fn a_message_that_is_too_large_is_named() {
 #[tokio::test]
 async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
     let (_nats, journal) = ready().await;
-    let committer = Committer::start(journal.clone(), Grouping::default());
+    let committer = Committer::start(journal.clone());
     let stores = (1..=3_000).map(|page| {
         let record = if page == 1_234 { job(page).expecting(99_999) } else { job(page) };
         let committer = committer.clone();
@@ -175,15 +173,22 @@ async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
 }
 
 #[tokio::test]
-async fn who_comes_alone_waits_for_no_company_and_a_full_batch_for_nothing() {
+async fn a_wish_of_more_than_a_batch_and_duplicates_among_others_are_stored_once() {
     let (_nats, journal) = ready().await;
-    let linger = Duration::from_secs(3_600);
-    let committer = Committer::start(journal.clone(), Grouping { linger, ..Grouping::default() });
-    let soon = |storing| tokio::time::timeout(Duration::from_secs(30), storing);
-    soon(committer.store(vec![job(1)])).await.expect("nobody else is there").unwrap();
-    // Now others may be on their way: only a thousand of them leave at once.
-    soon(committer.store((2..=1_001).map(job).collect())).await.expect("there is no room for more").unwrap();
-    assert_eq!(stored(&journal, Stream::Jobs).await.len(), 1_001);
+    let committer = Committer::start(journal.clone());
+    journal.store_all(&[job(7), job(8)]).await.unwrap();
+    let wishes: [Vec<u32>; 5] =
+        [(1..=5).collect(), vec![6], vec![7], (8..=9).collect(), (10..=1_500).collect()];
+    let stores = wishes.iter().map(|pages| committer.store(pages.iter().copied().map(job).collect()));
+    let results = futures::future::join_all(stores).await;
+    for (pages, result) in wishes.iter().zip(results) {
+        for (page, at) in pages.iter().zip(result.unwrap()) {
+            assert_eq!(at.duplicate, [7, 8].contains(page), "page {page}");
+            let entry = journal.get(&names(), Stream::Jobs, at.seq).await.unwrap();
+            assert_eq!(entry.event::<PageJob>().unwrap().body.page, *page);
+        }
+    }
+    assert_eq!(stored(&journal, Stream::Jobs).await.len(), 1_500);
 }
 
 #[tokio::test]

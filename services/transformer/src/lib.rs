@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::Stage;
-use journal::{Committer, Consumption, Grouping, Journal, JournalError, Stream, Topology};
+use journal::{Committer, Consumption, Journal, JournalError, Stream, Topology};
 use mapping::Plan;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,7 @@ fn pages(config: &Config, journal: &Journal) -> Result<Pages, TransformError> {
         journal: journal.clone(),
         names: Topology::new(&config.flow, config.writer.partitions),
         mappings: Arc::new(Mappings::load(config)?),
-        committer: Committer::start(journal.clone(), Grouping::default()),
+        committer: Committer::start(journal.clone()),
         looked: AtomicBool::new(false),
     })
 }

@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 
 use error_budget::ErrorBudget;
 use events::{Outcome, TargetName};
-use journal::{Budget, Cell, Committer, Grouping, Journal, JournalError, Partitions, Topology};
+use journal::{Budget, Cell, Committer, Journal, JournalError, Partitions, Topology};
 use service::config::Target;
 use service::{Config, ConfigError};
 use tokio::sync::{mpsc, watch};
@@ -150,7 +150,7 @@ pub async fn run(
         penalty: target.limit.penalty.get(),
         error_budget: Arc::clone(&error_budget),
         contact: journal.contact(settings.safe_silence()).await?,
-        committer: Committer::start(journal.clone(), Grouping::default()),
+        committer: Committer::start(journal.clone()),
         journal: journal.clone(),
         retry: settings.retry,
         max_attempts: settings.max_attempts,

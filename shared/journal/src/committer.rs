@@ -1,35 +1,21 @@
 //! Group commit: what many handlers want to store goes into the log as few large atomic batches.
 //!
-//! With `sync_interval: always` each acknowledged batch costs one flush to disk, however many messages it holds. So the
-//! hot path never publishes one by one: while a batch is on its way, what arrives gathers for the next.
+//! With `sync_interval: always` each acknowledged batch costs one flush to disk, and a store of its own at the server until it is
+//! committed, however many messages it holds. So the hot path never publishes one by one: while a batch is on its way, what
+//! arrives gathers for the next. Nothing waits for company, and never are two on their way: the server would take them one
+//! after the other, and they would be half as large.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::batch::MAX_MESSAGES;
 use crate::record::Record;
 use crate::{Journal, JournalError, Stored};
 
-/// How messages are gathered.
-#[derive(Debug, Clone, Copy)]
-pub struct Grouping {
-    /// How long the first message waits for company before its batch leaves. Not at all when nothing was stored for as long:
-    /// then there is no company to wait for.
-    pub linger: Duration,
-    /// Bytes a batch holds at most.
-    pub max_bytes: usize,
-    /// Batches under way at the same time.
-    pub in_flight: usize,
-}
-
-impl Default for Grouping {
-    fn default() -> Self {
-        Self { linger: Duration::from_millis(3), max_bytes: 8 << 20, in_flight: 2 }
-    }
-}
+/// Bytes a batch holds at most.
+const MAX_BYTES: usize = 8 << 20;
 
 /// The pace at which an unanswered batch is sent again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -48,10 +34,10 @@ pub struct Committer {
 
 impl Committer {
     /// Starts the group commit. All records handed to it must lie in one stream.
-    pub fn start(journal: Journal, grouping: Grouping) -> Self {
+    pub fn start(journal: Journal) -> Self {
         // Bounded: producers wait when the log is slower than they are.
         let (wishes, queue) = mpsc::channel(4_096);
-        tokio::spawn(run(journal, grouping, queue));
+        tokio::spawn(run(journal, queue));
         Self { wishes }
     }
 
@@ -72,9 +58,8 @@ impl Committer {
     }
 }
 
-async fn run(journal: Journal, grouping: Grouping, mut queue: mpsc::Receiver<Wish>) {
-    let mut under_way = JoinSet::new();
-    let (mut next, mut busy_until) = (None, Instant::now());
+async fn run(journal: Journal, mut queue: mpsc::Receiver<Wish>) {
+    let mut next = None;
     loop {
         let first = match next.take() {
             Some(wish) => wish,
@@ -84,41 +69,17 @@ async fn run(journal: Journal, grouping: Grouping, mut queue: mpsc::Receiver<Wis
             },
         };
         let mut batch = vec![first];
-        while under_way.try_join_next().is_some() {}
-        let idle = under_way.is_empty() && Instant::now() >= busy_until;
-        let until = Instant::now() + if idle { Duration::ZERO } else { grouping.linger };
-        next = gather(&mut batch, &mut queue, until, grouping.max_bytes).await;
-        busy_until = Instant::now() + grouping.linger;
-        while under_way.len() >= grouping.in_flight.max(1) {
-            under_way.join_next().await;
-        }
-        let journal = journal.clone();
-        under_way.spawn(async move { store(&journal, batch).await });
+        next = gather(&mut batch, &mut queue);
+        store(&journal, batch).await;
     }
-    while under_way.join_next().await.is_some() {}
 }
 
-/// Fills the batch with what is there, and with what comes until then, or until it is full; returns the wish that did not fit.
-async fn gather(
-    batch: &mut Vec<Wish>,
-    queue: &mut mpsc::Receiver<Wish>,
-    until: Instant,
-    max_bytes: usize,
-) -> Option<Wish> {
+/// Fills the batch with what is there, until it is full; returns the wish that did not fit.
+fn gather(batch: &mut Vec<Wish>, queue: &mut mpsc::Receiver<Wish>) -> Option<Wish> {
     let (mut messages, mut bytes) = (batch[0].records.len(), batch[0].bytes);
-    let over = tokio::time::sleep_until(until);
-    tokio::pin!(over);
-    while messages < MAX_MESSAGES && bytes < max_bytes {
-        let wish = match queue.try_recv() {
-            Ok(wish) => wish,
-            Err(_) if Instant::now() >= until => return None,
-            Err(_) => tokio::select! {
-                biased;
-                wish = queue.recv() => wish?,
-                () = &mut over => return None,
-            },
-        };
-        if messages + wish.records.len() > MAX_MESSAGES || bytes + wish.bytes > max_bytes {
+    while messages < MAX_MESSAGES && bytes < MAX_BYTES {
+        let wish = queue.try_recv().ok()?;
+        if messages + wish.records.len() > MAX_MESSAGES || bytes + wish.bytes > MAX_BYTES {
             return Some(wish);
         }
         messages += wish.records.len();
@@ -128,31 +89,37 @@ async fn gather(
     None
 }
 
+/// Stores the batch. One that is refused stored nothing: it is halved until the refused wishes stand alone, so that a conflict
+/// touches no other.
 async fn store(journal: &Journal, batch: Vec<Wish>) {
-    let (mut records, mut replies) = (Vec::new(), Vec::with_capacity(batch.len()));
+    let (mut records, mut ends, mut replies) = (Vec::new(), vec![0], Vec::with_capacity(batch.len()));
     for wish in batch {
-        replies.push((wish.records.len(), wish.reply));
         records.extend(wish.records);
+        ends.push(records.len());
+        replies.push(Some(wish.reply));
     }
-    let whole = if records.len() > MAX_MESSAGES {
-        Err(JournalError::DuplicateInBatch) // one wish larger than a batch: wish by wish, below
-    } else {
-        retried(|| journal.commit(&records)).await
-    };
-    // A refused batch stored nothing: answer each wish by itself, so that one conflict does not touch the others.
-    match whole {
-        Ok(stored) => {
-            let mut stored = stored.into_iter();
-            for (count, reply) in replies {
-                let _ = reply.send(Ok(stored.by_ref().take(count).collect()));
-            }
+    let mut answer = |wish: usize, result| {
+        if let Some(reply) = replies[wish].take() {
+            let _ = reply.send(result);
         }
-        Err(_) => {
-            let mut rest = records.as_slice();
-            for (count, reply) in replies {
-                let (own, others) = rest.split_at(count);
-                rest = others;
-                let _ = reply.send(retried(|| journal.store_all(own)).await);
+    };
+    let mut parts = vec![0..ends.len() - 1];
+    while let Some(Range { start, end }) = parts.pop() {
+        let own = &records[ends[start]..ends[end]];
+        if end - start == 1 {
+            answer(start, retried(|| journal.store_all(own)).await);
+            continue;
+        }
+        match retried(|| journal.commit(own)).await {
+            Ok(stored) => {
+                let mut stored = stored.into_iter();
+                for wish in start..end {
+                    answer(wish, Ok(stored.by_ref().take(ends[wish + 1] - ends[wish]).collect()));
+                }
+            }
+            Err(_) => {
+                let middle = start.midpoint(end);
+                parts.extend([middle..end, start..middle]);
             }
         }
     }
@@ -170,5 +137,42 @@ where
             }
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::{PageJob, WindowId};
+
+    fn wish(messages: usize, bytes: usize) -> Wish {
+        let job = PageJob { window: WindowId::live(1), pass: 1, page: 1, slice: None };
+        let record = Record::new("jobs", "job", &job).expect("encodes");
+        Wish { records: vec![record; messages], bytes, reply: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn a_batch_takes_all_that_is_there_and_what_does_not_fit_begins_the_next() {
+        let (wishes, mut queue) = mpsc::channel(2_000);
+        let mut gathered = |first: Wish| {
+            let mut batch = vec![first];
+            let next = gather(&mut batch, &mut queue);
+            (batch.iter().map(|wish| wish.records.len()).sum::<usize>(), next.map(|wish| wish.records.len()))
+        };
+        assert_eq!(gathered(wish(1, 10)), (1, None), "nobody else is there, and it waits for nobody");
+        let put = |wish| wishes.try_send(wish).expect("there is room");
+        (0..5).for_each(|_| put(wish(100, 10)));
+        assert_eq!(gathered(wish(1, 10)), (501, None));
+        (0..10).for_each(|_| put(wish(100, 10)));
+        assert_eq!(gathered(wish(1, 10)), (901, Some(100)), "a thousand messages at most");
+        put(wish(3, MAX_BYTES - 15));
+        assert_eq!(gathered(wish(1, 20)), (1, Some(3)), "nor more bytes");
+        put(wish(7, 10));
+        assert_eq!(
+            gathered(wish(MAX_MESSAGES + 500, 10)),
+            (MAX_MESSAGES + 500, None),
+            "alone, and cut later"
+        );
+        assert_eq!(gathered(wish(1, 10)), (8, None), "nothing was lost");
     }
 }

@@ -28,7 +28,7 @@ mod trace;
 
 pub use budget::{Budget, Rate};
 pub use cell::{Cell, Seen};
-pub use committer::{Committer, Grouping};
+pub use committer::Committer;
 pub use connect::{Connection, Journal, MINIMUM_SERVER};
 pub use consume::{Consumption, Settlement};
 pub use contact::{Contact, FRESH, Moment};
