@@ -8,7 +8,7 @@ use futures::StreamExt;
 use journal::{Consumption, From, Journal, Label, Record, Settlement, Stream, Topology};
 use tokio_util::sync::CancellationToken;
 
-/// Messages of one atomic batch, the most there can be, and batches on their way, as the stages have them.
+/// Messages of one atomic batch, the most there can be, and batches on their way.
 const BATCH: usize = 1_000;
 const BATCHES: usize = 2;
 
@@ -47,18 +47,19 @@ pub async fn store_mapped(journal: &Journal, names: &Topology) -> Duration {
     journal.ensure(&other).await.unwrap();
     let log = journal.read(names, Stream::Mapped, None, From::Start, false).await.unwrap();
     let records: Vec<Record> = log
-        .map(|entry| {
+        .filter_map(|entry| {
             let entry = entry.unwrap();
-            let place = entry.label(Label::Origin).unwrap_or_default().to_string();
+            // The orders; what lists their numbers is one message a page.
+            let place = entry.label(Label::Origin).map(str::to_string);
             let (_, subject) = entry.subject.split_once('.').unwrap();
-            Record {
+            futures::future::ready(place.map(|place| Record {
                 subject: format!("{}.{subject}", other.flow()),
                 id: format!("bare:{place}"),
                 payload: entry.payload.clone(),
                 expected: None,
                 trace: entry.trace(),
                 labels: vec![(Label::Origin, place)],
-            }
+            }))
         })
         .collect()
         .await;
