@@ -68,8 +68,8 @@ async fn main() -> Result<(), Wrong> {
         }
     }
     live::written(&journal, BEFORE + WARM_UP + samples).await;
-    let all = steps::read(&journal, BEFORE + WARM_UP).await;
-    assert_eq!(all.len() as u64, samples, "one message of MAPPED an order");
+    let all = steps::read(&journal, (BEFORE + WARM_UP) as usize).await;
+    assert_eq!(all.len() as u64, samples, "one receipt an order");
     let bare = steps::bare(&journal, &live.sandbox.url, samples).await;
     live.end().await;
 

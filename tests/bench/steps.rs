@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// The milliseconds of each step.
 pub struct Steps(pub [f64; STEPS.len()]);
 
-/// The ways of all orders behind the first `before` messages of MAPPED.
-pub async fn read(journal: &Journal, before: u64) -> Vec<Steps> {
+/// The ways of all orders behind the first `before` that were written.
+pub async fn read(journal: &Journal, before: usize) -> Vec<Steps> {
     let names = live::names();
     let sync = entries(journal, &names, Stream::Sync).await.into_iter();
     let opened: HashMap<WindowId, Micros> = sync
@@ -39,7 +39,7 @@ pub async fn read(journal: &Journal, before: u64) -> Vec<Steps> {
     let receipts = entries(journal, &names, Stream::Receipts).await;
     let receipts = receipts.iter().map(|entry| entry.event::<Receipt>().unwrap().body);
     let mut all = Vec::new();
-    for receipt in receipts.filter(|receipt| receipt.mapped_seq > before) {
+    for receipt in receipts.skip(before) {
         assert_eq!(receipt.outcome, Outcome::Written);
         let mapped = journal.get(&names, Stream::Mapped, receipt.mapped_seq).await.unwrap();
         let origin = mapped.event::<MappedOrder>().unwrap().body.origin;
