@@ -1,7 +1,5 @@
 //! Publishing, appending, batches and reading, against a real server.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use events::{PageJob, WatermarkMoved, WindowId};
 use futures::StreamExt;

@@ -5,7 +5,6 @@
 //! arrives gathers for the next. Nothing waits for company, and never are two on their way: the server would take them one
 //! after the other, and they would be half as large.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -103,8 +102,8 @@ async fn store(journal: &Journal, batch: Vec<Wish>) {
             let _ = reply.send(result);
         }
     };
-    let mut parts = vec![0..ends.len() - 1];
-    while let Some(Range { start, end }) = parts.pop() {
+    let mut parts = vec![(0, ends.len() - 1)];
+    while let Some((start, end)) = parts.pop() {
         let own = &records[ends[start]..ends[end]];
         if end - start == 1 {
             answer(start, retried(|| journal.store_all(own)).await);
@@ -119,7 +118,7 @@ async fn store(journal: &Journal, batch: Vec<Wish>) {
             }
             Err(_) => {
                 let middle = start.midpoint(end);
-                parts.extend([middle..end, start..middle]);
+                parts.extend([(middle, end), (start, middle)]);
             }
         }
     }
