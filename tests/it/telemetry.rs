@@ -38,6 +38,18 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
     (url, posts)
 }
 
+/// Runs the program with an exporter to its good end; what it sent to the collector.
+async fn exported(program: Program) -> String {
+    let (endpoint, mut posts) = collector().await;
+    let (status, said) = program.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).said().await;
+    assert_eq!(status, 0, "{said}");
+    let mut all = Vec::new();
+    while let Ok(post) = posts.try_recv() {
+        all.extend(post);
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
 /// The stages before it marked their messages as not sampled, for they have no exporter.
 #[tokio::test]
 async fn a_writer_with_an_exporter_exports_whatever_the_stages_before_it_have() {
@@ -50,37 +62,19 @@ async fn a_writer_with_an_exporter_exports_whatever_the_stages_before_it_have() 
     until("all are mapped", async || world.mapped().await.len() == 30).await;
     stop.cancel();
     transformer.await.unwrap();
-    let (endpoint, mut posts) = collector().await;
-    let (status, said) =
-        Program::new(PROGRAM, world.folder_of_a_program("").path(), &["up", "--once", "--log", "text"])
-            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-            .said()
-            .await;
-    assert_eq!(status, 0, "{said}");
-    let mut all = Vec::new();
-    while let Ok(post) = posts.try_recv() {
-        all.extend(post);
-    }
-    assert!(String::from_utf8_lossy(&all).contains("write order"), "its spans were dropped: {said}");
+    let folder = world.folder_of_a_program("");
+    let up = Program::new(PROGRAM, folder.path(), &["up", "--once", "--log", "text"]);
+    let sent = exported(up.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")).await;
+    assert!(sent.contains("write order"), "its spans were dropped");
 }
 
 #[tokio::test]
 async fn spans_of_every_stage_reach_the_collector() {
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, mut posts) = collector().await;
-    let (status, said) = Program::new(PROGRAM, folder.path(), &["up", "--demo", "--once", "--count", "30"])
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
-        .said()
-        .await;
-    assert_eq!(status, 0, "{said}");
-    let mut all = Vec::new();
-    while let Ok(post) = posts.try_recv() {
-        all.extend(post);
-    }
-    let text = String::from_utf8_lossy(&all);
-    assert!(text.contains("POST /v1/traces"), "nothing was sent: {said}");
+    let up = Program::new(PROGRAM, folder.path(), &["up", "--demo", "--once", "--count", "30"]);
+    let sent = exported(up).await;
+    assert!(sent.contains("POST /v1/traces"), "nothing was sent");
     for span in ["fetch page", "transform page", "write order"] {
-        assert!(text.contains(span), "no span \"{span}\" was sent");
+        assert!(sent.contains(span), "no span \"{span}\" was sent");
     }
 }

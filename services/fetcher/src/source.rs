@@ -67,7 +67,7 @@ impl Source {
 
     /// An error with its causes, as everybody may see it.
     pub(crate) fn said(&self, error: &OkkiError) -> String {
-        self.operators.hidden(error, error.theirs()).unwrap_or_else(|| service::chain(error))
+        self.operators.said(error, error.theirs())
     }
 
     /// One page of the list.

@@ -219,7 +219,7 @@ impl Writer {
 
     /// An error with its causes, as everybody may see it.
     pub(crate) fn said(&self, error: &TargetError) -> String {
-        self.operators.hidden(error, error.theirs()).unwrap_or_else(|| service::chain(error))
+        self.operators.said(error, error.theirs())
     }
 
     fn works(&self, slot: &Slot<'_>) {

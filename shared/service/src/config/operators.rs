@@ -4,6 +4,8 @@ use std::error::Error;
 
 use serde::Deserialize;
 
+use crate::chain;
+
 /// What stands for a value that is not shown.
 pub const HIDDEN: &str = "***";
 
@@ -23,6 +25,11 @@ impl Operators {
         // Wherever it stands: a short one may also be part of our own words.
         Some(error.to_string().replace(theirs, HIDDEN))
     }
+
+    /// The same, or the error with its causes where there is nothing to hide.
+    pub fn said(&self, error: &dyn Error, theirs: Option<&str>) -> String {
+        self.hidden(error, theirs).unwrap_or_else(|| chain(error))
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +46,7 @@ mod tests {
         assert_eq!(personal.hidden(&error, None), None);
         assert_eq!(personal.hidden(&error, Some("")), None, "not stars between all letters");
         assert_eq!(Operators::default().hidden(&error, theirs), None);
+        assert_eq!(personal.said(&error, theirs), hidden);
+        assert_eq!(Operators::default().said(&error, theirs), error.to_string());
     }
 }
