@@ -4,8 +4,10 @@ use events::{DeadLetter, Stage};
 use futures::StreamExt;
 use journal::{From, Stream};
 use operations::Status;
-use orderflow_tests::World;
+use orderflow_tests::{Program, World};
 use sandbox::{Options, Orders};
+
+use crate::PROGRAM;
 
 /// Orders of the case's shape: good ones, and one of each kind of bad one.
 const DIRTY: &str = r#"
@@ -56,6 +58,19 @@ async fn orders_that_cannot_be_mapped_are_dead_letters_and_all_others_go_on() {
         "{status:?}"
     );
     assert_eq!((status.last_minute["RECEIPTS"], status.last_minute["DEAD"]), (2, 5));
+}
+
+/// Logs are read by more people than letters.
+#[tokio::test]
+async fn the_log_says_where_a_row_is_wrong_and_not_what_stands_there() {
+    let world = dirty().await;
+    let folder = world.folder_of_a_program("");
+    let up = Program::new(PROGRAM, folder.path(), &["up", "--once", "--log", "text"]);
+    let (_, said) = up.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret").said().await;
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("an order cannot be mapped")).collect();
+    assert_eq!(lines.len(), 5, "{said}");
+    assert!(lines.iter().any(|line| line.contains("field `orderDate` (from order_date)")), "{said}");
+    assert!(!said.contains("yesterday") && !said.contains("\"many\""), "{said}");
 }
 
 #[tokio::test]

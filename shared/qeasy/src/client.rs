@@ -154,9 +154,13 @@ impl Qeasy {
     /// A call of the documented API, with a token; with another one when that is refused.
     async fn open_api(&self, call: &str, body: &Bytes, key: Option<&str>) -> Result<Answer, WriteError> {
         let Form::Store { scheme_id, app_key, app_secret, .. } = &self.settings.form else {
-            let (ours, nothing) = ("the execute form has no such call".to_string(), String::new);
-            let (theirs, excerpt, class) = (nothing(), nothing(), Class::Outage);
-            return Err(WriteError::Answer { status: 0, ours, theirs, excerpt, class });
+            return Err(WriteError::Answer {
+                status: 0,
+                ours: "the execute form has no such call".into(),
+                theirs: String::new(),
+                excerpt: String::new(),
+                class: Class::Outage,
+            });
         };
         let base = self.settings.url.trim_end_matches('/');
         let url = format!("{base}/v2/open-api/business/{scheme_id}/{call}");
