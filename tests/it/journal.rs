@@ -171,6 +171,28 @@ async fn group_commit_answers_each_and_one_conflict_touches_no_other() {
 }
 
 #[tokio::test]
+async fn a_few_are_stored_one_by_one_in_order_and_each_has_its_own_fate() {
+    let (_nats, journal) = ready().await;
+    let committer = Committer::start(journal.clone());
+    journal.publish(&job(5)).await.unwrap();
+    let conflict = vec![job(3), job(4).expecting(99_999)];
+    let wishes = [vec![job(1), job(2)], conflict, vec![job(5)], vec![job(6), job(7), job(8)]];
+    let results = futures::future::join_all(wishes.map(|wish| committer.store(wish))).await;
+    let shown: Vec<_> = results
+        .iter()
+        .map(|result| match result {
+            Ok(stored) => stored.iter().map(|stored| (stored.seq, stored.duplicate)).collect(),
+            Err(JournalError::Conflict { .. }) => Vec::new(),
+            Err(error) => panic!("{error}"),
+        })
+        .collect();
+    let expected: [&[(u64, bool)]; 4] =
+        [&[(2, false), (3, false)], &[], &[(1, true)], &[(5, false), (6, false), (7, false)]];
+    assert_eq!(shown, expected);
+    assert_eq!(stored(&journal, Stream::Jobs).await.len(), 7, "what stood before the conflict is stored");
+}
+
+#[tokio::test]
 async fn a_wish_of_more_than_a_batch_and_duplicates_among_others_are_stored_once() {
     let (_nats, journal) = ready().await;
     let committer = Committer::start(journal.clone());

@@ -143,6 +143,15 @@ async fn a_source_that_throttles_is_left_alone_by_all_fetchers() {
 }
 
 #[tokio::test]
+async fn no_more_pages_are_asked_for_at_once_than_the_source_is_to_bear() {
+    let mut world = with(3_000, SourceFaults { latency_ms: 20, ..SourceFaults::default() }).await;
+    world.config.source.limit.concurrency = 3;
+    assert!(world.fetch().await.complete);
+    let source = world.report().source;
+    assert_eq!(source.most_lists_at_once, 3, "as many as may be, and never more: {source:?}");
+}
+
+#[tokio::test]
 async fn an_outage_of_the_source_is_waited_out_without_hammering() {
     let mut world = with(500, SourceFaults::default()).await;
     world.config.source.limit.concurrency = 8;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod apply;
+mod at_once;
 mod civil;
 mod cli;
 mod control;

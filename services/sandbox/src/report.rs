@@ -25,6 +25,8 @@ pub struct SourceReport {
     pub removed: u64,
     /// Calls of the order list, answered well or not.
     pub list_requests: u64,
+    /// The most of them that were under way at the same time.
+    pub most_lists_at_once: u64,
     /// Calls of the order detail, answered well or not.
     pub info_requests: u64,
     /// Calls for a token, answered well or not.
@@ -91,6 +93,7 @@ impl fmt::Display for Report {
                     ("live", source.live),
                     ("removed", source.removed),
                     ("list requests", source.list_requests),
+                    ("most lists at once", source.most_lists_at_once),
                     ("info requests", source.info_requests),
                     ("token requests", source.token_requests),
                     ("rate limited", source.rate_limited),

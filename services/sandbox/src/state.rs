@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Faults;
 use crate::apply::Done;
+use crate::at_once::AtOnce;
 use crate::civil::{self, Seconds};
 use crate::dial::Dial;
 use crate::draw::Dice;
@@ -32,6 +33,7 @@ use crate::token::Tokens;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) list: AtomicU64,
+    pub(crate) lists_at_once: AtOnce,
     pub(crate) info: AtomicU64,
     pub(crate) token: AtomicU64,
     pub(crate) source_limited: AtomicU64,
@@ -225,6 +227,7 @@ impl State {
                 live: book.live_count(),
                 removed: book.len() - book.live_count(),
                 list_requests: get(&calls.list),
+                most_lists_at_once: calls.lists_at_once.most(),
                 info_requests: get(&calls.info),
                 token_requests: get(&calls.token),
                 rate_limited: get(&calls.source_limited),

@@ -35,6 +35,7 @@ pub(super) async fn list(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
     add(&state.calls.list);
+    let _under_way = state.calls.lists_at_once.begin();
     let armed = state.dial.now();
     if let Some(response) = before(&state, &armed, &headers).await {
         return response;
