@@ -13,12 +13,14 @@
 //!
 //! What does not settle is split by time (`window.rs`), down to slices that one page holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use events::{Slice, SliceProof};
+use events::{OrderDigest, Slice, SliceProof};
+use indexmap::IndexMap;
 
-/// An order, as 128 bits of a hash of its id: a million of them are held while a large window is read.
-pub(crate) type Id = u128;
+mod places;
+
+use places::Places;
 
 /// What one page said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +28,18 @@ pub(crate) struct PageFacts {
     /// The total the source reported with it.
     pub(crate) total: u64,
     /// The orders on it, without those that were gone when their detail was asked for.
-    pub(crate) ids: Vec<Id>,
+    pub(crate) ids: Vec<OrderDigest>,
     /// How many were gone: listed, but not had. They prove nothing until they are not listed any more.
     pub(crate) gone: u64,
+}
+
+/// What is kept of a page of the current pass.
+#[derive(Debug, Clone)]
+struct PageRead {
+    total: u64,
+    gone: u64,
+    /// Its orders, by their place in [`Reading::met`].
+    orders: Vec<u32>,
 }
 
 /// The moment at which page 1 of a pass was read.
@@ -38,7 +49,7 @@ struct Moment {
     /// How many orders the source counted.
     total: u64,
     /// Those of them that are known to have been there.
-    here: HashSet<Id>,
+    here: Places,
 }
 
 /// What a pass shows.
@@ -79,7 +90,11 @@ pub(crate) struct Reading {
     splittable: bool,
     /// The current pass, from 1.
     pub(crate) pass: u32,
-    pages: BTreeMap<u32, PageFacts>,
+    pages: BTreeMap<u32, PageRead>,
+    /// The least and the most that the pages of the current pass gave as their total.
+    totals: Option<(u64, u64)>,
+    /// How many orders the pages of the current pass hold.
+    rows: u64,
     /// Pages of the current pass that are not read yet.
     wanted: BTreeSet<u32>,
     /// The last page of the current pass, as far as its totals tell.
@@ -87,8 +102,11 @@ pub(crate) struct Reading {
     /// Those of the wanted pages that were not handed out by [`Reading::take_unasked`].
     unasked: Vec<u32>,
     moments: Vec<Moment>,
-    /// The first pass in which each order was met; of a proved slice, the orders it holds.
-    met: HashMap<Id, u32>,
+    /// The orders met, in the order of their first meeting, with its pass. A large window has a million of them: what else
+    /// is known of them goes by their place here.
+    met: IndexMap<OrderDigest, u32>,
+    /// Of a proved slice, the orders it holds.
+    proved: Vec<OrderDigest>,
     unproved: u32,
     pub(crate) state: State,
 }
@@ -102,11 +120,14 @@ impl Reading {
             splittable,
             pass: 0,
             pages: BTreeMap::new(),
+            totals: None,
+            rows: 0,
             wanted: BTreeSet::new(),
             last: 0,
             unasked: Vec::new(),
             moments: Vec::new(),
-            met: HashMap::new(),
+            met: IndexMap::new(),
+            proved: Vec::new(),
             unproved: 0,
             state: State::Reading,
         };
@@ -120,20 +141,28 @@ impl Reading {
             return;
         }
         if page == 1 {
-            self.moments.push(Moment { pass, total: facts.total, here: HashSet::new() });
+            self.moments.push(Moment { pass, total: facts.total, here: Places::default() });
         }
-        for id in &facts.ids {
-            let first = *self.met.entry(*id).or_insert(pass);
+        let mut orders = Vec::with_capacity(facts.ids.len());
+        for id in facts.ids {
+            let met = self.met.entry(id);
+            // More would not fit into any memory.
+            let place = u32::try_from(met.index()).unwrap_or(u32::MAX);
+            let first = *met.or_insert(pass);
             for moment in &mut self.moments {
                 if first < moment.pass || (page == 1 && pass == moment.pass) {
-                    moment.here.insert(*id);
+                    moment.here.insert(place);
                 }
             }
+            orders.push(place);
         }
         let last = facts.total.div_ceil(u64::from(self.page_size)).clamp(1, MOST_PAGES);
         self.want(u32::try_from(last).unwrap_or(u32::MAX));
         self.wanted.remove(&page);
-        self.pages.insert(page, facts);
+        let (least, most) = self.totals.unwrap_or((facts.total, facts.total));
+        self.totals = Some((least.min(facts.total), most.max(facts.total)));
+        self.rows += orders.len() as u64;
+        self.pages.insert(page, PageRead { total: facts.total, gone: facts.gone, orders });
         self.assess();
     }
 
@@ -167,7 +196,7 @@ impl Reading {
     }
 
     fn assess(&mut self) {
-        let complete = |moment: &&Moment| moment.here.len() as u64 == moment.total;
+        let complete = |moment: &&Moment| moment.here.count() == moment.total;
         let one_page = self.moments.last().filter(|moment| moment.pass == self.pass && self.pages.len() == 1);
         // Looked at when a pass is over: a total that is too low would be met on the way.
         let whole = self.moments.iter().filter(|_| self.wanted.is_empty());
@@ -186,7 +215,7 @@ impl Reading {
             }
             Shown::Counted => match self.moments.last() {
                 Some(moment) if moment.pass > 1 => {
-                    let (total, here) = (moment.total, moment.here.len());
+                    let (total, here) = (moment.total, moment.here.count());
                     self.nothing(format!(
                         "of {total} orders only {here} were met before and after: rows moved while the pages were read"
                     ));
@@ -203,7 +232,7 @@ impl Reading {
         let Some(first) = self.pages.get(&1) else {
             return Shown::Unread;
         };
-        let (rows, total) = (first.ids.len() as u64, first.total);
+        let (rows, total) = (first.orders.len() as u64, first.total);
         if rows + first.gone < u64::from(self.page_size).min(total) {
             let hint = match rows {
                 0 => "",
@@ -229,7 +258,7 @@ impl Reading {
                 "{gone} orders were listed and gone when their detail was asked for"
             ));
         }
-        match self.distinct().len() as u64 {
+        match self.distinct_so_far() {
             distinct if distinct == total => Shown::Counted,
             distinct => Shown::Nothing(format!(
                 "{distinct} distinct orders were read where the source counts {total}: rows moved"
@@ -239,8 +268,7 @@ impl Reading {
 
     /// Why this pass will hardly prove anything, whatever its other pages hold.
     fn hopeless(&self) -> Option<String> {
-        let totals = || self.pages.values().map(|facts| facts.total);
-        let (least, most) = (totals().min()?, totals().max()?);
+        let (least, most) = self.totals?;
         let moment = self.moments.last()?;
         match moment.pass {
             1 if least != most => Some(format!("the total was {least} and {most} while the pages were read")),
@@ -268,6 +296,7 @@ impl Reading {
     fn again(&mut self) {
         (self.pass, self.last) = (self.pass + 1, 0);
         self.pages.clear();
+        (self.totals, self.rows) = (None, 0);
         self.wanted.clear();
         self.unasked.clear();
         self.want(1);
@@ -275,7 +304,7 @@ impl Reading {
 
     fn end(&mut self, state: State) {
         if matches!(state, State::Split(_)) {
-            (self.pages, self.moments, self.met) = (BTreeMap::new(), Vec::new(), HashMap::new());
+            self.forget();
         }
         self.state = state;
         self.wanted.clear();
@@ -291,34 +320,37 @@ impl Reading {
             confirmed_by: (!alone).then_some(self.pass),
             pages: if alone { 1 } else { u32::try_from(pages).unwrap_or(u32::MAX) },
             total,
-            distinct: here.len() as u64,
+            distinct: here.count(),
         };
-        self.met = here.into_iter().map(|id| (id, pass)).collect();
-        (self.pages, self.moments) = (BTreeMap::new(), Vec::new());
+        self.proved = here.iter().filter_map(|place| self.met.get_index(place)).map(|(id, _)| *id).collect();
+        self.forget();
         self.end(State::Proved(proof));
     }
 
-    fn distinct(&self) -> HashSet<Id> {
-        self.pages.values().flat_map(|facts| facts.ids.iter().copied()).collect()
+    /// What was read to prove it is not needed any more.
+    fn forget(&mut self) {
+        (self.pages, self.moments, self.met) = (BTreeMap::new(), Vec::new(), IndexMap::new());
+        (self.totals, self.rows) = (None, 0);
     }
 
     /// The orders of a slice that is proved.
-    pub(crate) fn orders(&self) -> impl Iterator<Item = Id> {
-        let proved = matches!(self.state, State::Proved(_));
-        self.met.keys().copied().filter(move |_| proved)
+    pub(crate) fn orders(&self) -> &[OrderDigest] {
+        &self.proved
     }
 
     /// Orders the current pass has read; of a proved slice, those it holds.
     pub(crate) fn rows(&self) -> u64 {
         match &self.state {
             State::Proved(proof) => proof.distinct,
-            _ => self.pages.values().map(|facts| facts.ids.len() as u64).sum(),
+            _ => self.rows,
         }
     }
 
     /// Distinct orders the current pass has read.
     pub(crate) fn distinct_so_far(&self) -> u64 {
-        self.distinct().len() as u64
+        let mut distinct = Places::default();
+        self.pages.values().flat_map(|page| &page.orders).for_each(|place| distinct.insert(*place));
+        distinct.count()
     }
 }
 

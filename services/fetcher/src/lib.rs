@@ -24,9 +24,9 @@ mod window;
 use std::sync::{Arc, Mutex};
 
 use events::{Instance, Stage};
-use journal::{Journal, JournalError};
+use journal::{Committer, Journal, JournalError};
 use service::{Config, ConfigError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use planner::Ended;
@@ -109,8 +109,11 @@ pub async fn run(
     let history = Arc::new(history::Shared::new(settings.granularity.clone()));
     let pages = Arc::new(page::Pages {
         source: source::Source::new(&settings, &journal)?,
+        turns: [false, true].map(|background| Semaphore::new(settings.at_a_time(background))),
         settings: Arc::clone(&settings),
         journal: journal.clone(),
+        raw: Committer::start(journal.clone()),
+        facts: Committer::start(journal.clone()),
         history: Arc::clone(&history),
         live: live.clone(),
         attempts: Mutex::default(),

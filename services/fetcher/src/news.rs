@@ -174,7 +174,7 @@ impl Pages {
             read_at: Some(read_at),
         };
         let record = Record::new(names.window(&job.window), format!("page:{place}"), &fetched)?;
-        self.journal.publish(&record.traced(Some(task.trace))).await?;
+        self.facts.store(vec![record.traced(Some(task.trace))]).await?;
         tracing::debug!(raw_seq, rows = fetched.ids.len(), news = fresh.rows.len(), total, "page recorded");
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Pages {
         // What is stored, not only what was listed: another reading of the same page may have other news, or details.
         let rows: Vec<u8> = fresh.rows.iter().flat_map(|row| row.to_le_bytes()).collect();
         let bodies = details.as_ref().map_or(&[][..], |details| &details.bytes);
-        let hash = ContentHash::of(&[&page.body[..], &rows, bodies].concat());
+        let hash = ContentHash::of_all([&page.body[..], &rows, bodies]);
         let raw = RawPage {
             window: job.window.clone(),
             pass: job.pass,
@@ -224,7 +224,11 @@ impl Pages {
                 _ => record,
             });
         }
-        let stored = self.journal.store_all(&records).await?;
+        // The parts of a page have to lie one behind another, whoever else stores pages: a batch of their own.
+        let stored = match records.len() {
+            1 => self.raw.store(records).await?,
+            _ => self.journal.store_all(&records).await?,
+        };
         Ok(stored.first().map_or(0, |first| first.seq))
     }
 }

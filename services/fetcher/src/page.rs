@@ -9,8 +9,9 @@ use events::{
     now,
 };
 use http::Class;
-use journal::{Delivery, Journal, Record, Settlement, TraceParent};
+use journal::{Committer, Delivery, Journal, Record, Settlement, TraceParent};
 use okki::{OkkiError, Page};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::Live;
@@ -25,7 +26,13 @@ const LOOKS: u64 = 400;
 pub(crate) struct Pages {
     pub(crate) settings: Arc<Settings>,
     pub(crate) journal: Journal,
+    /// Group commit of RAW.
+    pub(crate) raw: Committer,
+    /// Group commit of the facts in SYNC that expect nothing of it.
+    pub(crate) facts: Committer,
     pub(crate) source: Source,
+    /// Who may ask the source: for the timed windows, and for sweeps and backfills.
+    pub(crate) turns: [Semaphore; 2],
     pub(crate) history: Arc<Shared>,
     pub(crate) live: Live,
     /// Failed attempts of the jobs in hand, by sequence.
@@ -85,6 +92,8 @@ impl Pages {
                 return Settlement::Retry(Duration::from_secs(30));
             }
         };
+        // Only asking is limited: while a page is stored, the next one may be asked for.
+        let turn = self.turns[usize::from(task.is_background())].acquire().await;
         let page: Result<Page, OkkiError> = self.source.list(parameters, task.is_background()).await;
         let page = match page {
             Ok(page) => page,
@@ -95,6 +104,7 @@ impl Pages {
             Ok(news) => news,
             Err(error) => return self.failed(job, task, error).await,
         };
+        drop(turn);
         match self.record(task, page, read_at, news).await {
             Ok(()) => {
                 self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());

@@ -127,14 +127,23 @@ impl Settings {
         }
     }
 
+    /// Pages that are asked for at the same time.
+    pub(crate) fn at_a_time(&self, background: bool) -> usize {
+        match background {
+            false => self.concurrency,
+            true => ((self.concurrency as f64 * self.background_share) as usize).max(1),
+        }
+    }
+
     /// How page jobs are consumed: those of the timed windows, or those of sweeps and backfills.
     pub(crate) fn consumption(&self, background: bool) -> Consumption {
-        let share = (self.concurrency as f64 * self.background_share) as usize;
         let names = &self.topology;
-        let (durable, filter, in_flight) = match background {
-            false => (names.consumer(Stage::Fetch), names.jobs(), self.concurrency),
-            true => (names.background_consumer(), names.background_jobs(), share.max(1)),
+        let (durable, filter) = match background {
+            false => (names.consumer(Stage::Fetch), names.jobs()),
+            true => (names.background_consumer(), names.background_jobs()),
         };
+        // While these are asked for, as many are being stored.
+        let in_flight = 2 * self.at_a_time(background);
         Consumption {
             stream: Stream::Jobs,
             durable,

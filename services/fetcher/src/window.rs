@@ -1,10 +1,10 @@
 //! The fold of one window's events: its slices, and what it needs next.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use events::{Micros, News, PageFetched, Proof, Slice, WindowEvent, WindowOpened};
+use events::{Micros, News, OrderDigest, PageFetched, Proof, Slice, WindowEvent, WindowOpened};
 
-use crate::completeness::{Id, PageFacts, Reading, State};
+use crate::completeness::{PageFacts, Reading, State};
 use crate::contents::Contents;
 use crate::granularity::Granularity;
 
@@ -147,7 +147,7 @@ impl Window {
             return;
         };
         let had = (0_u32..).zip(&page.ids).filter(|(row, _)| page.gone.binary_search(row).is_err());
-        let ids = had.map(|(_, id)| order(id)).collect();
+        let ids = had.map(|(_, id)| OrderDigest::of(id)).collect();
         let facts = PageFacts { total: page.total, ids, gone: page.gone.len() as u64 };
         reading.page(page.pass, page.page, facts);
         match reading.state.clone() {
@@ -194,13 +194,15 @@ impl Window {
 
     /// Adds the proofs of all slices up. An order on the second that two slices share counts once.
     fn proved(&self) -> Proof {
-        let (mut ids, mut slices) = (HashSet::<Id>::new(), Vec::new());
+        let (mut ids, mut slices) = (Vec::new(), Vec::new());
         for reading in self.leaves() {
-            ids.extend(reading.orders());
+            ids.extend_from_slice(reading.orders());
             if let State::Proved(proof) = &reading.state {
                 slices.push(proof.clone());
             }
         }
+        ids.sort_unstable();
+        ids.dedup();
         let twice = slices.iter().map(|proof| proof.distinct).sum::<u64>() - ids.len() as u64;
         Proof {
             pass: slices.iter().map(|proof| proof.pass).max().unwrap_or(1),
@@ -287,12 +289,6 @@ impl Window {
         let Progress { pass, total, .. } = self.progress();
         (pass, total, self.leaves().map(Reading::distinct_so_far).sum())
     }
-}
-
-fn order(id: &str) -> Id {
-    let mut first = [0_u8; 16];
-    first.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
-    Id::from_le_bytes(first)
 }
 
 #[cfg(test)]

@@ -3,62 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use events::{
-    ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, TargetName, Version,
-};
+use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Receipt, TargetName, Version};
 use futures::StreamExt;
 use journal::{Delivery, Entry, From, Journal, JournalError, Label, Pin, Stream, Topology};
 
-/// What the target holds of one order: about 150 bytes with its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// The newest version it was given.
-    pub(crate) version: Version,
-    /// The content it was given last.
-    pub(crate) content: ContentHash,
-    /// Whether it is known to have taken that.
-    pub(crate) known: bool,
-    /// The message in MAPPED that the last receipt is about.
-    pub(crate) mapped_seq: u64,
-    /// The sequence of the last receipt: what the next one has to expect.
-    pub(crate) receipt_seq: u64,
-    /// The sequence of the last receipt that says the target took something; 0 for none.
-    pub(crate) last_write: u64,
-}
+mod held;
 
-impl Held {
-    /// What a receipt says.
-    pub(crate) fn after(receipt: &Receipt, seq: u64) -> Self {
-        let took = matches!(receipt.outcome, Outcome::Written | Outcome::Repeat);
-        Self {
-            version: receipt.held,
-            content: receipt.content,
-            known: receipt.known,
-            mapped_seq: receipt.mapped_seq,
-            receipt_seq: seq,
-            last_write: if took { seq } else { receipt.last_write },
-        }
-    }
-}
-
-impl Held {
-    /// Whether it is open what the target made of the last sending. An order that it was never to hear of is not.
-    fn is_unknown(&self) -> bool {
-        !self.known && self.version != Version::OLDEST
-    }
-
-    /// Whether this message will be found superseded, or settled, by what is known. Not so of a version that was superseded
-    /// already, when an older one has had its receipt after that: it would be sent, for what the target holds is unknown.
-    pub(crate) fn settles(&self, order: &MappedOrder, mapped_seq: u64) -> bool {
-        self.version > order.version || self.mapped_seq == mapped_seq
-    }
-
-    /// The receipt that the idempotency key of `content` is made of. The same over every retry; another one as soon as the
-    /// target took something, or may have taken something else: an old key would then be answered "done" for old content.
-    pub(crate) fn basis(&self, content: ContentHash) -> u64 {
-        if !self.known && self.content != content { self.receipt_seq } else { self.last_write }
-    }
-}
+pub(crate) use held::Held;
+use held::Holdings;
 
 /// What is to be done with an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +45,7 @@ pub(crate) struct Ledger {
 
 #[derive(Debug, Default)]
 struct Fold {
-    held: HashMap<OrderKey, Held>,
-    /// Orders of which it is not known whether the target took what it was sent last.
-    unknown: u64,
+    held: Holdings,
     /// The newest receipt that was read.
     through: u64,
     /// What former holders of the partition had not settled, by order, oldest first.
@@ -210,31 +160,25 @@ impl Ledger {
     }
 
     pub(crate) fn get(&self, key: &OrderKey) -> Option<Held> {
-        self.fold().held.get(key).copied()
+        self.fold().held.get(key)
     }
 
-    pub(crate) fn set(&self, key: OrderKey, held: Held) {
-        let mut fold = self.fold();
-        if fold.held.get(&key).is_some_and(|known| known.receipt_seq > held.receipt_seq) {
-            return;
-        }
-        fold.unknown += u64::from(held.is_unknown());
-        let before = fold.held.insert(key, held);
-        fold.unknown -= u64::from(before.is_some_and(|before| before.is_unknown()));
+    pub(crate) fn set(&self, key: &OrderKey, held: Held) {
+        self.fold().held.set(key, held);
     }
 
     /// Takes over what another writer recorded.
     pub(crate) fn learn(&self, entry: &Entry) -> Result<Held, JournalError> {
         let receipt = entry.event::<Receipt>()?.body;
         let held = Held::after(&receipt, entry.seq);
-        self.set(receipt.key, held);
+        self.set(&receipt.key, held);
         Ok(held)
     }
 
     /// How many orders have a receipt, and of how many the target's state is not known.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let fold = self.fold();
-        (fold.held.len() as u64, fold.unknown)
+        (fold.held.len() as u64, fold.held.unknown())
     }
 
     fn fold(&self) -> std::sync::MutexGuard<'_, Fold> {
@@ -280,7 +224,7 @@ mod tests {
     fn what_somebody_may_have_sent_in_between_makes_the_same_a_change() {
         let (first, back) = (order(10, 1, "a"), order(30, 3, "a"));
         let ledger = Ledger::default();
-        ledger.set(first.key.clone(), held(&first, 5, true));
+        ledger.set(&first.key, held(&first, 5, true));
         let decided = |open: &MappedOrder| {
             let open = Open { mapped_seq: 6, version: open.version, content: open.content };
             ledger.fold().open.insert(first.key.clone(), vec![open]);
@@ -300,7 +244,7 @@ mod tests {
             (Some(between.content), None)
         );
         let settled = Held { receipt_seq: 10, ..held(&between, 6, true) };
-        ledger.set(first.key.clone(), settled);
+        ledger.set(&first.key, settled);
         decided(&between);
         assert!(!ledger.is_open(&back, 7), "it has come again, and is settled");
     }

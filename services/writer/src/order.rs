@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use events::{
     Answer, Attempt, CodecError, ContentHash, MappedEvent, MappedOrder, OrderDeleted, Outcome, now,
 };
@@ -114,9 +115,13 @@ impl Partition {
     }
 
     /// What is rare is boxed here and below: this future is made, moved and freed for every order.
-    pub(crate) async fn handle(self: Arc<Self>, message: Delivery) -> Settlement {
+    pub(crate) async fn handle(self: Arc<Self>, mut message: Delivery) -> Settlement {
         let since = self.writer.contact.moment();
         let decoded = MappedEvent::decode(&message.payload);
+        if decoded.is_ok() {
+            // It would keep all of what was read from NATS at once, for as long as the order is in hand.
+            message.payload = Bytes::new();
+        }
         let key = match &decoded {
             Ok(MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) => {
                 Some(order.key.as_str())

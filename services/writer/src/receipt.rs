@@ -135,7 +135,7 @@ impl Partition {
             match writer.committer.store(vec![record]).await {
                 Ok(stored) => {
                     let seq = stored.first().map_or(0, |stored| stored.seq);
-                    ledger.set(receipt.key.clone(), Held::after(&receipt, seq));
+                    ledger.set(&receipt.key, Held::after(&receipt, seq));
                     return Ok(recorded);
                 }
                 Err(JournalError::Conflict { .. }) => {

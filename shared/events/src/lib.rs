@@ -22,7 +22,7 @@ mod sync;
 pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
-pub use ids::{DELETED, LIVE, OrderKey, TargetName, WindowId};
+pub use ids::{DELETED, LIVE, OrderDigest, OrderKey, TargetName, WindowId};
 pub use mapped::{
     ContentHash, MappedEvent, MappedOrder, NumbersMapped, OrderDeleted, OrdersSkipped, Origin, SkippedOrder,
     Version,

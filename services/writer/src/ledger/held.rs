@@ -1,0 +1,173 @@
+//! What the target holds of each order of a partition, in as little memory as it takes: all of them are held for as long as the
+//! writer runs.
+
+use std::collections::BTreeMap;
+
+use events::{ContentHash, MappedOrder, Micros, OrderDigest, OrderKey, Outcome, Receipt, Version};
+
+/// What the target holds of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The newest version it was given.
+    pub(crate) version: Version,
+    /// The content it was given last.
+    pub(crate) content: ContentHash,
+    /// Whether it is known to have taken that.
+    pub(crate) known: bool,
+    /// The message in MAPPED that the last receipt is about.
+    pub(crate) mapped_seq: u64,
+    /// The sequence of the last receipt: what the next one has to expect.
+    pub(crate) receipt_seq: u64,
+    /// The sequence of the last receipt that says the target took something; 0 for none.
+    pub(crate) last_write: u64,
+}
+
+impl Held {
+    /// What a receipt says.
+    pub(crate) fn after(receipt: &Receipt, seq: u64) -> Self {
+        let took = matches!(receipt.outcome, Outcome::Written | Outcome::Repeat);
+        Self {
+            version: receipt.held,
+            content: receipt.content,
+            known: receipt.known,
+            mapped_seq: receipt.mapped_seq,
+            receipt_seq: seq,
+            last_write: if took { seq } else { receipt.last_write },
+        }
+    }
+}
+
+impl Held {
+    /// Whether it is open what the target made of the last sending. An order that it was never to hear of is not.
+    fn is_unknown(&self) -> bool {
+        !self.known && self.version != Version::OLDEST
+    }
+
+    /// Whether this message will be found superseded, or settled, by what is known. Not so of a version that was superseded
+    /// already, when an older one has had its receipt after that: it would be sent, for what the target holds is unknown.
+    pub(crate) fn settles(&self, order: &MappedOrder, mapped_seq: u64) -> bool {
+        self.version > order.version || self.mapped_seq == mapped_seq
+    }
+
+    /// The receipt that the idempotency key of `content` is made of. The same over every retry; another one as soon as the
+    /// target took something, or may have taken something else: an old key would then be answered "done" for old content.
+    pub(crate) fn basis(&self, content: ContentHash) -> u64 {
+        if !self.known && self.content != content { self.receipt_seq } else { self.last_write }
+    }
+}
+
+/// A [`Held`] as it is kept: 64 bytes instead of 80.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// `NEVER` when the order has no update time.
+    updated_at: Micros,
+    raw_seq: u64,
+    mapped_seq: u64,
+    receipt_seq: u64,
+    last_write: u64,
+    content: ContentHash,
+    generation: u32,
+    known: bool,
+}
+
+const _: () = assert!(size_of::<Row>() == 64);
+
+/// No update time: three hundred thousand years ago nothing was ordered.
+const NEVER: Micros = Micros::MIN;
+
+impl From<Held> for Row {
+    fn from(held: Held) -> Self {
+        let Version { updated_at, raw_seq, generation } = held.version;
+        Self {
+            updated_at: updated_at.unwrap_or(NEVER),
+            raw_seq,
+            mapped_seq: held.mapped_seq,
+            receipt_seq: held.receipt_seq,
+            last_write: held.last_write,
+            content: held.content,
+            generation,
+            known: held.known,
+        }
+    }
+}
+
+impl From<Row> for Held {
+    fn from(row: Row) -> Self {
+        let Row { updated_at, raw_seq, generation, .. } = row;
+        let updated_at = (updated_at != NEVER).then_some(updated_at);
+        Self {
+            version: Version { updated_at, raw_seq, generation },
+            content: row.content,
+            known: row.known,
+            mapped_seq: row.mapped_seq,
+            receipt_seq: row.receipt_seq,
+            last_write: row.last_write,
+        }
+    }
+}
+
+/// What the target holds, by order: about 140 bytes each, at every size. A hash map doubles, and all partitions at the same moment: it
+/// took 160 at a million, when the doubling was just over.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    rows: BTreeMap<OrderDigest, Row>,
+    unknown: u64,
+}
+
+impl Holdings {
+    pub(super) fn get(&self, key: &OrderKey) -> Option<Held> {
+        self.rows.get(&OrderDigest::of(key.as_str())).copied().map(Held::from)
+    }
+
+    /// Takes note of a receipt, unless a newer one is known.
+    pub(super) fn set(&mut self, key: &OrderKey, held: Held) {
+        let digest = OrderDigest::of(key.as_str());
+        let before = self.rows.get(&digest).copied().map(Held::from);
+        if before.is_some_and(|before| before.receipt_seq > held.receipt_seq) {
+            return;
+        }
+        self.rows.insert(digest, held.into());
+        self.unknown += u64::from(held.is_unknown());
+        self.unknown -= u64::from(before.is_some_and(|before| before.is_unknown()));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Orders of which it is not known whether the target took what it was sent last.
+    pub(super) fn unknown(&self) -> u64 {
+        self.unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(receipt_seq: u64, updated_at: Option<Micros>, known: bool) -> Held {
+        let content = ContentHash::of(&receipt_seq.to_le_bytes());
+        let version = Version { updated_at, raw_seq: u64::MAX - 1, generation: 3 };
+        Held { version, content, known, mapped_seq: 7, receipt_seq, last_write: 5 }
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_as_it_was() {
+        let (mut holdings, key) = (Holdings::default(), |key: &str| OrderKey::new(key).expect("not empty"));
+        for (at, one) in
+            [held(1, None, true), held(2, Some(0), false), held(3, Some(-1), true)].into_iter().enumerate()
+        {
+            holdings.set(&key(&at.to_string()), one);
+            assert_eq!(holdings.get(&key(&at.to_string())), Some(one));
+        }
+        assert_eq!((holdings.len(), holdings.unknown(), holdings.get(&key("9"))), (3, 1, None));
+        let newer = held(9, Some(8), true);
+        [newer, held(4, Some(9), false)].into_iter().for_each(|one| holdings.set(&key("1"), one));
+        assert_eq!(
+            holdings.get(&key("1")),
+            Some(newer),
+            "the newest receipt counts, in whatever order they are read"
+        );
+        assert_eq!((holdings.len(), holdings.unknown()), (3, 0));
+    }
+}
