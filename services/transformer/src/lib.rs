@@ -43,7 +43,7 @@ pub enum TransformError {
 }
 
 /// Pages mapped at the same time by one transformer: enough to keep a core busy while others are being stored.
-const IN_FLIGHT: usize = 12;
+const IN_FLIGHT: usize = 24;
 
 /// How often letters are looked for that another transformer, or a page begun earlier, left under another mapping.
 const LOOK: Duration = Duration::from_secs(5);

@@ -44,8 +44,17 @@ pub struct ContentHash(#[serde(with = "serde_bytes")] [u8; 16]);
 impl ContentHash {
     /// The hash of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::of_all([bytes])
+    }
+
+    /// The hash of some bytes that lie in several places, as if they lay one behind another.
+    pub fn of_all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        parts.into_iter().for_each(|part| {
+            hasher.update(part);
+        });
         let mut half = [0_u8; 16];
-        half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+        half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(half)
     }
 }

@@ -1,6 +1,10 @@
 //! Bytes kept exactly as they were, compressed on the way through the log.
 
+use std::cell::RefCell;
+use std::io;
+
 use serde::{Deserialize, Serialize};
+use zstd::bulk::{Compressor, Decompressor};
 
 /// zstd level 1: three quarters of what level 3 saves on JSON orders at less than half its time.
 const LEVEL: i32 = 1;
@@ -37,7 +41,7 @@ pub enum PayloadError {
         stored: usize,
         /// What zstd said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// They restored to another size than was written down.
     #[error("restored {found} bytes, expected {expected}")]
@@ -56,7 +60,7 @@ impl Payload {
     /// Compresses `bytes`; what does not shrink is kept as it is.
     pub fn pack(bytes: &[u8]) -> Self {
         let size = bytes.len() as u64;
-        match zstd::bulk::compress(bytes, LEVEL) {
+        match compress(bytes) {
             Ok(packed) if packed.len() < bytes.len() => {
                 Self { encoding: Encoding::Zstd, size, bytes: packed }
             }
@@ -73,13 +77,33 @@ impl Payload {
             Encoding::Plain => self.bytes.clone(),
             Encoding::Zstd => {
                 let capacity = usize::try_from(self.size).unwrap_or(usize::MAX);
-                zstd::bulk::decompress(&self.bytes, capacity)
+                decompress(&self.bytes, capacity)
                     .map_err(|source| PayloadError::Corrupt { stored: self.bytes.len(), source })?
             }
         };
         let found = bytes.len() as u64;
         if found == self.size { Ok(bytes) } else { Err(PayloadError::Size { expected: self.size, found }) }
     }
+}
+
+thread_local! {
+    // A context is larger than what it mostly works on, and takes longer to make.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(bytes),
+        None => kept.insert(Compressor::new(LEVEL)?).compress(bytes),
+    })
+}
+
+fn decompress(bytes: &[u8], capacity: usize) -> io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(decompressor) => decompressor.decompress(bytes, capacity),
+        None => kept.insert(Decompressor::new()?).decompress(bytes, capacity),
+    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// An answer larger than this is refused rather than held in memory.
 const MAX_ANSWER: usize = 64 << 20;
 
+/// So much is made room for at once when an answer says how long it is.
+const MOST_ANNOUNCED: usize = 1 << 20;
+
 /// The HTTP methods the APIs use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -148,7 +151,9 @@ impl Client {
         let wait = header("retry-after").and_then(|value| retry_after(value, jiff::Timestamp::now()));
         let date = header("date").and_then(|value| httpdate::parse_http_date(value).ok());
         let date = date.and_then(|date| jiff::Timestamp::try_from(date).ok());
-        let mut body = BytesMut::new();
+        // What is announced is not taken on trust.
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(MOST_ANNOUNCED));
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_ANSWER {
                 return Err(HttpError::TooLarge { url: request.url.clone(), limit: MAX_ANSWER });

@@ -12,7 +12,7 @@ use crate::{Journal, JournalError, Stored};
 /// The server's limit (error 10199 above it).
 pub(crate) const MAX_MESSAGES: usize = 1_000;
 
-/// Messages of a refused batch that are published singly, at the same time.
+/// Messages that are published singly, at the same time.
 const SINGLY: usize = 64;
 
 const ID: HeaderName = HeaderName::from_static("Nats-Batch-Id");
@@ -78,12 +78,7 @@ impl Journal {
             match self.commit(chunk).await {
                 Ok(batch) => stored.extend(batch),
                 Err(JournalError::DuplicateInBatch) => {
-                    let mut publishing = Vec::with_capacity(chunk.len());
-                    for record in chunk {
-                        publishing.push(self.publish(record));
-                    }
-                    let mut singly = futures::stream::iter(publishing).buffered(SINGLY);
-                    while let Some(one) = singly.next().await {
+                    for one in self.publish_each(chunk).await {
                         stored.push(one?);
                     }
                 }
@@ -91,5 +86,15 @@ impl Journal {
             }
         }
         Ok(stored)
+    }
+
+    /// Publishes records one by one, one after another and without waiting for the answer to the one before; each has its
+    /// own fate.
+    pub(crate) async fn publish_each(&self, records: &[Record]) -> Vec<Result<Stored, JournalError>> {
+        let mut publishing = Vec::with_capacity(records.len());
+        for record in records {
+            publishing.push(self.publish(record));
+        }
+        futures::stream::iter(publishing).buffered(SINGLY).collect().await
     }
 }

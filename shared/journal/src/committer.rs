@@ -1,13 +1,14 @@
 //! Group commit: what many handlers want to store goes into the log as few large atomic batches.
 //!
 //! With `sync_interval: always` each acknowledged batch costs one flush to disk, and a store of its own at the server until it is
-//! committed, however many messages it holds. So the hot path never publishes one by one: while a batch is on its way, what
-//! arrives gathers for the next. Nothing waits for company, and never are two on their way: the server would take them one
-//! after the other, and they would be half as large.
+//! committed, however many messages it holds. So what is hot goes in batches: while one is on its way, what arrives gathers for the
+//! next. Nothing waits for company, and only a full batch leaves while another one is on its way: the server would take them one
+//! after the other, and they would be half as large. Where only a few have gathered, they are published one by one.
 
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::batch::MAX_MESSAGES;
 use crate::record::Record;
@@ -15,6 +16,13 @@ use crate::{Journal, JournalError, Stored};
 
 /// Bytes a batch holds at most.
 const MAX_BYTES: usize = 8 << 20;
+
+/// So few messages are stored sooner one by one than as a batch (nats-server 2.15, messages of 400 to 20,000 bytes: 16 take 2.1 to
+/// 4.1 ms one by one and 2.4 to 4.5 ms as a batch, 2 take 0.4 to 0.7 and 1.7 to 2.3 ms), and cost the server less.
+const FEW: usize = 16;
+
+/// So many full batches are on their way at the same time.
+const FULL: usize = 2;
 
 /// The pace at which an unanswered batch is sent again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -40,7 +48,8 @@ impl Committer {
         Self { wishes }
     }
 
-    /// Stores the records and returns where. Duplicates are reported as such. While NATS is away this waits: work that
+    /// Stores the records and returns where: not always one behind another, nor all or none ([`Journal::commit`] does that).
+    /// Duplicates are reported as such. While NATS is away this waits: work that
     /// is done (an order written at the target) must not be forgotten because the log is restarting.
     ///
     /// # Errors
@@ -58,7 +67,7 @@ impl Committer {
 }
 
 async fn run(journal: Journal, mut queue: mpsc::Receiver<Wish>) {
-    let mut next = None;
+    let (mut next, mut on_their_way) = (None, JoinSet::new());
     loop {
         let first = match next.take() {
             Some(wish) => wish,
@@ -67,30 +76,50 @@ async fn run(journal: Journal, mut queue: mpsc::Receiver<Wish>) {
                 None => break,
             },
         };
-        let mut batch = vec![first];
-        next = gather(&mut batch, &mut queue);
-        store(&journal, batch).await;
+        let mut batch = Batch::of(first);
+        next = batch.fill(&mut queue);
+        // A full one is sent while the server stores the one before; any other has time to become fuller.
+        let others = if next.is_some() { FULL - 1 } else { 0 };
+        while on_their_way.len() > others {
+            on_their_way.join_next().await;
+        }
+        if next.is_none() {
+            next = batch.fill(&mut queue);
+        }
+        on_their_way.spawn(store(journal.clone(), batch.wishes));
     }
+    on_their_way.join_all().await;
 }
 
-/// Fills the batch with what is there, until it is full; returns the wish that did not fit.
-fn gather(batch: &mut Vec<Wish>, queue: &mut mpsc::Receiver<Wish>) -> Option<Wish> {
-    let (mut messages, mut bytes) = (batch[0].records.len(), batch[0].bytes);
-    while messages < MAX_MESSAGES && bytes < MAX_BYTES {
-        let wish = queue.try_recv().ok()?;
-        if messages + wish.records.len() > MAX_MESSAGES || bytes + wish.bytes > MAX_BYTES {
-            return Some(wish);
-        }
-        messages += wish.records.len();
-        bytes += wish.bytes;
-        batch.push(wish);
+/// What has gathered.
+struct Batch {
+    wishes: Vec<Wish>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    fn of(first: Wish) -> Self {
+        Self { messages: first.records.len(), bytes: first.bytes, wishes: vec![first] }
     }
-    None
+
+    /// Takes what is there, until it is full; returns the wish that did not fit.
+    fn fill(&mut self, queue: &mut mpsc::Receiver<Wish>) -> Option<Wish> {
+        loop {
+            let wish = queue.try_recv().ok()?;
+            if self.messages + wish.records.len() > MAX_MESSAGES || self.bytes + wish.bytes > MAX_BYTES {
+                return Some(wish);
+            }
+            self.messages += wish.records.len();
+            self.bytes += wish.bytes;
+            self.wishes.push(wish);
+        }
+    }
 }
 
 /// Stores the batch. One that is refused stored nothing: it is halved until the refused wishes stand alone, so that a conflict
 /// touches no other.
-async fn store(journal: &Journal, batch: Vec<Wish>) {
+async fn store(journal: Journal, batch: Vec<Wish>) {
     let (mut records, mut ends, mut replies) = (Vec::new(), vec![0], Vec::with_capacity(batch.len()));
     for wish in batch {
         records.extend(wish.records);
@@ -102,7 +131,20 @@ async fn store(journal: &Journal, batch: Vec<Wish>) {
             let _ = reply.send(result);
         }
     };
-    let mut parts = vec![(0, ends.len() - 1)];
+    let wishes = ends.len() - 1;
+    let mut parts = Vec::new();
+    if records.len() > FEW {
+        parts.push((0, wishes));
+    } else {
+        let mut stored = journal.publish_each(&records).await.into_iter();
+        for wish in 0..wishes {
+            let own: Vec<_> = stored.by_ref().take(ends[wish + 1] - ends[wish]).collect();
+            match own.into_iter().collect::<Result<Vec<_>, _>>() {
+                Err(error) if error.is_retryable() => parts.push((wish, wish + 1)),
+                own => answer(wish, own),
+            }
+        }
+    }
     while let Some((start, end)) = parts.pop() {
         let own = &records[ends[start]..ends[end]];
         if end - start == 1 {
@@ -154,9 +196,9 @@ mod tests {
     fn a_batch_takes_all_that_is_there_and_what_does_not_fit_begins_the_next() {
         let (wishes, mut queue) = mpsc::channel(2_000);
         let mut gathered = |first: Wish| {
-            let mut batch = vec![first];
-            let next = gather(&mut batch, &mut queue);
-            (batch.iter().map(|wish| wish.records.len()).sum::<usize>(), next.map(|wish| wish.records.len()))
+            let mut batch = Batch::of(first);
+            let next = batch.fill(&mut queue);
+            (batch.messages, next.map(|wish| wish.records.len()))
         };
         assert_eq!(gathered(wish(1, 10)), (1, None), "nobody else is there, and it waits for nobody");
         let put = |wish| wishes.try_send(wish).expect("there is room");

@@ -208,8 +208,11 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 fn id_of(row: &RawValue, id: &str) -> Option<String> {
-    let mut deserializer = serde_json::Deserializer::from_str(row.get());
-    let raw = FieldOf(id).deserialize(&mut deserializer).ok()??;
+    let mut found = None;
+    // That it stops within the object is no error here: the row was read as JSON before.
+    let _ = FieldOf { name: id, found: &mut found }
+        .deserialize(&mut serde_json::Deserializer::from_str(row.get()));
+    let raw = found?;
     match raw.get().as_bytes().first()? {
         b'"' => serde_json::from_str::<String>(raw.get()).ok().filter(|text| !text.is_empty()),
         b'0'..=b'9' | b'-' => Some(raw.get().to_string()),
@@ -217,34 +220,36 @@ fn id_of(row: &RawValue, id: &str) -> Option<String> {
     }
 }
 
-/// Finds one field of an object without building the others.
-struct FieldOf<'n>(&'n str);
+/// Finds one field of an object, and reads no further.
+struct FieldOf<'n, 'de> {
+    name: &'n str,
+    found: &'n mut Option<&'de RawValue>,
+}
 
-impl<'de> DeserializeSeed<'de> for FieldOf<'_> {
-    type Value = Option<&'de RawValue>;
+impl<'de> DeserializeSeed<'de> for FieldOf<'_, 'de> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for FieldOf<'_> {
-    type Value = Option<&'de RawValue>;
+impl<'de> Visitor<'de> for FieldOf<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an order object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if name == self.0 {
-                found = Some(map.next_value::<&RawValue>()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            if name == self.name {
+                *self.found = Some(map.next_value()?);
+                return Ok(());
             }
+            map.next_value::<IgnoredAny>()?;
         }
-        Ok(found)
+        Ok(())
     }
 }
 
