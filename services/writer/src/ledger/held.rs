@@ -35,9 +35,7 @@ impl Held {
             last_write: if took { seq } else { receipt.last_write },
         }
     }
-}
 
-impl Held {
     /// Whether it is open what the target made of the last sending. An order that it was never to hear of is not.
     fn is_unknown(&self) -> bool {
         !self.known && self.version != Version::OLDEST
