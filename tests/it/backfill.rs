@@ -11,7 +11,7 @@ use fetcher::Mode;
 use futures::StreamExt;
 use journal::{Entry, From, Stream};
 use operations::backfill::{BackfillPlan, BackfillProgress, request, watch};
-use operations::{Status, WindowState, drained};
+use operations::{Status, WindowState};
 use orderflow_tests::{Program, World, eventually};
 use sandbox::{Faults, SourceFaults, TargetFaults};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ async fn backfill(
     meanwhile: impl FnOnce(),
 ) -> (BackfillPlan, BackfillProgress) {
     let (names, stop) = (world.names(), CancellationToken::new());
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     let fetcher = fetching(world, &stop).await;
     let (plan, seq) = ask(world, range, step).await;
     let mut meanwhile = Some(meanwhile);
@@ -72,7 +72,7 @@ async fn backfill(
         within("the backfill ends", watch(&world.journal, &names, &plan.id, seq, seen)).await.unwrap();
     // Whatever the live flow has to bring arrives beside it.
     eventually("live orders arrive", || world.report().target.missing == 0).await;
-    drained(&world.journal, &names, &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     stop.cancel();
     fetcher.await.unwrap();
     stages.join_all().await;
@@ -207,7 +207,7 @@ async fn a_fetcher_that_stops_in_the_middle_is_followed_by_another_that_goes_on(
     world.config.source.request.insert("count".into(), toml::Value::Integer(10));
     world.sync().await;
     let (names, stop) = (world.names(), CancellationToken::new());
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     let (plan, seq) = ask(&world, ALL, 30 * DAY).await;
 
     let first = CancellationToken::new();
@@ -230,7 +230,7 @@ async fn a_fetcher_that_stops_in_the_middle_is_followed_by_another_that_goes_on(
     let fetcher = fetching(&world, &stop).await;
     let progress =
         within("the backfill ends", watch(&world.journal, &names, &plan.id, seq, |_| ())).await.unwrap();
-    drained(&world.journal, &names, &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     stop.cancel();
     fetcher.await.unwrap();
     stages.join_all().await;

@@ -66,7 +66,7 @@ async fn run(seed: u64) {
         toml::from_str::<toml::Table>(SCHEDULE).unwrap()["schedule"].clone().try_into().unwrap();
     world.journal.ensure(&world.names()).await.unwrap();
     let stop = CancellationToken::new();
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     let folder = world.folder_of_a_program(SCHEDULE);
     let fetch = || {
         Program::new(PROGRAM, folder.path(), &["fetch"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
@@ -108,7 +108,7 @@ async fn run(seed: u64) {
     }
     let ended = world.fetch().await;
     assert!(ended.complete, "seed {seed}: {ended:?}");
-    operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     stop.cancel();
     stages.join_all().await;
     world.assert_source_arrived_once();

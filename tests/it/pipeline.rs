@@ -159,6 +159,8 @@ async fn more_than_one_target_each_with_its_own_receipts() {
     second.url = world.sandbox.url();
     (second.app_key, second.scheme_id) = ("demo".into(), "s1".into());
     second.app_secret = service::config::Secret::new("demo-secret");
+    // By itself it would take 60 a minute.
+    second.limit.requests_per_minute = Some(0.0);
     world.config.targets.push(second);
     let run = world.sync().await;
     assert!(run.account.is_complete(), "{:?}", run.account);

@@ -73,7 +73,7 @@ async fn what_the_target_lacks_is_counted_and_named_and_read_again_at_the_source
     let text = tells(&folder, 4, &[&ALL[..], &repair].concat()).await;
     assert!(text.contains("are read again at the source"), "{text}");
     let stop = CancellationToken::new();
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     let fetching = tokio::spawn({
         let (config, journal, stop) = (world.config.clone(), world.nats.journal().await, stop.clone());
         async move { fetcher::run(&config, journal, fetcher::Mode::Forever, fetcher::Live::default(), stop).await }
@@ -81,7 +81,7 @@ async fn what_the_target_lacks_is_counted_and_named_and_read_again_at_the_source
     let id = text.lines().last().unwrap().split(':').next().unwrap();
     let ended = operations::backfill::watch(&world.journal, &world.names(), id, 1, |_| {}).await.unwrap();
     assert!(ended.is_complete(), "{ended:?}");
-    operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     let found = counts(&folder, 4).await;
     assert_eq!((found[2], found[3]), (0, 0), "{found:?}");
     stop.cancel();

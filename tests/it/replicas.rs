@@ -152,6 +152,35 @@ async fn no_more_pages_are_asked_for_at_once_than_the_source_is_to_bear() {
 }
 
 #[tokio::test]
+async fn a_page_in_parts_lies_together_although_others_store_theirs_at_the_same_time() {
+    let (mut orders, mut dice) = (String::new(), orderflow_tests::Dice::new(7));
+    for id in 0..600 {
+        let remark: String = (0..250).map(|_| format!("{:016x}", dice.roll(u64::MAX))).collect();
+        let time = format!("2025-01-01 00:{:02}:{:02}", id / 60, id % 60);
+        let row = format!(
+            r#"{{"order_id":{id},"order_no":"A{id}","update_time":"{time}","remark":"{remark}","items":[]}}"#
+        );
+        orders.push_str(&row);
+        orders.push('\n');
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    std::fs::write(&file, orders).unwrap();
+    let mut world = World::of_file(&file).await;
+    // A page has about 40 KiB, and a message no more than 24.
+    world.nats.limit_messages(40 << 10).await;
+    world.config.source.request.insert("count".into(), toml::Value::Integer(20));
+    let run = world.sync_with(2).await;
+    assert!(run.ended.complete && run.account.is_complete(), "{:?}", run.account);
+    world.assert_all_arrived_once();
+    let stored = world.journal.pages(&world.names(), ..).await.unwrap();
+    let pages: Vec<_> = stored.map(|page| page.expect("a whole page")).collect().await;
+    assert_eq!(pages.len(), 30);
+    let messages = world.journal.size(&world.names(), Stream::Raw).await.unwrap().0;
+    assert!(messages >= 60, "each in parts: {messages}");
+}
+
+#[tokio::test]
 async fn an_outage_of_the_source_is_waited_out_without_hammering() {
     let mut world = with(500, SourceFaults::default()).await;
     world.config.source.limit.concurrency = 8;
@@ -184,7 +213,7 @@ async fn fetchers_join_and_leave_and_are_killed_while_a_window_is_open() {
     world.config.source.limit.concurrency = 2;
     world.journal.ensure(&world.names()).await.unwrap();
     let stop = CancellationToken::new();
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     // Processes of their own, which can be killed.
     let folder = world.folder_of_a_program("");
     let fetch = || {
@@ -208,7 +237,7 @@ async fn fetchers_join_and_leave_and_are_killed_while_a_window_is_open() {
     for child in running {
         Program::kill(child).await;
     }
-    operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     stop.cancel();
     stages.join_all().await;
     world.assert_all_arrived_once();

@@ -78,7 +78,7 @@ async fn a_database_that_is_killed_in_the_middle_has_every_version_once() {
         world.config.targets = vec![warehouse(&server, batch)];
         world.journal.ensure(&world.names()).await.unwrap();
         let stop = CancellationToken::new();
-        let stages = world.start(2, &stop).await;
+        let mut stages = world.start(2, &stop).await;
         let fetched = world.fetch();
         tokio::pin!(fetched);
         let killing = async {
@@ -93,7 +93,7 @@ async fn a_database_that_is_killed_in_the_middle_has_every_version_once() {
         };
         let (ended, ()) = futures::future::join(&mut fetched, killing).await;
         assert!(ended.complete);
-        operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
+        world.drained(&mut stages).await;
         assert_eq!(counted(&server, "SELECT count(*) FROM orders").await, "2000");
         assert_eq!(counted(&server, "SELECT max(writes) FROM orders").await, "1", "batch {batch}");
         let (dead, _, _) = world.journal.size(&world.names(), Stream::Dead).await.unwrap();

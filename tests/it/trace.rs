@@ -9,7 +9,7 @@ use events::{
 use futures::StreamExt;
 use journal::{Entry, From, Label, Record, Stream};
 use operations::{
-    Account, Mask, Operation, Range, Reconciliation, Replayed, Selection, StageStatus, Story, drained, runs,
+    Account, Mask, Operation, Range, Reconciliation, Replayed, Selection, StageStatus, Story, runs,
 };
 use orderflow_tests::World;
 use sandbox::Faults;
@@ -77,8 +77,8 @@ fn order(id: u64, number: &str) -> Value {
 async fn map(world: &mut World) {
     let targets = std::mem::take(&mut world.config.targets);
     let stop = CancellationToken::new();
-    let stages = world.start(1, &stop).await;
-    drained(&world.journal, &world.names(), &[]).await.unwrap();
+    let mut stages = world.start(1, &stop).await;
+    world.drained(&mut stages).await;
     stop.cancel();
     stages.join_all().await;
     world.config.targets = targets;

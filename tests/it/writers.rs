@@ -94,7 +94,7 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
     let names = world.names();
     world.journal.ensure(&names).await.unwrap();
     let stop = CancellationToken::new();
-    let stages = world.start(2, &stop).await;
+    let mut stages = world.start(2, &stop).await;
     assert!(world.fetch().await.complete);
     until("the writers have stopped", async || {
         let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
@@ -128,7 +128,7 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
     let resume = ["resume", "--target", "qeasy", "--execute", "--reason", "customers were added"];
     let (status, said) = run(&resume).said().await;
     assert!(status == 0 && said.contains("they go on now"), "{status} {said}");
-    operations::drained(&world.journal, &names, &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     let report = world.report();
     assert_eq!(report.target.distinct_orders + dead, 600, "{report}");
     let account = Account::of(&world.journal, &names, &world.targets(), 1).await.unwrap();
@@ -186,9 +186,9 @@ async fn what_stays_open_is_unknown_in_the_receipts_and_in_the_status() {
     let names = world.names();
     world.journal.ensure(&names).await.unwrap();
     let stop = CancellationToken::new();
-    let stages = world.start(1, &stop).await;
+    let mut stages = world.start(1, &stop).await;
     assert!(world.fetch().await.complete);
-    operations::drained(&world.journal, &names, &world.targets()).await.unwrap();
+    world.drained(&mut stages).await;
     let account = Account::of(&world.journal, &names, &world.targets(), 1).await.unwrap();
     assert_eq!((account.targets[0].of(Outcome::Unknown), account.dead_letters()), (3, 0), "{account:?}");
     let unknown = async |world: &World| {

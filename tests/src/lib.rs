@@ -6,6 +6,7 @@ mod postgres;
 mod program;
 mod proxy;
 mod receiver;
+mod watchdog;
 mod world;
 
 pub use dice::Dice;

@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::watchdog::Watched;
+
 /// The folder of the streams within that of the server.
 const STREAMS: &str = "data";
 
@@ -16,13 +18,14 @@ static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 pub struct Nats {
     folder: TempDir,
     server: Option<LocalServer>,
+    _watched: Option<Watched>,
 }
 
 impl Nats {
     /// Starts one.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut nats = Self { folder, server: None };
+        let mut nats = Self { folder, server: None, _watched: Watched::start() };
         nats.restart().await;
         nats
     }
@@ -35,6 +38,17 @@ impl Nats {
     pub async fn restart(&mut self) {
         let started = LocalServer::start(Self::binary().await, self.folder.path()).await;
         self.server = Some(started.unwrap_or_else(|error| panic!("{error}")));
+    }
+
+    /// Lets it take no message of more than `bytes` until it is started again; connections made from now on are told so.
+    pub async fn limit_messages(&self, bytes: usize) {
+        let config = self.folder.path().join("nats-server.conf");
+        let text = std::fs::read_to_string(&config).expect("its configuration");
+        let limited = text.replace("max_payload: 8MB", &format!("max_payload: {bytes}"));
+        assert_ne!(text, limited, "its configuration names the limit");
+        std::fs::write(&config, limited).expect("written");
+        assert!(signal(self.pid(), "HUP").await, "it runs");
+        crate::until("the limit holds", async || self.journal().await.max_payload() == bytes).await;
     }
 
     /// Ends it without warning, as a power cut of the process would.
@@ -56,7 +70,7 @@ impl Nats {
         assert!(self.server.is_none(), "streams that change cannot be copied");
         let folder = tempfile::tempdir().expect("a temporary folder");
         copy(&self.folder.path().join(STREAMS), &folder.path().join(STREAMS)).expect("copied");
-        let mut nats = Self { folder, server: None };
+        let mut nats = Self { folder, server: None, _watched: Watched::start() };
         nats.restart().await;
         nats
     }

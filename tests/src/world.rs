@@ -129,15 +129,27 @@ impl World {
         self.journal.ensure(&names).await.unwrap_or_else(|error| panic!("{error}"));
         let from = operations::account_from(&self.journal, &names, "test").await.expect("readable");
         let stop = CancellationToken::new();
-        let stages = self.start(replicas, &stop).await;
+        let mut stages = self.start(replicas, &stop).await;
         let fetched = futures::future::join_all((0..replicas).map(|_| self.fetch())).await;
-        operations::drained(&self.journal, &names, &self.targets())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        self.drained(&mut stages).await;
         stop.cancel();
         stages.join_all().await;
         let account = Account::of(&self.journal, &names, &self.targets(), from).await.expect("readable");
         Run { ended: fetched.into_iter().next().expect("one fetcher"), account }
+    }
+
+    /// Waits until these stages have nothing left to do.
+    ///
+    /// # Panics
+    /// When one of them ends by itself: nobody would do the rest.
+    pub async fn drained(&self, stages: &mut JoinSet<()>) {
+        let (names, targets) = (self.names(), self.targets());
+        tokio::select! {
+            drained = operations::drained(&self.journal, &names, &targets) => {
+                drained.unwrap_or_else(|error| panic!("{error}"));
+            }
+            Some(ended) = stages.join_next() => panic!("a stage has ended by itself: {ended:?}"),
+        }
     }
 
     /// What MAPPED holds for writers, in its order. What lies there beside the partitions is not for them.

@@ -2,10 +2,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::exit::NoServer;
+
+/// So long a folder in use is waited for: a killed process keeps its lock until the system has freed its memory.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// The folder, locked for this process. The lock goes with the process, however it ends.
 pub struct Home {
@@ -14,26 +19,40 @@ pub struct Home {
 }
 
 impl Home {
-    /// Creates and locks the folder.
+    /// Creates and locks the folder; one in use is waited for a moment.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let shown = folder.display();
+        let patience = || {
+            tracing::info!(folder = %shown, "the data folder is in use; waiting a moment");
+            LET_GO
+        };
+        Self::locked(folder, patience)?.with_context(|| {
+            t!(
+                "another `orderflow up` uses %{folder}; stop it, or choose another folder with --data",
+                folder = shown
+            )
+        })
+    }
+
+    /// `None`: somebody else had it all the time. `patience`, asked when the folder is in use, says how long to wait.
+    fn locked(folder: &Path, patience: impl FnOnce() -> Duration) -> anyhow::Result<Option<Self>> {
         let shown = folder.display();
         std::fs::create_dir_all(folder)
             .with_context(|| t!("the data folder %{folder} cannot be created", folder = shown))?;
         let lock = File::create(folder.join("lock"))
             .with_context(|| t!("the data folder %{folder} cannot be written", folder = shown))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_path_buf(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                let used = t!(
-                    "another `orderflow up` uses %{folder}; stop it, or choose another folder with --data",
-                    folder = shown
-                );
-                bail!("{used}")
-            }
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| t!("the data folder %{folder} cannot be locked", folder = shown))
-            }
-        }
+        let locked = match lock.try_lock() {
+            Ok(()) => Some(Ok(lock)),
+            Err(TryLockError::WouldBlock) => match patience() {
+                Duration::ZERO => None,
+                patience => waited(lock, patience),
+            },
+            Err(TryLockError::Error(error)) => Some(Err(error)),
+        };
+        locked
+            .transpose()
+            .map(|lock| lock.map(|lock| Self { folder: folder.to_path_buf(), _lock: lock }))
+            .with_context(|| t!("the data folder %{folder} cannot be locked", folder = shown))
     }
 
     /// Where the server keeps its streams.
@@ -47,9 +66,17 @@ impl Home {
     }
 }
 
+/// The lock, once nobody else has it; `None` when that took too long.
+fn waited(lock: File, patience: Duration) -> Option<std::io::Result<File>> {
+    let (got, answer) = mpsc::channel();
+    // Should it get the lock when nobody waits for it any more, the lock goes with the answer nobody took.
+    std::thread::spawn(move || got.send(lock.lock().map(|()| lock)));
+    answer.recv_timeout(patience).ok()
+}
+
 /// The data folder of an `orderflow up` that does not run at the moment; `None` when there is none, or it runs.
 pub fn resting(data: &Path) -> Option<Home> {
-    data.join("nats").is_dir().then(|| Home::open(data).ok()).flatten()
+    data.join("nats").is_dir().then(|| Home::locked(data, || Duration::ZERO).ok()).flatten().flatten()
 }
 
 /// The address of the nats-server that a running `orderflow up` started in its data folder.
@@ -62,4 +89,30 @@ pub fn running_server(data: &Path) -> anyhow::Result<String> {
         );
         NoServer(said.into()).into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_had_as_soon_as_the_one_before_lets_go_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let before = Home::open(folder.path()).expect("nobody has it");
+        let lets_go = || {
+            drop(before);
+            Duration::from_secs(60)
+        };
+        assert!(Home::locked(folder.path(), lets_go).expect("it can be locked").is_some());
+    }
+
+    #[test]
+    fn of_a_folder_in_use_there_is_only_one_owner() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Home::open(folder.path()).expect("nobody has it");
+        let second = || Home::locked(folder.path(), || Duration::from_millis(1)).expect("it can be locked");
+        assert!(second().is_none());
+        drop(first);
+        assert!(Home::open(folder.path()).is_ok(), "who gave up does not keep it");
+    }
 }
