@@ -54,8 +54,10 @@ pub struct Reader<'a> {
     pub zone: &'a TimeZone,
 }
 
+/// What every answer has around its data.
 #[derive(Deserialize)]
-struct Envelope<'a> {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+struct Envelope<'a, D> {
     #[serde(default, borrow)]
     code: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -66,8 +68,7 @@ struct Envelope<'a> {
     error_description: Option<&'a RawValue>,
     #[serde(default, borrow)]
     now: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    data: Option<&'a RawValue>,
+    data: Option<D>,
 }
 
 #[derive(Deserialize)]
@@ -117,11 +118,33 @@ impl Reader<'_> {
         OkkiError::Malformed { request, found, expected, status, body: body.clone() }
     }
 
-    fn envelope<'a>(&self, body: &'a Bytes) -> Result<Envelope<'a>, OkkiError> {
-        let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|error| {
+    /// Reads an answer of which the data may be anything.
+    fn envelope<'a>(&self, body: &'a Bytes) -> Result<Envelope<'a, &'a RawValue>, OkkiError> {
+        let envelope: Envelope<'a, &'a RawValue> = serde_json::from_slice(body).map_err(|error| {
             let found = format!("{} ({error})", shown(body));
             self.malformed(body, found, "a JSON object with code and data")
         })?;
+        self.good(body, &envelope)?;
+        Ok(envelope)
+    }
+
+    /// The source's clock and the data of a page.
+    fn data<'a>(&self, body: &'a Bytes) -> Result<(Option<&'a RawValue>, Data<'a>), OkkiError> {
+        if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, Data<'_>>>(body) {
+            self.good(body, &envelope)?;
+            if let Some(data) = envelope.data {
+                return Ok((envelope.now, data));
+            }
+        }
+        // It is read again, to say what is wrong with it.
+        let envelope = self.envelope(body)?;
+        let data = envelope.data.map(RawValue::get).unwrap_or("null");
+        let no_data = |_| self.malformed(body, shown(data.as_bytes()), "data with list and count");
+        Ok((envelope.now, serde_json::from_str(data).map_err(no_data)?))
+    }
+
+    /// What the source says went wrong.
+    fn good<D>(&self, body: &Bytes, envelope: &Envelope<'_, D>) -> Result<(), OkkiError> {
         if let Some(said) = plain(envelope.error) {
             let said = plain(envelope.error_description)
                 .map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
@@ -136,7 +159,7 @@ impl Reader<'_> {
             let (request, status, body) = (self.request.to_string(), self.status, body.clone());
             return Err(OkkiError::Business { request, code, message, status, body });
         }
-        Ok(envelope)
+        Ok(())
     }
 
     /// Reads an answer as a page of orders.
@@ -144,10 +167,7 @@ impl Reader<'_> {
     /// # Errors
     /// When the body is not JSON, carries an error code, or lacks its list or its total (a missing total is never zero).
     pub fn page(&self, body: &Bytes) -> Result<Page, OkkiError> {
-        let envelope = self.envelope(body)?;
-        let data = envelope.data.map(RawValue::get).unwrap_or("null");
-        let data: Data<'_> = serde_json::from_str(data)
-            .map_err(|_| self.malformed(body, shown(data.as_bytes()), "data with list and count"))?;
+        let (now, data) = self.data(body)?;
         let list = data.list.ok_or_else(|| self.malformed(body, "data without list".into(), "data.list"))?;
         let total = data.count.or(data.total_item).map(RawValue::get).unwrap_or("null");
         let total = total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
@@ -165,7 +185,7 @@ impl Reader<'_> {
             total,
             ids,
             rows: list.iter().map(place).collect(),
-            now: plain(envelope.now).and_then(|now| local(&now, self.zone)),
+            now: plain(now).and_then(|now| local(&now, self.zone)),
             body: body.clone(),
         })
     }
