@@ -71,7 +71,7 @@ async fn run(seed: u64) {
     let fetch = || {
         Program::new(PROGRAM, folder.path(), &["fetch"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
     };
-    let mut fetchers = vec![fetch().start(), fetch().start()];
+    let mut fetchers = vec![fetch().unheard().start(), fetch().unheard().start()];
     for _ in 0..5 {
         // The next blow falls when the source has been asked some more.
         let asked = world.report().source.list_requests + 5 + dice.roll(30);
@@ -84,9 +84,9 @@ async fn run(seed: u64) {
             1 | 2 if !fetchers.is_empty() => {
                 let one = fetchers.swap_remove(dice.roll(fetchers.len() as u64) as usize);
                 Program::kill(one).await;
-                fetchers.push(fetch().start());
+                fetchers.push(fetch().unheard().start());
             }
-            3 if fetchers.len() < 4 => fetchers.push(fetch().start()),
+            3 if fetchers.len() < 4 => fetchers.push(fetch().unheard().start()),
             _ => {
                 world.sandbox.edit(5 + dice.roll(10));
                 world.sandbox.insert(dice.roll(10));

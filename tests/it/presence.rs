@@ -103,6 +103,7 @@ async fn fetchers_are_seen_and_what_waits_has_an_age() {
     let start = |args: &[&str]| {
         Program::new(PROGRAM, folder.path(), args)
             .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+            .unheard()
             .start()
     };
     let running = [start(&["fetch"]), start(&["transform"]), start(&["write"])];

@@ -220,12 +220,12 @@ async fn fetchers_join_and_leave_and_are_killed_while_a_window_is_open() {
         Program::new(PROGRAM, folder.path(), &["fetch"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
     };
     let pages = async || world.journal.size(&world.names(), Stream::Raw).await.unwrap().0;
-    let mut running = vec![fetch().start()];
+    let mut running = vec![fetch().unheard().start()];
     for (join, kill, from) in [(1, 0, 2), (2, 1, 10), (1, 2, 20), (0, 1, 30), (1, 0, 40)] {
         while pages().await < from {
             tokio::task::yield_now().await;
         }
-        running.extend((0..join).map(|_| fetch().start()));
+        running.extend((0..join).map(|_| fetch().unheard().start()));
         for child in running.drain(..kill).collect::<Vec<_>>() {
             Program::kill(child).await;
         }

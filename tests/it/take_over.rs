@@ -44,7 +44,7 @@ async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sen
     let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
     let world = World::new(1, Faults { target: failing, ..Faults::default() }).await;
     let folder = patient(&world, "12s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
     let first = write();
     publish(&world, mapped(1, 100)).await;
     eventually("the old one has failed", || world.report().target.requests == 1).await;
@@ -68,7 +68,7 @@ async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sen
 async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writer_sent_meanwhile() {
     let world = World::new(1, Faults::default()).await;
     let folder = patient(&world, "20s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
     let first = write();
     publish(&world, mapped(1, 100)).await;
     eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
@@ -89,7 +89,7 @@ async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writ
 async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
     let world = World::new(1, Faults::default()).await;
     let folder = patient(&world, "5s").await;
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
     let first = write();
     publish(&world, mapped(1, 100)).await;
     eventually("it arrives", || world.report().target.accepted_rows == 1).await;
@@ -122,7 +122,7 @@ async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_mea
     let path = folder.path().join("orderflow.toml");
     let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"1s\"", "timeout = \"6s\"");
     std::fs::write(&path, text).unwrap();
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
     let mut first = write();
     let mut says = lines(&mut first);
     shared_by(&world, 1).await;

@@ -2,6 +2,7 @@
 
 mod dice;
 mod nats;
+mod port;
 mod postgres;
 mod program;
 mod proxy;

@@ -7,10 +7,14 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::port::free_port;
 use crate::watchdog::Watched;
 
 /// The folder of the streams within that of the server.
 const STREAMS: &str = "data";
+
+/// The file in which the server's port is remembered.
+const PORT: &str = "port";
 
 static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -24,10 +28,15 @@ pub struct Nats {
 impl Nats {
     /// Starts one.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut nats = Self { folder, server: None, _watched: Watched::start() };
+        let mut nats = Self::on_a_port_of_its_own();
         nats.restart().await;
         nats
+    }
+
+    fn on_a_port_of_its_own() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join(PORT), free_port().to_string()).expect("written");
+        Self { folder, server: None, _watched: Watched::start() }
     }
 
     async fn binary() -> &'static PathBuf {
@@ -35,9 +44,15 @@ impl Nats {
     }
 
     /// Starts it again on the same streams and the same port.
+    ///
+    /// # Panics
+    /// When somebody else has taken its port meanwhile: whoever knew it would wait for it for ever.
     pub async fn restart(&mut self) {
+        let port = std::fs::read_to_string(self.folder.path().join(PORT)).expect("its port");
         let started = LocalServer::start(Self::binary().await, self.folder.path()).await;
-        self.server = Some(started.unwrap_or_else(|error| panic!("{error}")));
+        let server = started.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(server.url().rsplit(':').next(), Some(port.trim()), "somebody else has taken its port");
+        self.server = Some(server);
     }
 
     /// Lets it take no message of more than `bytes` until it is started again; connections made from now on are told so.
@@ -68,9 +83,8 @@ impl Nats {
     /// Another server with the streams of this one as they were when it was stopped.
     pub async fn copy(&self) -> Self {
         assert!(self.server.is_none(), "streams that change cannot be copied");
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        copy(&self.folder.path().join(STREAMS), &folder.path().join(STREAMS)).expect("copied");
-        let mut nats = Self { folder, server: None, _watched: Watched::start() };
+        let mut nats = Self::on_a_port_of_its_own();
+        copy(&self.folder.path().join(STREAMS), &nats.folder.path().join(STREAMS)).expect("copied");
         nats.restart().await;
         nats
     }

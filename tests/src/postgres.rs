@@ -12,6 +12,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::nats::kill9;
+use crate::port::free_port;
 
 static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
 
@@ -211,11 +212,6 @@ impl Drop for PostgresServer {
             let _ = child.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
 }
 
 /// Whom the server runs as when we are root: `postgres` where there is one, else nobody.

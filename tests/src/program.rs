@@ -6,10 +6,12 @@ use std::process::{Output, Stdio};
 use tokio::process::{Child, Command};
 
 use crate::nats::kill9;
+use crate::watchdog::Watched;
 
 /// A command line of the program.
 pub struct Program {
     command: Command,
+    _watched: Option<Watched>,
 }
 
 impl Program {
@@ -25,7 +27,7 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.kill_on_drop(true);
-        Self { command }
+        Self { command, _watched: Watched::start() }
     }
 
     /// Sets an environment variable.
@@ -44,6 +46,13 @@ impl Program {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(file).expect("a file");
         let both = file.try_clone().expect("a file");
         self.command.stdout(file).stderr(both);
+        self
+    }
+
+    /// Has what it prints thrown away: nobody reads it, and it would stop when a pipe is full.
+    #[must_use]
+    pub fn unheard(mut self) -> Self {
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
         self
     }
 
