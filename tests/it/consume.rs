@@ -144,6 +144,36 @@ async fn dead_is_stored_with_its_payload_before_the_message_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_the_server_has_forgotten_is_set_up_again() {
+    let (mut nats, journal) = with_jobs(2).await;
+    for pinned in [None, Some(Duration::from_secs(5))] {
+        let stop = CancellationToken::new();
+        let (seen, mut jobs) = mpsc::unbounded_channel();
+        let durable = if pinned.is_some() { "pinned" } else { "shared" };
+        let wanted = Consumption { pinned, durable: durable.into(), ..consumption(Duration::from_secs(5)) };
+        let running = tokio::spawn({
+            let (journal, stop) = (journal.clone(), stop.clone());
+            let handler = move |job: Delivery| {
+                seen.send(job.seq).unwrap();
+                std::future::ready(Settlement::Done)
+            };
+            async move { journal.consume(&names(), &wanted, &stop, handler).await.unwrap() }
+        });
+        let mut next = async || {
+            let next = tokio::time::timeout(Duration::from_secs(60), jobs.recv()).await;
+            next.expect("nothing is delivered any more").unwrap()
+        };
+        assert_eq!((next().await, next().await), (1, 2));
+        nats.kill().await;
+        nats.forget_consumer("test-JOBS", durable);
+        nats.restart().await;
+        assert_eq!((next().await, next().await), (1, 2), "what it had settled is forgotten too");
+        stop.cancel();
+        running.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn work_that_takes_longer_than_the_ack_wait_is_kept_alive() {
     let (_nats, journal) = with_jobs(1).await;
     let stop = CancellationToken::new();

@@ -122,7 +122,7 @@ async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_mea
     let path = folder.path().join("orderflow.toml");
     let text = std::fs::read_to_string(&path).unwrap().replace("timeout = \"1s\"", "timeout = \"6s\"");
     std::fs::write(&path, text).unwrap();
-    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).start();
     let mut first = write();
     let mut says = lines(&mut first);
     shared_by(&world, 1).await;

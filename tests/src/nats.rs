@@ -73,6 +73,14 @@ impl Nats {
         server.stop().await;
     }
 
+    /// Does to a consumer what a server does that is killed while it writes it down: the next start will not find it.
+    pub fn forget_consumer(&self, stream: &str, consumer: &str) {
+        assert!(self.server.is_none(), "it would write it again");
+        let consumers =
+            self.folder.path().join(STREAMS).join("jetstream/$G/streams").join(stream).join("obs");
+        std::fs::remove_file(consumers.join(consumer).join("meta.sum")).expect("it was there");
+    }
+
     /// Ends it and keeps its streams, for [`Nats::copy`].
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

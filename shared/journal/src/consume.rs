@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{AckKind, Message};
 use events::DeadLetter;
@@ -76,7 +77,8 @@ impl Journal {
     /// Consumes until `shutdown`, then finishes what is in hand within the grace period and gives back the rest.
     ///
     /// # Errors
-    /// When the consumer cannot be set up. Trouble after that is waited out.
+    /// When the consumer cannot be set up. Trouble after that is waited out; a consumer that the server has forgotten is set up
+    /// again and delivers everything once more, which whoever handles it has to recognise anyway.
     pub async fn consume<H, F>(
         &self,
         topology: &Topology,
@@ -88,9 +90,6 @@ impl Journal {
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Settlement> + Send + 'static,
     {
-        let Some(consumer) = self.consumer_when_possible(topology, consumption, shutdown).await? else {
-            return Ok(());
-        };
         let worker = Arc::new(Worker {
             journal: self.clone(),
             topology: topology.clone(),
@@ -106,6 +105,10 @@ impl Journal {
             AbortOnDropHandle::new(tokio::spawn(async move { journal.hold_pin(next, lasts, pin).await }))
         });
         'connected: while !shutdown.is_cancelled() {
+            // Each time: it is set up once, and there ever after, unless the server has forgotten it.
+            let Some(consumer) = self.consumer_when_possible(topology, consumption, shutdown).await? else {
+                break;
+            };
             let Some(mut messages) = self.pull(&consumer, consumption, shutdown).await else {
                 break;
             };
@@ -133,7 +136,15 @@ impl Journal {
                     }
                     // The stream recovers by itself from a restarting server.
                     Some(Err(error)) => {
-                        tracing::debug!(%error, consumer = consumption.durable, "pull interrupted")
+                        tracing::debug!(%error, consumer = consumption.durable, "pull interrupted");
+                        if error.kind() == pull::MessagesErrorKind::NoResponders && is_gone(&consumer).await {
+                            tracing::warn!(
+                                consumer = consumption.durable,
+                                "nats-server has forgotten a consumer; it begins anew"
+                            );
+                            pinned.send_replace(None);
+                            break;
+                        }
                     }
                     // The next pulls do not know of the pin, so it must be free to come to them.
                     None => {
@@ -214,6 +225,12 @@ impl Journal {
             .await
             .map_err(|error| JournalError::unavailable(what, error))
     }
+}
+
+/// Whether the server knows nothing of this consumer. One that is killed while it writes a consumer down (its checksum is missing
+/// then) does not find it when it starts again; whoever pulled would go on pulling, and nothing would come.
+async fn is_gone(consumer: &Consumer<pull::Config>) -> bool {
+    consumer.get_info().await.is_err_and(|error| error.kind() == ConsumerInfoErrorKind::NotFound)
 }
 
 /// Lets the work in hand end, but not for ever: what is cut off is delivered again after its ack wait.

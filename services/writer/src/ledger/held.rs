@@ -126,7 +126,7 @@ impl From<Row> for Held {
     }
 }
 
-/// What the target holds, by order: about 120 bytes each, at every size. A hash map doubles, and all partitions at the same moment: it
+/// What the target holds, by order: about 115 bytes each, at every size. A hash map doubles, and all partitions at the same moment: it
 /// took 160 at a million, when the doubling was just over.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
