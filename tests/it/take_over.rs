@@ -40,6 +40,23 @@ async fn patient(world: &World, initial: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
+async fn what_comes_again_because_the_server_forgot_its_consumer_is_not_written_again() {
+    let mut world = World::new(200, Faults::default()).await;
+    assert!(world.sync().await.account.is_complete());
+    let (names, target, requests) =
+        (world.names(), world.targets().remove(0), world.report().target.requests);
+    world.nats.kill().await;
+    for partition in 0..names.partitions() {
+        world.nats.forget_consumer(&names.stream(journal::Stream::Mapped), &names.writer(&target, partition));
+    }
+    world.nats.restart().await;
+    let run = world.sync().await;
+    assert!(run.account.is_complete(), "{:?}", run.account);
+    world.assert_all_arrived_once();
+    assert_eq!(world.report().target.requests, requests);
+}
+
+#[tokio::test]
 async fn an_old_version_that_comes_again_does_not_go_over_what_a_dead_writer_sent() {
     let failing = TargetFaults { soft_error: 1.0, ..TargetFaults::default() };
     let world = World::new(1, Faults { target: failing, ..Faults::default() }).await;
