@@ -36,7 +36,20 @@ struct Indexed {
 }
 
 impl AllAttempts {
-    /// Looks at those of a message, or changes them; left empty, they are forgotten.
+    /// Looks at those of a message; most have none.
+    pub(crate) fn look<T>(&self, seq: u64, look: impl FnOnce(Option<&Attempts>) -> T) -> T {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        look(all.by_seq.get(&seq))
+    }
+
+    /// Forgets those of a message.
+    pub(crate) fn forget(&self, seq: u64) {
+        if self.look(seq, |attempts| attempts.is_some()) {
+            self.with(seq, std::mem::take);
+        }
+    }
+
+    /// Changes those of a message; left empty, they are forgotten.
     pub(crate) fn with<T>(&self, seq: u64, change: impl FnOnce(&mut Attempts) -> T) -> T {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let Indexed { by_seq, by_key } = &mut *all;
@@ -113,9 +126,11 @@ mod tests {
             found.map(|(seq, _, failed)| (seq, failed)).collect::<Vec<_>>()
         };
         assert_eq!((waiting("a"), waiting("b")), (vec![(1, 2), (2, 2)], vec![(3, 2)]));
-        all.with(1, std::mem::take);
-        all.with(3, std::mem::take);
+        all.forget(1);
+        all.forget(3);
         all.with(9, |attempts| assert!(attempts.failed.is_empty()));
+        assert_eq!(all.look(2, |attempts| attempts.map(|attempts| attempts.failed.len())), Some(2));
+        assert!(all.look(9, |attempts| attempts.is_none()) && all.look(1, |attempts| attempts.is_none()));
         assert_eq!((waiting("a"), waiting("b")), (vec![(2, 2)], vec![]));
         let all = all.all.lock().expect("not poisoned");
         assert_eq!((all.by_seq.len(), all.by_key.len()), (1, 1), "nothing is left of the others");

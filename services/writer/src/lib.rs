@@ -15,6 +15,7 @@ mod order;
 mod part;
 mod presence;
 mod receipt;
+mod seen_through;
 mod send;
 mod settings;
 mod target;

@@ -128,7 +128,8 @@ impl Partition {
             }
             Err(_) => None,
         };
-        let span = tracing::info_span!("write order", mapped_seq = message.seq, key);
+        // For exporters, and logs of this level: all lines about an order name it, and a span of each costs a tenth of the writer.
+        let span = tracing::debug_span!("write order", mapped_seq = message.seq, key);
         let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         let trace = TraceParent { trace_id, span_id, sampled };
@@ -222,11 +223,8 @@ impl Partition {
                 }
             };
             let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
-            if receipt.attempts > 0 {
-                self.may_be_there(message.seq, &order, receipt.idempotency_key.clone());
-            }
             let recorded;
-            (recorded, in_hand) = self.keep(receipt, held, certain, in_hand, trace).await?;
+            (recorded, in_hand) = self.keep(&order, receipt, held, certain, in_hand, trace).await?;
             // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
             if recorded == Recorded::DecideAgain {
                 continue;
@@ -238,7 +236,7 @@ impl Partition {
 
     /// Notes that the target may have taken this order, under this key, and that no receipt says so yet: whatever comes meanwhile
     /// is not unchanged.
-    fn may_be_there(&self, mapped_seq: u64, order: &Arc<MappedOrder>, key: String) {
+    pub(crate) fn may_be_there(&self, mapped_seq: u64, order: &Arc<MappedOrder>, key: String) {
         self.attempts.with(mapped_seq, |attempts| {
             attempts.order = Some(Arc::clone(order));
             attempts.uncertain = Some(key);
@@ -254,9 +252,10 @@ impl Partition {
     }
 
     fn row(&self, message: &Delivery, order: &Arc<MappedOrder>, basis: u64, since: Moment) -> Row {
-        let (alone, uncertain) = self
-            .attempts
-            .with(message.seq, |attempts| (!attempts.failed.is_empty(), attempts.uncertain.clone()));
+        let (alone, uncertain) = self.attempts.look(message.seq, |attempts| match attempts {
+            Some(attempts) => (!attempts.failed.is_empty(), attempts.uncertain.clone()),
+            None => (false, None),
+        });
         let own = key(order, basis);
         Row {
             seq: message.seq,

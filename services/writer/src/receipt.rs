@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now};
 use journal::{Entry, JournalError, Label, Record, Stream, TraceParent};
-use tracing::Instrument;
 
 use crate::keys::InHand;
 use crate::ledger::{Held, Ledger};
 use crate::order::{Partition, key};
 use crate::part::Sent;
+use crate::seen_through::SeenThrough;
 use crate::target::Row;
 
 /// How soon NATS is asked again that did not answer.
@@ -37,7 +37,7 @@ impl Partition {
         status: Option<u16>,
         sent_as: Option<(String, u64)>,
     ) -> Receipt {
-        let failed = self.attempts.with(mapped_seq, |attempts| attempts.failed.len());
+        let failed = self.attempts.look(mapped_seq, |attempts| attempts.map_or(0, |attempts| attempts.failed.len()));
         let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
         let attempts = match (&sent_as, outcome) {
             (None, _) => 0,
@@ -80,32 +80,34 @@ impl Partition {
     /// send it again under another key. Until then nobody else here works on the order.
     pub(crate) async fn keep(
         self: &Arc<Self>,
-        receipt: Receipt,
+        order: &Arc<MappedOrder>,
+        mut receipt: Receipt,
         held: Option<Held>,
         certain: bool,
         in_hand: InHand,
         trace: TraceParent,
     ) -> Result<(Recorded, InHand), JournalError> {
-        let (partition, sent) = (Arc::clone(self), receipt.attempts > 0);
+        let (partition, order, sent) = (Arc::clone(self), Arc::clone(order), receipt.attempts > 0);
         let keeping = async move {
-            let (ledger, order, mapped_seq) = (&partition.ledger, receipt.key.clone(), receipt.mapped_seq);
-            let recorded = partition.record(ledger, receipt, held, certain, trace).await?;
-            if recorded == Recorded::Overwrote {
-                Box::pin(partition.restore(ledger, &order, trace)).await?;
+            let ledger = &partition.ledger;
+            let mut kept = partition.record(ledger, &mut receipt, held, certain, trace).await;
+            if let Ok(Recorded::Overwrote) = kept {
+                kept = Box::pin(partition.restore(ledger, &order.key, trace)).await.map(|()| Recorded::Overwrote);
             }
-            if recorded != Recorded::DecideAgain {
-                partition.attempts.with(mapped_seq, std::mem::take);
+            match &kept {
+                Ok(Recorded::DecideAgain) => {}
+                Ok(_) => partition.attempts.forget(receipt.mapped_seq),
+                // The target may have taken it, and no receipt says so yet.
+                Err(_) if sent => {
+                    partition.may_be_there(receipt.mapped_seq, &order, receipt.idempotency_key);
+                }
+                Err(_) => {}
             }
-            Ok((recorded, in_hand))
+            Ok((kept?, in_hand))
         };
-        if !sent {
-            return Box::pin(keeping).await;
-        }
-        match tokio::spawn(keeping.in_current_span()).await {
-            Ok(kept) => kept,
-            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-            // The process ends.
-            Err(_) => std::future::pending().await,
+        match sent {
+            true => SeenThrough::new(keeping).await,
+            false => Box::pin(keeping).await,
         }
     }
 
@@ -114,7 +116,7 @@ impl Partition {
     pub(crate) async fn record(
         &self,
         ledger: &Ledger,
-        mut receipt: Receipt,
+        receipt: &mut Receipt,
         held: Option<Held>,
         certain: bool,
         trace: TraceParent,
@@ -127,7 +129,7 @@ impl Partition {
         loop {
             // With the receipt it follows: a message may have a second one, when what it wrote is written again.
             let id = format!("receipt:{}:{}:{expected}", writer.name, receipt.mapped_seq);
-            let record = Record::new(&subject, id, &receipt)?
+            let record = Record::new(&subject, id, &*receipt)?
                 .expecting(expected)
                 .traced(Some(trace))
                 .labelled(Label::Outcome, receipt.outcome)
@@ -135,7 +137,7 @@ impl Partition {
             match writer.committer.store(vec![record]).await {
                 Ok(stored) => {
                     let seq = stored.first().map_or(0, |stored| stored.seq);
-                    ledger.set(&receipt.key, Held::after(&receipt, seq));
+                    ledger.set(&receipt.key, Held::after(receipt, seq));
                     return Ok(recorded);
                 }
                 Err(JournalError::Conflict { .. }) => {
@@ -203,7 +205,7 @@ impl Partition {
         for (seq, older, failed) in self.attempts.waiting(&order.key, older) {
             if Box::pin(self.supersede(ledger, seq, &older, order.content, trace)).await? {
                 tracing::info!(key = %older.key, failed, "an order that waited is superseded by a newer version");
-                self.attempts.with(seq, std::mem::take);
+                self.attempts.forget(seq);
             }
         }
         Ok(())
@@ -223,14 +225,14 @@ impl Partition {
         if held.is_some_and(|held| held.settles(older, seq)) {
             return Ok(false);
         }
-        let receipt = Receipt {
+        let mut receipt = Receipt {
             content: newer,
             known: false,
             held: older.version,
             attempts: 0, // under this version nothing is known to have been taken
             ..self.receipt(seq, older, held, Outcome::Superseded, None, None)
         };
-        Ok(self.record(ledger, receipt, held, true, trace).await? == Recorded::Stored)
+        Ok(self.record(ledger, &mut receipt, held, true, trace).await? == Recorded::Stored)
     }
 
     /// Writes the newest version again, after an older one may have been written over it. It stays unknown when that
@@ -269,8 +271,9 @@ impl Partition {
             Sent::Taken { taken, key, while_ours } => {
                 tracing::warn!(key = %order, "an older version was written over a newer one, which was written again");
                 let sent_as = Some((key, basis));
-                let receipt = self.receipt(seq, &newest, Some(held), taken.outcome, taken.status, sent_as);
-                self.record(ledger, receipt, Some(held), while_ours, trace).await.map(drop)
+                let mut receipt =
+                    self.receipt(seq, &newest, Some(held), taken.outcome, taken.status, sent_as);
+                self.record(ledger, &mut receipt, Some(held), while_ours, trace).await.map(drop)
             }
             Sent::Failed { error, .. } => {
                 tracing::error!(key = %order, error = service::chain(&error), "the newer version could not be written again");
