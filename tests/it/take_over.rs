@@ -103,6 +103,31 @@ async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writ
 }
 
 #[tokio::test]
+async fn what_the_target_took_without_a_receipt_is_written_over_by_an_order_that_went_back() {
+    let mut world = World::new(1, Faults::default()).await;
+    let folder = patient(&world, "1s").await;
+    let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
+    let first = write();
+    publish(&world, mapped(1, 100)).await;
+    eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
+    drained(&world).await;
+    kill(first).await;
+    // Its receipt, which names it, will be too large.
+    publish(&world, MappedOrder { number: Some("N".repeat(40 << 10)), ..mapped(2, 200) }).await;
+    world.nats.limit_messages(20 << 10).await;
+    let second = write();
+    eventually("the target takes the second", || world.report().target.accepted_rows == 2).await;
+    publish(&world, mapped(3, 100)).await;
+    eventually("the second is tried again", || world.report().target.retried_same_key > 0).await;
+    world.nats.kill().await;
+    world.nats.restart().await; // without the limit
+    drained(&world).await;
+    let report = world.report();
+    assert_eq!(report.target.accepted_rows, 3, "the target keeps what the second says: {report}");
+    kill(second).await;
+}
+
+#[tokio::test]
 async fn what_did_not_change_is_not_written_again_after_a_dead_writer() {
     let world = World::new(1, Faults::default()).await;
     let folder = patient(&world, "5s").await;

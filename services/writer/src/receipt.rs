@@ -37,7 +37,8 @@ impl Partition {
         status: Option<u16>,
         sent_as: Option<(String, u64)>,
     ) -> Receipt {
-        let failed = self.attempts.look(mapped_seq, |attempts| attempts.map_or(0, |attempts| attempts.failed.len()));
+        let failed =
+            self.attempts.look(mapped_seq, |attempts| attempts.map_or(0, |attempts| attempts.failed.len()));
         let failed = u32::try_from(failed).unwrap_or(u32::MAX - 1);
         let attempts = match (&sent_as, outcome) {
             (None, _) => 0,
@@ -92,7 +93,9 @@ impl Partition {
             let ledger = &partition.ledger;
             let mut kept = partition.record(ledger, &mut receipt, held, certain, trace).await;
             if let Ok(Recorded::Overwrote) = kept {
-                kept = Box::pin(partition.restore(ledger, &order.key, trace)).await.map(|()| Recorded::Overwrote);
+                kept = Box::pin(partition.restore(ledger, &order.key, trace))
+                    .await
+                    .map(|()| Recorded::Overwrote);
             }
             match &kept {
                 Ok(Recorded::DecideAgain) => {}
