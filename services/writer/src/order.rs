@@ -128,7 +128,8 @@ impl Partition {
             }
             Err(_) => None,
         };
-        // For exporters, and logs of this level: all lines about an order name it, and a span of each costs a tenth of the writer.
+        // For exporters, and logs of this level: lines about an order name it or its message, and a span of each costs a tenth of
+        // the writer.
         let span = tracing::debug_span!("write order", mapped_seq = message.seq, key);
         let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);

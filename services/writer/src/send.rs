@@ -172,7 +172,8 @@ impl Writer {
                 Ok(_) => return self.works(&slot),
                 Err(error) => {
                     if self.judged(&error, parcel.row.seq, &slot).await.is_none() {
-                        tracing::warn!(error = self.said(&error), "the target cannot be asked what it holds");
+                        let key = &parcel.row.order.key;
+                        tracing::warn!(%key, error = self.said(&error), "the target cannot be asked what it holds");
                         return;
                     }
                 }
