@@ -11,6 +11,8 @@
 with_nats = NATS_SERVER="$$(deploy/get-nats-server.sh)" && export NATS_SERVER &&
 # The same for a PostgreSQL server.
 with_postgres = POSTGRES_BIN="$$(deploy/get-postgres.sh)" && export POSTGRES_BIN &&
+# And for a PgBouncer.
+with_pgbouncer = PGBOUNCER="$$(deploy/get-pgbouncer.sh)" && export PGBOUNCER &&
 
 # What `make bench` runs; each also alone: cargo bench -p orderflow-tests --bench NAME -- ARGS
 benches = pipeline write fetch transform latency scale start idle pure
@@ -22,8 +24,8 @@ run: deps ## the whole pipeline once against the sandbox: ORDERS=FILE, ARGS='...
 	@$(with_nats) cargo build --release --locked -p orderflow && \
 	./target/release/orderflow up --demo --once $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
 
-test: deps ## every test, against a real nats-server and a real PostgreSQL
-	@$(with_nats) $(with_postgres) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked --no-fail-fast
+test: deps ## every test, against a real nats-server, PostgreSQL and PgBouncer
+	@$(with_nats) $(with_postgres) $(with_pgbouncer) INSTA_UPDATE=no INSTA_FORCE_PASS=0 cargo test --workspace --locked --no-fail-fast
 
 chaos: deps ## processes killed, paused and cut off while orders change: SEED=7 MINUTES=30; without, ten seeds of a minute
 	@$(with_nats) cargo test --locked -p orderflow-tests --test chaos
@@ -36,7 +38,7 @@ bench: deps ## every bench and one table of all: ARGS='--compare FILE', '--runs 
 bench-mapping: deps ## mapping alone beside serde_json reading the same bytes, on one core: ORDERS=FILE
 	@$(if $(ORDERS),ORDERS="$(abspath $(ORDERS))") cargo bench --locked -p orderflow-tests --bench mapping -- $(ARGS)
 
-fuzz: deps ## any page through any mapping: SECONDS=600
+fuzz: deps ## any page through any mapping, then any answer of both APIs, each for SECONDS=600
 	@tests/fuzz/run $(or $(SECONDS),600)
 
 lint: deps ## formatting, clippy, licences and bans of the dependencies

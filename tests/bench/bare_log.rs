@@ -25,6 +25,8 @@ pub async fn consume(journal: &Journal, names: &Topology, stream: Stream, in_fli
         ack_wait: Duration::from_secs(60),
         pinned: None,
         grace: Duration::from_secs(60),
+        max_attempts: 10,
+        target: None,
     };
     let (counted, last) = (Arc::clone(&seen), stop.clone());
     let began = Instant::now();

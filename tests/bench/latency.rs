@@ -116,6 +116,7 @@ async fn insert(client: &Client, url: &str) {
         headers: vec![],
         body: None,
         timeout: Duration::from_secs(30),
+        most: http::LARGEST_ANSWER,
     };
     assert_eq!(client.send(&request).await.unwrap().status, 200);
 }

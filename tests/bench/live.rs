@@ -5,7 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use events::{Micros, now};
-use journal::{Connection, Journal, Stream, Topology};
+use journal::{Connection, Journal, LocalAddress, Stream, TlsFiles, Topology};
 use orderflow_tests::Program;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -51,13 +51,12 @@ impl Live {
     /// A connection to the nats-server that it has started, when it has.
     pub async fn journal(&self) -> Journal {
         let data = self.folder.path().join(".orderflow/nats");
-        let url = loop {
-            match journal::local_url(&data) {
-                Some(url) => break url,
+        loop {
+            match journal::local_address(&data).unwrap() {
+                Some(LocalAddress { url, identity }) => break connect(url, Some(identity.tls())).await,
                 None => tokio::time::sleep(ASK).await,
             }
-        };
-        connect(url).await
+        }
     }
 
     /// Ends it as Ctrl-C does.
@@ -70,8 +69,8 @@ impl Live {
 }
 
 /// A connection for looking.
-async fn connect(url: String) -> Journal {
-    let connection = Connection { url, credentials_file: None, name: "bench".into() };
+async fn connect(url: String, tls: Option<TlsFiles>) -> Journal {
+    let connection = Connection { url: url.into(), name: "bench".into(), tls, ..Connection::default() };
     Journal::connect(&connection).await.unwrap()
 }
 

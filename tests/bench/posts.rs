@@ -44,5 +44,6 @@ pub fn request(url: &str, number: usize, records: &[Bytes]) -> Request {
         headers: vec![("Idempotency-Key".into(), format!("bare-{number}"))],
         body: Some(Bytes::from(body)),
         timeout: Duration::from_secs(30),
+        most: http::LARGEST_PAGE,
     }
 }

@@ -133,5 +133,6 @@ fn receipt(order: &MappedOrder) -> Receipt {
         last_write: 0,
         idempotency_key: format!("{}-0-{}", order.key, order.content),
         at: 1,
+        older_stamp: None,
     }
 }

@@ -43,6 +43,7 @@ impl SandboxProcess {
             headers: vec![],
             body: None,
             timeout: Duration::from_secs(60),
+            most: http::LARGEST_PAGE,
         };
         let answer = http::Client::new(1).unwrap().send(&request).await.unwrap();
         serde_json::from_slice(&answer.body).unwrap()

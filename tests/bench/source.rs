@@ -25,6 +25,7 @@ pub fn list(url: &str, token: &str, page: u64, page_size: u32) -> Request {
         headers: vec![("Authorization".into(), format!("Bearer {token}"))],
         body: None,
         timeout: TIMEOUT,
+        most: http::LARGEST_PAGE,
     }
 }
 
@@ -40,6 +41,7 @@ pub async fn token(url: &str) -> String {
         headers: vec![],
         body: Some(Bytes::from(grant.to_string())),
         timeout: TIMEOUT,
+        most: http::LARGEST_PAGE,
     };
     let Answer { body, .. } = Client::new(1).unwrap().send(&request).await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -64,6 +64,7 @@ fn receipt(order: &MappedOrder, target: &TargetName, mapped_seq: u64) -> Receipt
         last_write: 0,
         idempotency_key: format!("{}-0-{}", order.key, order.content),
         at: 1,
+        older_stamp: None,
     }
 }
 
@@ -114,6 +115,8 @@ async fn settle(journal: &Journal, names: &Topology, target: &TargetName) {
             ack_wait: Duration::from_secs(60),
             pinned: None,
             grace: Duration::from_secs(5),
+            max_attempts: 10,
+            target: None,
         };
         let (journal, names, stop) = (journal.clone(), names.clone(), stop.clone());
         all.spawn(async move {

@@ -107,6 +107,11 @@ fn logs(reconciliation: &Reconciliation) -> Vec<String> {
     if wrong.len() > SHOWN {
         faults.push(format!("by the logs, {} orders are wrong in all", wrong.len()));
     }
+    // Here the source never sets an update time back, so none of these would be true.
+    let older = reconciliation.messages.of(Outcome::OlderStamp);
+    if older > 0 {
+        faults.push(format!("{older} messages are recorded as read later with an older update time"));
+    }
     if !reconciliation.messages.is_balanced() {
         faults.push(format!("messages are not balanced: {:?}", reconciliation.messages));
     }
@@ -121,7 +126,7 @@ fn shown(reconciliation: &Reconciliation, key: &str) -> String {
     })
 }
 
-/// fetched = written + unchanged + superseded + repeat + unknown + dead.
+/// fetched = written + unchanged + superseded + repeat + unknown + older stamp + dead.
 fn accounted(account: &Account) -> Vec<String> {
     let mut faults = Vec::new();
     let skipped: u64 = account.skipped.values().sum();

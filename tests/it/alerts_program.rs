@@ -97,7 +97,7 @@ async fn a_test_says_of_each_webhook_what_came_back() {
     drop(nobody);
     for (url, why) in [
         (closed.as_str(), "feishu: FAILED: no connection: "),
-        ("https://:t0k3n", "feishu: FAILED: the address is none"),
+        ("https://:t0k3n", "feishu: FAILED: alerts.webhook feishu: `url` is no address"),
         ("t0k3n", "expected http:// or https://"),
         ("", "`url` is missing; give ORDERFLOW_ALERTS__WEBHOOK__FEISHU__URL or url_file"),
     ] {

@@ -70,9 +70,14 @@ async fn the_printed_defaults_are_a_configuration() {
 
 #[tokio::test]
 async fn nats_that_is_not_there_is_exit_status_7() {
-    let config = format!("[nats]\nurl = \"nats://user:pass@127.0.0.1:9\"\n{}", source());
+    let config = source();
     for stage in ["fetch", "transform", "write", "status"] {
-        let (status, text) = said(&folder(&config, MAPPING), &[stage]).await;
+        let folder = folder(&config, MAPPING);
+        let (status, text) = Program::new(PROGRAM, folder.path(), &[stage])
+            .env("ORDERFLOW_SOURCE__CLIENT_SECRET", "s3cret")
+            .env("ORDERFLOW_NATS__URL", "nats://user:pass@127.0.0.1:9")
+            .said()
+            .await;
         assert_eq!(status, 7, "{text}");
         assert!(
             text.contains("no NATS server answers at nats://127.0.0.1:9: start it, or correct nats.url")
@@ -107,9 +112,9 @@ async fn a_source_that_answers_html_gives_up_with_a_reason_and_loses_nothing() {
         .replace("127.0.0.1:9\"", &format!("{address}\""));
     let (status, text) = said(&folder(&config, MAPPING), &["up", "--once", "--patience", "60"]).await;
     assert_eq!(status, 1, "{text}");
+    assert!(text.contains("with HTTP 200, text/html, 24 bytes, which is no JSON object"), "{text}");
     assert!(
-        text.contains("<html>maintenance</html>")
-            && text.contains("expected a JSON object with access_token"),
+        text.contains("expected a JSON object with access_token") && !text.contains("maintenance"),
         "{text}"
     );
 }
@@ -140,4 +145,14 @@ async fn a_port_in_use_and_a_folder_in_use_are_named() {
     let (status, text) = said(&folder, &["up", "--demo", "--once", "--count", "1"]).await;
     assert_eq!(status, 1);
     assert!(text.contains("another `orderflow up` uses .orderflow/demo-1-1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_data_folder_that_nats_server_cannot_be_told_is_refused() {
+    let folder = folder(&source(), MAPPING);
+    for name in ["a\u{1b}b", "a\nb"] {
+        let (status, text) = said(&folder, &["up", "--once", "--data", name]).await;
+        assert!(status == 2 && text.contains("--data: ") && text.contains("choose another folder"), "{text}");
+        assert!(!folder.path().join(name).exists());
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use journal::Stream;
 use operations::{Status, WindowState};
 use orderflow_tests::World;
-use sandbox::{Faults, Options, PastEnd, SourceFaults};
+use sandbox::{Faults, Options, Orders, PastEnd, SourceFaults};
 
 /// What came of a run against such a source.
 struct Came {
@@ -94,6 +94,50 @@ async fn a_source_that_gives_fewer_rows_a_page_than_asked_for_is_read_all_the_sa
     let run = world.sync().await;
     let (_, reason) = run.ended.failed.expect("100 rows a page are asked for and 40 come");
     assert!(reason.contains("lower source.request.count"), "{reason}");
+}
+
+#[tokio::test]
+async fn pages_that_lie_too_deep_are_read_in_slices_with_fewer_pages() {
+    // By body code 400, and by the statuses that gateways and search engines give.
+    for deep_status in [200, 422, 404, 500] {
+        let source = SourceFaults { most_rows: 500, deep_status, ..SourceFaults::default() };
+        let came = came_of(1_700, source).await;
+        assert_eq!(came.failed, None, "{deep_status}");
+        came.world.assert_all_arrived_once();
+    }
+}
+
+#[tokio::test]
+async fn a_deep_page_of_one_second_fails_its_window_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    let row = |id: u32| {
+        format!(r#"{{"order_id":{id},"order_no":"A{id}","update_time":"2025-01-01 00:00:00","items":[]}}"#)
+    };
+    std::fs::write(&file, (0..250).map(row).collect::<Vec<_>>().join("\n")).unwrap();
+    let source = SourceFaults { most_rows: 100, ..SourceFaults::default() };
+    let faults = Faults { source, ..Faults::default() };
+    let world = World::with(Options { orders: Orders::File(file), faults, ..Options::default() }).await;
+    let run = tokio::time::timeout(Duration::from_secs(100), world.sync()).await.expect("it ends");
+    let (_, reason) = run.ended.failed.expect("what one second holds cannot be split");
+    assert!(reason.contains("page 2 cannot be fetched") && reason.contains("too deep"), "{reason}");
+}
+
+#[tokio::test]
+async fn rows_outside_the_times_that_were_asked_for_are_never_taken() {
+    let mut world = World::new(120, Faults::default()).await;
+    assert!(world.sync().await.ended.complete);
+    // As a cache does that keeps the first answer: few enough rows for one page, and every count fits.
+    let source = SourceFaults { ignore_times: true, ..SourceFaults::default() };
+    world.sandbox.set_faults(Faults { source, ..Faults::default() });
+    world.sandbox.edit(3);
+    world.config.source.request.insert("count".into(), toml::Value::Integer(500));
+    world.let_settle().await;
+    let (_, reason) = world.sync().await.ended.failed.expect("the answer is another question's");
+    assert!(reason.contains("whose update_time is") && reason.contains("source.time_field"), "{reason}");
+    world.sandbox.set_faults(Faults::default());
+    assert!(world.sync().await.ended.complete);
+    world.assert_all_arrived_once();
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ fn consumption(ack_wait: Duration) -> Consumption {
         ack_wait,
         pinned: None,
         grace: Duration::from_secs(5),
+        max_attempts: 10,
+        target: None,
     }
 }
 
@@ -232,4 +234,70 @@ async fn shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, (1..=40).collect::<Vec<u64>>(), "every message was handled");
+}
+
+async fn letters_of(journal: &Journal) -> Vec<DeadLetter> {
+    let log = journal.read(&names(), Stream::Dead, None, From::Start, false).await.unwrap();
+    log.map(|entry| entry.unwrap().event().unwrap().body).collect().await
+}
+
+#[tokio::test]
+async fn a_message_over_which_the_handler_panics_becomes_a_letter_and_holds_up_no_other() {
+    let (_nats, journal) = with_jobs(5).await;
+    let wanted = Consumption { max_attempts: 3, ..consumption(Duration::from_secs(30)) };
+    let before = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = std::sync::Arc::clone(&before);
+    let seen = handled(&journal, wanted, 5, move |job| match job.seq {
+        2 => {
+            noted.lock().unwrap().push(job.panics);
+            panic!("attempt to multiply with overflow")
+        }
+        _ => Settlement::Done,
+    });
+    // The handler that panics reports nothing: four are seen, and the fifth never comes.
+    let _ = tokio::time::timeout(Duration::from_secs(8), seen).await;
+    let letters = letters_of(&journal).await;
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!((letter.stage, letter.kind.as_str(), letter.origin.sequence), (Stage::Fetch, "panic", 2));
+    assert_eq!(letter.attempts.len(), 3);
+    assert_eq!(*before.lock().unwrap(), [0, 1, 2], "who is handed it knows");
+    assert!(letter.message.contains("attempt to multiply with overflow"), "{}", letter.message);
+    assert_drained(&journal).await;
+}
+
+#[tokio::test]
+async fn the_letter_of_an_order_whose_writer_panicked_names_the_order_and_its_target() {
+    let nats = Nats::start().await;
+    let journal = nats.journal().await;
+    journal.ensure(&names()).await.unwrap();
+    let key = events::OrderKey::new("A7").unwrap();
+    let order = events::MappedOrder {
+        version: events::Version { updated_at: Some(1), raw_seq: 9, generation: 0 },
+        origin: events::Origin { window: WindowId::live(1), page: 1, row: 3, raw_seq: 9 },
+        number: Some("N7".into()),
+        mapping: "m".into(),
+        content: events::ContentHash::of(b"{}"),
+        record: b"{}".to_vec(),
+        marks: Vec::new(),
+        key: key.clone(),
+    };
+    journal.publish(&Record::new(names().mapped_of(&key), "order", &order).unwrap()).await.unwrap();
+    let target = events::TargetName::new("erp");
+    let wanted = Consumption {
+        stream: Stream::Mapped,
+        durable: "w".into(),
+        max_attempts: 1,
+        target: Some(target.clone()),
+        ..consumption(Duration::from_secs(30))
+    };
+    let seen = handled(&journal, wanted, 1, |_| panic!("no"));
+    let _ = tokio::time::timeout(Duration::from_secs(3), seen).await;
+    let letters = letters_of(&journal).await;
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!((letter.stage, letter.target.as_ref()), (Stage::Write, Some(&target)));
+    assert_eq!((letter.key.as_deref(), letter.number.as_deref()), (Some("A7"), Some("N7")));
+    assert_eq!((letter.origin.raw_seq, letter.origin.row), (Some(9), Some(3)));
+    assert_eq!(letter.payload.unpack().unwrap(), b"{}");
 }

@@ -54,7 +54,7 @@ async fn introducing_itself_as(version: &'static str) -> String {
 async fn a_server_that_is_too_old_is_refused_before_anything_is_written() {
     for version in ["2.9.10", "2.10.27", "2.12.0"] {
         let url = introducing_itself_as(version).await;
-        let connection = Connection { url: url.clone(), credentials_file: None, name: "test".into() };
+        let connection = Connection { url: url.clone().into(), name: "test".into(), ..Connection::default() };
         let error = Journal::connect(&connection).await.unwrap_err();
         assert!(matches!(&error, JournalError::TooOld { found, .. } if found == version));
         assert_eq!(

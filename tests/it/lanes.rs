@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use events::{MappedEvent, Outcome};
 use journal::Stream;
-use operations::WindowState;
+use operations::{Status, WindowState};
 use orderflow_tests::World;
 use sandbox::{Faults, Options, Orders, SourceFaults};
 use service::config::{Deleted, Detail, Span, Sweep};
@@ -100,6 +100,120 @@ async fn deletions_are_events_of_their_own_and_the_mapping_says_what_becomes_of_
         world.sync().await;
         assert_eq!(size(&world, Stream::Mapped).await, mapped);
     }
+}
+
+/// The keys of the orders that MAPPED says are deleted, sorted.
+async fn deleted_keys(world: &World) -> Vec<String> {
+    let events = world.mapped().await.into_iter().map(|entry| MappedEvent::decode(&entry.payload).unwrap());
+    let mut keys: Vec<String> = events
+        .filter_map(|event| match event {
+            MappedEvent::Deleted(deleted) => Some(deleted.0.key.to_string()),
+            MappedEvent::Order(_) => None,
+        })
+        .collect();
+    keys.sort();
+    keys
+}
+
+fn sorted(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort();
+    keys
+}
+
+#[tokio::test]
+async fn living_orders_on_the_list_of_deletions_are_not_deleted() {
+    let source = SourceFaults { removed_lists_living: true, ..SourceFaults::default() };
+    let mut world = World::new(230, Faults { source, ..Faults::default() }).await;
+    world.config.schedule.deleted = Some(deletions());
+    assert!(world.sync().await.ended.complete);
+    let mut removed = Vec::new();
+    for _ in 0..2 {
+        removed.extend(world.sandbox.remove(9));
+        world.sandbox.edit(5);
+        world.let_settle().await;
+        let run = world.sync().await;
+        assert!(run.ended.complete && run.account.dead_letters() == 0, "{:?}", run.account);
+        assert_eq!(deleted_keys(&world).await, sorted(removed.clone()));
+    }
+    world.assert_source_arrived_once();
+}
+
+#[tokio::test]
+async fn a_condition_says_which_rows_are_deletions_and_one_that_fails_deletes_nothing() {
+    let source = SourceFaults { removed_lists_living: true, ..SourceFaults::default() };
+    for (when, sound) in [("delete_time > \"2000-01-01\"", true), ("order_id / 0 == 1", false)] {
+        let mut world = World::new(60, Faults { source: source.clone(), ..Faults::default() }).await;
+        world.sync().await;
+        let removed = world.sandbox.remove(7);
+        world.let_settle().await;
+        world.config.schedule.deleted = Some(Deleted { when: Some(when.into()), ..deletions() });
+        let run = world.sync().await;
+        assert!(run.ended.complete, "{:?}", run.ended);
+        let expected = if sound { removed.clone() } else { Vec::new() };
+        assert_eq!(deleted_keys(&world).await, sorted(expected), "{when}");
+        // The living ones are counted as kept back; what cannot be said is a dead letter each.
+        assert_eq!(run.account.dead_letters() > 0, !sound, "{when}: {:?}", run.account);
+        world.assert_source_arrived_once();
+    }
+}
+
+#[tokio::test]
+async fn a_first_pass_that_would_delete_much_asks_first() {
+    let mut world = World::new(100, Faults::default()).await;
+    world.sync().await;
+    let removed = world.sandbox.remove(60);
+    world.let_settle().await;
+    world.config.schedule.deleted = Some(deletions());
+    for _ in 0..2 {
+        let run = world.sync().await;
+        let (window, reason) = run.ended.failed.expect("it asks");
+        assert_eq!(window.lane(), events::DELETED);
+        assert!(reason.contains("60 of the 100") && reason.contains("max_share = 0.2"), "{reason}");
+        assert_eq!(deleted_keys(&world).await, Vec::<String>::new());
+        let status = Status::read(&world.journal, &world.names(), &world.targets()).await.unwrap();
+        assert!(status.needs_attention());
+    }
+    world.config.schedule.deleted = Some(Deleted { max_share: 1.0, ..deletions() });
+    assert!(world.sync().await.ended.complete);
+    assert_eq!(deleted_keys(&world).await, sorted(removed.clone()));
+    // The first pass has closed: later ones are not asked about.
+    world.config.schedule.deleted = Some(deletions());
+    let more = world.sandbox.remove(30);
+    world.let_settle().await;
+    assert!(world.sync().await.ended.complete);
+    assert_eq!(deleted_keys(&world).await, sorted([removed, more].concat()));
+}
+
+#[tokio::test]
+async fn a_first_pass_is_counted_in_slices_when_deep_pages_are_refused() {
+    let mut world = World::new(400, Faults::default()).await;
+    world.sync().await;
+    let mut removed = Vec::new();
+    for _ in 0..2 {
+        removed.extend(world.sandbox.remove(70));
+        // Two seconds, so that a slice of one second holds those of one round only.
+        world.let_settle().await;
+        world.let_settle().await;
+    }
+    let source = SourceFaults { most_rows: 100, deep_status: 422, ..SourceFaults::default() };
+    world.sandbox.set_faults(Faults { source, ..Faults::default() });
+    world.config.schedule.deleted = Some(deletions());
+    let (_, reason) = world.sync().await.ended.failed.expect("it asks");
+    assert!(reason.contains("140 of the 400"), "{reason}");
+    world.config.schedule.deleted = Some(Deleted { max_share: 0.5, ..deletions() });
+    let ended = world.sync().await.ended;
+    assert!(ended.complete, "{ended:?}");
+    assert_eq!(deleted_keys(&world).await, sorted(removed));
+}
+
+#[tokio::test]
+async fn a_detail_of_another_order_is_asked_for_again() {
+    let source = SourceFaults { other_detail: 0.4, ..SourceFaults::default() };
+    let world = with_details(120, source).await;
+    let run = world.sync().await;
+    assert!(run.ended.complete && run.account.dead_letters() == 0, "{:?}", run.account);
+    assert_eq!(run.account.read, 120, "{:?}", run.account);
+    world.assert_all_arrived_once();
 }
 
 async fn with_details(count: u64, source: SourceFaults) -> World {

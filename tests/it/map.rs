@@ -185,13 +185,22 @@ async fn what_the_readme_shows_works() {
     let readme = std::fs::read_to_string(examples().join("../../README.md")).unwrap();
     let blocks: Vec<&str> =
         readme.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 8, "a configuration, a mapping, a second target and a webhook in each language");
-    for language in blocks.chunks(4) {
-        let [config, mapping, target, webhook] = language else { panic!("four a language") };
+    assert_eq!(
+        blocks.len(),
+        10,
+        "a configuration, a mapping, NATS, a second target and a webhook in each language"
+    );
+    for language in blocks.chunks(5) {
+        let [config, mapping, nats, target, webhook] = language else { panic!("five a language") };
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("orderflow.toml"), format!("{config}\n{target}\n{webhook}"))
-            .unwrap();
-        std::fs::write(folder.path().join("pg.secret"), "x").unwrap();
+        std::fs::write(
+            folder.path().join("orderflow.toml"),
+            format!("{config}\n{nats}\n{target}\n{webhook}"),
+        )
+        .unwrap();
+        for secret in ["pg.secret", "nats.secret", "ca.pem", "client.pem", "client.key"] {
+            std::fs::write(folder.path().join(secret), "x").unwrap();
+        }
         std::fs::write(folder.path().join("mapping.toml"), mapping).unwrap();
         let program = |args| Program::new(PROGRAM, folder.path(), args).env("QEASY_TOKEN", "x");
         let (status, text) = program(&["check"]).env("ORDERFLOW_SOURCE__CLIENT_SECRET", "x").said().await;

@@ -296,3 +296,91 @@ async fn comments_and_cases_are_not_another_mapping() {
     ));
     assert_eq!(transformer::load_mapping(&world.config).unwrap().version(), version);
 }
+
+/// Limits the size of a message of MAPPED, which has nothing else in the way.
+async fn limit_mapped(world: &World, bytes: usize) {
+    let names = world.names();
+    world.journal.ensure(&names).await.unwrap();
+    let stream = names.stream(Stream::Mapped);
+    world.nats.update_stream(&stream, |config| config["max_msg_size"] = bytes.into()).await;
+}
+
+#[tokio::test]
+async fn a_retried_order_that_nats_never_takes_is_a_letter_and_holds_no_other_up() {
+    let world = world().await;
+    let failing = FIELDS.replace("from = \"order_id\"", "from = \"nowhere\"\nrequired = true");
+    world.map_with(&format!("{TOP}{failing}"));
+    world.sync().await;
+    assert_eq!(open_letters(&world).await.len(), 4);
+    limit_mapped(&world, 100).await;
+    let retry = async || transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    world.map_with(&format!("{TOP}{FIELDS}"));
+    let nothing = transformer::Retried::default();
+    assert_eq!(retry().await, transformer::Retried { failed: 4, ..nothing });
+    let open = open_letters(&world).await;
+    assert!(open.len() == 4 && open.iter().all(|letter| letter.kind == "unstorable"), "{open:?}");
+    // Nor does one that a filter keeps back.
+    world.map_with(&format!("{TOP}[[when]]\nis = 'status == 9'\nreason = 'other'\n{FIELDS}"));
+    assert_eq!(retry().await, transformer::Retried { failed: 4, ..nothing });
+    limit_mapped(&world, 100_000).await;
+    world.map_with(&format!("{TOP}{FIELDS}[[field]]\nto = \"status\"\nfrom = \"status\"\n"));
+    assert_eq!(retry().await, transformer::Retried { mapped: 4, ..nothing });
+    assert!(open_letters(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn skipped_orders_whose_message_nats_never_takes_are_accounted_for_one_by_one() {
+    let world = world().await;
+    let reason = "because ".repeat(24);
+    world.map_with(&format!("{TOP}[[when]]\nis = 'status == 9'\nreason = '{reason}'\n{FIELDS}"));
+    limit_mapped(&world, 700).await;
+    let account = world.sync().await.account;
+    assert_eq!((account.read, account.mapped, account.dead, account.in_flight), (4, 0, 0, 0));
+    assert_eq!(account.skipped.values().sum::<u64>(), 4, "{account:?}");
+    let skips = all(&world, Stream::Mapped, &world.names().skipped()).await;
+    assert_eq!(skips.len(), 4);
+}
+
+/// Two orders that share all but their id, and one that shares nothing.
+const TWINS: &str = r#"
+{"order_id":1,"order_no":"A1","twin":"x","other":"p","update_time":"2025-01-01 00:00:00"}
+{"order_id":2,"order_no":"A2","twin":"y","other":"q","update_time":"2025-01-01 00:00:01"}
+{"order_id":3,"order_no":"A3","twin":"x","other":"p","update_time":"2025-01-01 00:00:02"}
+"#;
+
+#[tokio::test]
+async fn two_orders_with_one_key_stay_apart_in_a_replay_and_when_they_are_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    std::fs::write(&file, TWINS.trim()).unwrap();
+    let world = World::with(Options { orders: Orders::File(file), ..Options::default() }).await;
+    let by = |key: &str| format!("{}{FIELDS}", TOP.replace("\"order_id\"", &format!("\"{key}\"")));
+    world.map_with(&by("twin"));
+    world.sync().await;
+    let kinds = async || -> Vec<String> {
+        open_letters(&world).await.into_iter().map(|letter| letter.kind).collect()
+    };
+    let rows = async || -> Vec<u32> {
+        let orders = world.mapped().await.into_iter();
+        let mut rows: Vec<u32> =
+            orders.map(|entry| entry.event::<MappedOrder>().unwrap().body.origin.row).collect();
+        rows.sort_unstable();
+        rows
+    };
+    assert_eq!((kinds().await, rows().await), (vec!["same_key".to_string()], vec![0, 1]));
+
+    let again = transformer::Again::new(&world.config, &world.journal).unwrap();
+    let how = transformer::How { key: None, generation: 1, run: "again", labels: &[] };
+    let replayed = again.page(1, &how).await.unwrap();
+    assert!(replayed.is_err_and(|why| why.contains("row 2") && why.contains("have the key")));
+    assert_eq!(rows().await, [0, 0, 1, 1], "the second does not go over the first");
+
+    let retry = async || transformer::retry_failed(&world.config, &world.journal).await.unwrap();
+    let nothing = transformer::Retried::default();
+    world.map_with(&by("other"));
+    assert_eq!(retry().await, transformer::Retried { failed: 1, ..nothing });
+    assert_eq!((kinds().await, rows().await.len()), (vec!["same_key".to_string()], 4));
+    world.map_with(&by("order_id"));
+    assert_eq!(retry().await, transformer::Retried { mapped: 1, ..nothing });
+    assert_eq!((kinds().await.len(), rows().await), (0, vec![0, 0, 1, 1, 2]));
+}

@@ -30,6 +30,8 @@ fn consumption(partition: u16) -> Consumption {
         ack_wait: wait,
         pinned: Some(wait),
         grace: wait,
+        max_attempts: 10,
+        target: None,
     }
 }
 

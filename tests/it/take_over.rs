@@ -1,10 +1,11 @@
 //! What becomes of orders whose writer dies, or loses their partition, before all is recorded.
 
 use events::{ContentHash, MappedOrder, OrderKey, Origin, Outcome, Receipt, Version, WindowId, now};
-use journal::Record;
+use journal::{Record, Stream};
 use operations::StageStatus;
 use orderflow_tests::{Program, World, eventually, until};
 use sandbox::{Faults, TargetFaults};
+use serde_json::json;
 
 use crate::PROGRAM;
 use crate::writers::{lines, said, shared_by};
@@ -104,7 +105,7 @@ async fn an_order_that_went_back_to_what_it_was_is_written_over_what_a_dead_writ
 
 #[tokio::test]
 async fn what_the_target_took_without_a_receipt_is_written_over_by_an_order_that_went_back() {
-    let mut world = World::new(1, Faults::default()).await;
+    let world = World::new(1, Faults::default()).await;
     let folder = patient(&world, "1s").await;
     let write = || Program::new(PROGRAM, folder.path(), &["write"]).unheard().start();
     let first = write();
@@ -112,19 +113,28 @@ async fn what_the_target_took_without_a_receipt_is_written_over_by_an_order_that
     eventually("the first arrives", || world.report().target.accepted_rows == 1).await;
     drained(&world).await;
     kill(first).await;
-    // Its receipt, which names it, will be too large.
-    publish(&world, MappedOrder { number: Some("N".repeat(40 << 10)), ..mapped(2, 200) }).await;
-    world.nats.limit_messages(20 << 10).await;
+    // There is no room for its receipt.
+    let stream = world.names().stream(Stream::Receipts);
+    let info = world.nats.ask_jetstream(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({})).await;
+    let full = info["state"]["bytes"].as_u64().expect("a size") + 10;
+    world
+        .nats
+        .update_stream(&stream, |config| {
+            config["discard"] = "new".into();
+            config["max_bytes"] = full.into();
+        })
+        .await;
+    publish(&world, mapped(2, 200)).await;
     let second = write();
     eventually("the target takes the second", || world.report().target.accepted_rows == 2).await;
     publish(&world, mapped(3, 100)).await;
-    eventually("the second is tried again", || world.report().target.retried_same_key > 0).await;
-    world.nats.kill().await;
-    world.nats.restart().await; // without the limit
+    kill(second).await;
+    world.nats.update_stream(&stream, |config| config["max_bytes"] = (-1).into()).await;
+    let third = write();
     drained(&world).await;
     let report = world.report();
     assert_eq!(report.target.accepted_rows, 3, "the target keeps what the second says: {report}");
-    kill(second).await;
+    kill(third).await;
 }
 
 #[tokio::test]
@@ -213,6 +223,7 @@ async fn late_receipt(world: &World, key: OrderKey) {
         last_write: 0,
         idempotency_key: "older".into(),
         at: now(),
+        older_stamp: None,
     };
     let record = Record::new(names.receipt(&target, &key), format!("late:{key}"), &receipt).unwrap();
     world.journal.publish(&record).await.unwrap();

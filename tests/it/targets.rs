@@ -10,14 +10,14 @@ use service::config::Target;
 use tokio_util::sync::CancellationToken;
 
 /// The record of the case; each row counts how often it was really written.
-const TABLE: &str = r#"
+pub(crate) const TABLE: &str = r#"
     CREATE TABLE orders ("orderId" bigint PRIMARY KEY, "orderNumber" text, "customerName" text, "orderDate" date,
                          "updateTime" timestamptz, "totalAmount" numeric, writes int NOT NULL DEFAULT 1);
     CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN NEW.writes := OLD.writes + 1; RETURN NEW; END $$;
     CREATE TRIGGER counted BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION counted()"#;
 
-fn warehouse(server: &PostgresServer, batch: usize) -> Target {
+pub(crate) fn warehouse(server: &PostgresServer, batch: usize) -> Target {
     let text = format!(
         "name = \"warehouse\"\nkind = \"postgres\"\nurl = \"{}\"\ntable = \"orders\"\nbatch = {batch}\nconcurrency = 4\n\
          timeout = \"5s\"\n",

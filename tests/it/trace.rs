@@ -179,6 +179,7 @@ async fn streams_without_an_index_are_searched() {
         last_write: 0,
         idempotency_key: "k".into(),
         at: events::now(),
+        older_stamp: None,
     };
     let record = Record::new(world.names().receipt(&target, &key), "receipt:1", &receipt).unwrap();
     world.journal.publish(&record).await.unwrap();

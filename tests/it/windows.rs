@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use events::{Proof, WatermarkMoved, WindowEvent, now};
+use events::{MappedEvent, Proof, WatermarkMoved, WindowEvent, now};
 use futures::StreamExt;
-use journal::{From, Stream};
-use operations::WindowState;
+use journal::{From, Record, Stream};
+use operations::{Status, WindowState};
 use orderflow_tests::{Run, World};
 use sandbox::{Faults, Options, Orders, SourceFaults};
 use service::config::{Granularity, Span, Sweep};
@@ -133,6 +133,102 @@ async fn a_source_whose_clock_is_behind_keeps_the_watermark_behind_it() {
     world.let_settle().await;
     world.sync().await;
     world.assert_all_arrived_once();
+}
+
+#[tokio::test]
+async fn one_look_at_a_source_whose_clock_is_far_behind_stops_nothing() {
+    for behind in [8 * 3_600, 400 * 86_400, 50 * 365 * 86_400] {
+        let mut world = with(120, SourceFaults::default()).await;
+        assert!(world.sync().await.ended.complete);
+        world.let_settle().await;
+        let wrong = SourceFaults { clock_offset_seconds: -behind, ..SourceFaults::default() };
+        world.sandbox.set_faults(Faults { source: wrong, ..Faults::default() });
+        let _whether_or_not_it_closes = world.fetch().await;
+        world.sandbox.set_faults(Faults::default());
+        world.sandbox.edit(13);
+        world.sandbox.insert(4);
+        world.let_settle().await;
+        let run = world.sync().await;
+        assert!(run.ended.complete && run.account.read >= 17, "{behind}: {:?}", run.account);
+        world.assert_all_arrived_once();
+    }
+}
+
+#[tokio::test]
+async fn a_run_by_a_clock_that_is_a_month_ahead_stops_nothing() {
+    let mut world = with(120, SourceFaults::default()).await;
+    let (every, reach) = (Duration::from_secs(3_600), Duration::from_secs(9_000 * 86_400));
+    world.config.schedule.sweeps =
+        vec![Sweep { every: Span::from(every), reach: Span::from(reach), details: false }];
+    world.config.schedule.deleted = Some(toml::from_str("every = \"1s\"").unwrap());
+    let ahead = fetcher::Clock::new(|| now() + 30 * 86_400 * 1_000_000);
+    let (journal, live) = (world.nats.journal().await, fetcher::Live::default());
+    let ended = fetcher::run_by(ahead, &world.config, journal, fetcher::Mode::Once, live, Default::default());
+    assert!(ended.await.unwrap().complete);
+    world.sandbox.edit(13);
+    world.sandbox.insert(2);
+    let (late, removed) = (world.sandbox.insert_late(3), world.sandbox.remove(5));
+    world.let_settle().await;
+    let run = world.sync().await;
+    assert!(run.ended.complete, "{:?}", run.ended);
+    world.assert_source_arrived_once();
+    assert!(late.len() == 3 && world.report().target.missing == 0, "the sweep had its turn");
+    let events = world.mapped().await.into_iter().map(|entry| MappedEvent::decode(&entry.payload).unwrap());
+    let deleted = events.filter(|event| matches!(event, MappedEvent::Deleted(_))).count();
+    assert_eq!(deleted, removed.len(), "deletions had their turn");
+    assert!(watermark(&world).await <= now());
+}
+
+#[tokio::test]
+async fn a_watermark_of_the_future_is_told_and_put_back() {
+    let mut world = with(90, SourceFaults::default()).await;
+    world.sync().await;
+    let names = world.names();
+    let before = world.journal.last(&names, Stream::Sync, &names.watermark()).await.unwrap().unwrap();
+    let month = now() + 30 * 86_400 * 1_000_000;
+    let moved = WatermarkMoved { to: month, window: events::WindowId::live(2) };
+    let record = Record::happened(names.watermark(), "watermark:ahead", &moved, month).unwrap();
+    world.journal.publish(&record.expecting(before.seq)).await.unwrap();
+    let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
+    assert!(status.is_in_the_future() && status.needs_attention());
+    world.sandbox.edit(13);
+    world.let_settle().await;
+    let run = world.sync().await;
+    assert!(run.ended.complete && run.account.read == 13, "{:?}", run.account);
+    world.assert_all_arrived_once();
+    assert!(watermark(&world).await <= now());
+    let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
+    assert!(!status.is_in_the_future() && !status.needs_attention());
+}
+
+#[tokio::test]
+async fn orders_of_the_hour_that_a_zone_repeats_are_all_read() {
+    // New York shows 01:00 to 02:00 twice, Berlin 02:00 to 03:00: the window begins in the first hour and ends in the second.
+    for (zone, day, since, at, times) in [
+        ("America/New_York", "2025-11-02", "05:50:00Z", "06:20:00Z", ["01:03:00", "01:19:00", "01:55:00"]),
+        ("Europe/Berlin", "2025-10-26", "00:50:00Z", "01:20:00Z", ["02:03:00", "02:19:00", "02:55:00"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("orders.ndjson");
+        let rows = times.iter().zip(1..).map(|(at, id)| {
+            format!(r#"{{"order_id":{id},"order_no":"A{id}","update_time":"{day} {at}","items":[]}}"#)
+        });
+        std::fs::write(&file, rows.collect::<Vec<_>>().join("\n")).unwrap();
+        let time_zone = jiff::tz::TimeZone::get(zone).unwrap();
+        let mut world =
+            World::with(Options { orders: Orders::File(file), time_zone, ..Options::default() }).await;
+        world.config.source.time_zone = zone.into();
+        world.config.schedule.since = Some(format!("{day}T{since}"));
+        let until = format!("{day}T{at}").parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let (journal, live) = (world.nats.journal().await, fetcher::Live::default());
+        let clock = fetcher::Clock::new(move || until);
+        let mode = fetcher::Mode::Once;
+        let ended =
+            fetcher::run_by(clock, &world.config, journal, mode, live, Default::default()).await.unwrap();
+        assert!(ended.complete, "{zone}: {ended:?}");
+        let proofs = proofs(&world).await;
+        assert_eq!(proofs.iter().map(|proof| proof.distinct).sum::<u64>(), 3, "{zone}: {proofs:?}");
+    }
 }
 
 #[tokio::test]

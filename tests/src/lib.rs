@@ -2,20 +2,24 @@
 
 mod dice;
 mod nats;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod program;
 mod proxy;
 mod receiver;
+mod scripted;
 mod watchdog;
 mod world;
 
 pub use dice::Dice;
 pub use nats::{Nats, signal};
+pub use pgbouncer::PgBouncer;
 pub use postgres::PostgresServer;
 pub use program::Program;
 pub use proxy::{Line, Proxy};
 pub use receiver::{Heard, Receiver};
+pub use scripted::{Asked, Reply, Scripted};
 pub use world::{Run, World};
 
 /// Waits until something outside of this process's reach has come true; panics with `what` after two minutes.

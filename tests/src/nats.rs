@@ -1,9 +1,12 @@
 //! A real nats-server on a free port, with its streams in a folder that goes with the test.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use journal::{Connection, Journal, LocalServer, find_server};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -22,6 +25,8 @@ static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
 pub struct Nats {
     folder: TempDir,
     server: Option<LocalServer>,
+    /// The user and the password that stand in its address, once it wants them.
+    login: OnceLock<(&'static str, &'static str)>,
     _watched: Option<Watched>,
 }
 
@@ -36,7 +41,7 @@ impl Nats {
     fn on_a_port_of_its_own() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join(PORT), free_port().to_string()).expect("written");
-        Self { folder, server: None, _watched: Watched::start() }
+        Self { folder, server: None, login: OnceLock::new(), _watched: Watched::start() }
     }
 
     async fn binary() -> &'static PathBuf {
@@ -49,7 +54,7 @@ impl Nats {
     /// When somebody else has taken its port meanwhile: whoever knew it would wait for it for ever.
     pub async fn restart(&mut self) {
         let port = std::fs::read_to_string(self.folder.path().join(PORT)).expect("its port");
-        let started = LocalServer::start(Self::binary().await, self.folder.path()).await;
+        let started = LocalServer::start_open(Self::binary().await, self.folder.path()).await;
         let server = started.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(server.url().rsplit(':').next(), Some(port.trim()), "somebody else has taken its port");
         self.server = Some(server);
@@ -64,6 +69,97 @@ impl Nats {
         std::fs::write(&config, limited).expect("written");
         assert!(signal(self.pid(), "HUP").await, "it runs");
         crate::until("the limit holds", async || self.journal().await.max_payload() == bytes).await;
+    }
+
+    /// Adds this to its configuration, in place of what was added before, until it is started again.
+    pub async fn configure(&self, added: &str) {
+        const MARK: &str = "# added by a test";
+        let config = self.folder.path().join("nats-server.conf");
+        let text = std::fs::read_to_string(&config).expect("its configuration");
+        let own = text.split(MARK).next().unwrap_or_default();
+        std::fs::write(&config, format!("{own}{MARK}\n{added}\n")).expect("written");
+        let reloaded = || {
+            let log = self.log();
+            assert!(!log.contains("Failed to reload"), "{log}");
+            log.matches("Reloaded server configuration").count()
+        };
+        let before = reloaded();
+        assert!(signal(self.pid(), "HUP").await, "it runs");
+        crate::eventually("the configuration is read again", || reloaded() > before).await;
+    }
+
+    /// Puts everybody who connects from now on into one account, with so much room for its streams.
+    pub async fn limit_account(&self, max_file: &str) {
+        let account = format!("jetstream {{ max_file: {max_file}, max_mem: 1MB }}");
+        let user = "users [{ user: anybody, password: any }]";
+        self.configure(&format!("accounts {{ ORDERS {{ {account}\n{user} }} }}")).await;
+        self.login.get_or_init(|| ("anybody", "any"));
+    }
+
+    /// Puts the accounts of this configuration in force, and connects as this user from now on.
+    pub async fn sign_in(&self, accounts: &str, user: &'static str, password: &'static str) {
+        self.configure(accounts).await;
+        self.login.get_or_init(|| (user, password));
+    }
+
+    /// Whether the server lets a user publish on a subject. Nothing is stored: what is published is no event.
+    ///
+    /// # Panics
+    /// When the user is not let in.
+    pub async fn permits(&self, user: &str, password: &str, subject: &str) -> bool {
+        let url = self.server.as_ref().expect("running").url();
+        let address = url.strip_prefix("nats://").expect("an address");
+        let connect = serde_json::json!({ "verbose": false, "user": user, "pass": password });
+        let mut stream = BufReader::new(TcpStream::connect(address).await.expect("it listens"));
+        let sent = format!("CONNECT {connect}\r\nPUB {subject} 1\r\nx\r\nPING\r\n");
+        stream.get_mut().write_all(sent.as_bytes()).await.expect("sent");
+        let mut permitted = true;
+        let mut line = String::new();
+        while line.trim() != "PONG" {
+            line.clear();
+            assert!(stream.read_line(&mut line).await.expect("it answers") > 0, "{user} is not let in");
+            permitted &= !line.contains("Permissions Violation");
+        }
+        permitted
+    }
+
+    /// Asks JetStream's own interface, as an administrator does; returns the answer.
+    pub async fn ask_jetstream(&self, subject: &str, request: &serde_json::Value) -> serde_json::Value {
+        let url = self.server.as_ref().expect("running").url();
+        let address = url.strip_prefix("nats://").expect("an address");
+        let (user, pass) = self.login.get().copied().unwrap_or_default();
+        let connect = serde_json::json!({ "verbose": false, "user": user, "pass": pass });
+        let mut stream = BufReader::new(TcpStream::connect(address).await.expect("it listens"));
+        let request = request.to_string();
+        let size = request.len();
+        let sent =
+            format!("CONNECT {connect}\r\nSUB answers 1\r\nPUB {subject} answers {size}\r\n{request}\r\n");
+        stream.get_mut().write_all(sent.as_bytes()).await.expect("sent");
+        let mut line = String::new();
+        while !line.starts_with("MSG ") {
+            line.clear();
+            assert!(stream.read_line(&mut line).await.expect("it answers") > 0, "it has hung up");
+        }
+        let size = line.trim().rsplit(' ').next().and_then(|size| size.parse().ok()).expect("a size");
+        let mut answer = vec![0; size];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+        assert!(answer.get("error").is_none(), "{subject}: {answer}");
+        answer
+    }
+
+    /// Changes the configuration of a stream.
+    pub async fn update_stream(&self, stream: &str, change: impl FnOnce(&mut serde_json::Value)) {
+        let info = self.ask_jetstream(&format!("$JS.API.STREAM.INFO.{stream}"), &serde_json::json!({})).await;
+        let mut config = info["config"].clone();
+        change(&mut config);
+        self.ask_jetstream(&format!("$JS.API.STREAM.UPDATE.{stream}"), &config).await;
+    }
+
+    /// Removes all messages of the subjects that match `filter`.
+    pub async fn purge(&self, stream: &str, filter: &str) {
+        let request = serde_json::json!({ "filter": filter });
+        self.ask_jetstream(&format!("$JS.API.STREAM.PURGE.{stream}"), &request).await;
     }
 
     /// Ends it without warning, as a power cut of the process would.
@@ -97,9 +193,19 @@ impl Nats {
         nats
     }
 
-    /// Where it listens.
+    /// Where it listens, with the credentials that it wants.
     pub fn url(&self) -> String {
-        self.server.as_ref().expect("running").url().to_string()
+        let url = self.server.as_ref().expect("running").url();
+        let login = |(user, password)| url.replace("nats://", &format!("nats://{user}:{password}@"));
+        self.login.get().copied().map_or_else(|| url.to_string(), login)
+    }
+
+    /// What it has written down.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("nats-server.log")).expect("its log")
     }
 
     /// Its process id.
@@ -109,7 +215,8 @@ impl Nats {
 
     /// A connection of its own.
     pub async fn journal(&self) -> Journal {
-        let connection = Connection { url: self.url(), credentials_file: None, name: "test".into() };
+        let (url, name) = (self.url().into(), "test".into());
+        let connection = Connection { url, name, ..Connection::default() };
         Journal::connect(&connection).await.unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -163,6 +163,11 @@ impl PostgresServer {
         let _ = child.wait();
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it listens, as a user who may do everything.
     pub fn url(&self) -> String {
         self.url_as("postgres")
@@ -215,7 +220,7 @@ impl Drop for PostgresServer {
 }
 
 /// Whom the server runs as when we are root: `postgres` where there is one, else nobody.
-fn unprivileged(ours: &Path) -> Option<(u32, u32)> {
+pub(crate) fn unprivileged(ours: &Path) -> Option<(u32, u32)> {
     let owner = std::fs::metadata(ours).expect("a folder of ours");
     if std::os::unix::fs::MetadataExt::uid(&owner) != 0 {
         return None;

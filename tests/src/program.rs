@@ -37,6 +37,14 @@ impl Program {
         self
     }
 
+    /// Sets an environment variable to bytes that need not be a text.
+    #[must_use]
+    pub fn env_bytes(mut self, name: &[u8], value: &[u8]) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        self.command.env(std::ffi::OsStr::from_bytes(name), std::ffi::OsStr::from_bytes(value));
+        self
+    }
+
     /// Has it write what it prints behind what is in this file: somebody has to read it, or it would stop when a pipe is full.
     ///
     /// # Panics

@@ -2,10 +2,12 @@
 
 use events::Notice;
 use http::Answer;
+use http::foreign::{Code, is_empty, read_fields, read_message};
 use serde::Serialize;
 use serde_json::{Value, json};
 use service::config::WebhookKind;
 
+use crate::harmless::make_harmless;
 use crate::message::Message;
 use crate::wording::Wording;
 use crate::{english, sign};
@@ -60,7 +62,8 @@ pub(crate) fn posted(kind: WebhookKind, message: &Message, wording: &Wording, se
 fn own(message: &Message, wording: &Wording) -> Value {
     let item = |notice: &Notice| {
         let Notice { number, event, id, at, since, finding, .. } = notice;
-        let text = english::sentence(finding, &wording.zone);
+        // For people, perhaps in a chat; the finding itself is exact.
+        let text = make_harmless(&english::sentence(finding, &wording.zone));
         let command = english::command(finding);
         let item =
             Item { number: *number, event: *event, id, at: *at, since: *since, text, command, finding };
@@ -84,17 +87,19 @@ pub(crate) fn refusal(kind: WebhookKind, answer: &Answer) -> Option<String> {
     if kind == WebhookKind::Json {
         return None;
     }
-    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let first = |names: &[&str]| names.iter().find_map(|name| said.get(name)).cloned();
-    let code = first(&["errcode", "code", "StatusCode"]).and_then(|code| code.as_i64());
-    match code {
-        Some(0) => None,
-        Some(code) => {
-            let message = first(&["errmsg", "msg", "StatusMessage"]);
-            let message = message.as_ref().and_then(Value::as_str).unwrap_or("no message");
-            Some(format!("code {code}: {}", message.chars().take(240).collect::<String>()))
+    let fields = read_fields(&answer.body).unwrap_or_default();
+    let first = |names: &[&str]| {
+        let given = |name: &&str| fields.get(*name).filter(|value| !is_empty(Some(value)));
+        names.iter().find_map(given).copied()
+    };
+    match Code::read(first(&["errcode", "code", "StatusCode"])) {
+        Code::Number(0) => None,
+        Code::Absent => Some(format!("an answer without a code: {}", answer.excerpt())),
+        code => {
+            let message = read_message(first(&["errmsg", "msg", "StatusMessage"]));
+            let message = message.unwrap_or_else(|| "no message".into());
+            Some(format!("{code}: {}", message.chars().take(240).collect::<String>()))
         }
-        None => Some(format!("an answer without a code: {}", answer.excerpt())),
     }
 }
 

@@ -75,13 +75,20 @@ fn each_kind_is_sent_what_it_understands() {
 fn a_chat_that_answers_200_has_taken_it_only_when_its_code_says_so() {
     let of = |kind, status, body: &'static str| {
         let (content_type, body) = ("application/json".into(), body.as_bytes().into());
-        refusal(kind, &Answer { status, content_type, retry_after: None, date: None, body })
+        refusal(kind, &Answer { status, content_type, retry_after: None, date: None, location: None, body })
     };
     let chats = [WebhookKind::Dingtalk, WebhookKind::Wecom, WebhookKind::Feishu];
     for chat in chats {
         assert_eq!(of(chat, 200, r#"{"errcode":0,"errmsg":"ok"}"#), None);
         assert_eq!(of(chat, 200, r#"{"StatusCode":0,"StatusMessage":"success"}"#), None);
         assert_eq!(of(chat, 200, r#"{"code":0,"msg":"success","data":{}}"#), None);
+        assert_eq!(of(chat, 200, r#"{"errcode":"0","errmsg":["ok"]}"#), None);
+        assert_eq!(of(chat, 200, r#"{"code":0.0}"#), None);
+        assert_eq!(of(chat, 200, r#"{"errcode":null,"code":0}"#), None);
+        assert_eq!(
+            of(chat, 200, r#"{"errcode":"busy","errmsg":["wait"]}"#).as_deref(),
+            Some("code \"busy\": wait")
+        );
         assert_eq!(
             of(chat, 200, r#"{"errcode":310000,"errmsg":"sign not match"}"#).as_deref(),
             Some("code 310000: sign not match")

@@ -3,6 +3,7 @@
 use events::{Announcement, Finding};
 use jiff::tz::TimeZone;
 
+use crate::harmless::make_harmless;
 use crate::message::Message;
 use crate::wording::{Wording, short};
 
@@ -82,7 +83,8 @@ pub(crate) fn text(message: &Message, zone: &TimeZone) -> String {
             Announcement::Again => "STILL FIRING",
             Announcement::Resolved => "RESOLVED",
         };
-        format!("{word} {} (more: {})", sentence(&notice.finding, zone), command(&notice.finding))
+        let what = make_harmless(&sentence(&notice.finding, zone));
+        format!("{word} {what} (more: {})", command(&notice.finding))
     };
     message.notices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

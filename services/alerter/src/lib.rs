@@ -3,6 +3,7 @@
 
 mod body;
 mod english;
+mod harmless;
 mod look;
 mod message;
 mod sign;

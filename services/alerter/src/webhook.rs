@@ -3,16 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
-use http::{Client, HttpError, Method, Request};
+use http::{Client, HttpError, LARGEST_ANSWER, Method, Request};
 use service::config::{Secret, Webhook, WebhookKind};
 use service::{Config, ConfigError};
 
 use crate::body::{Posted, posted, refusal};
 use crate::message::Message;
 use crate::wording::Wording;
-
-/// Parts of an address that are shorter are no secret.
-const SECRET: usize = 8;
 
 /// Somebody that can be told something.
 pub struct Channel {
@@ -45,7 +42,7 @@ impl Channel {
             place: format!("alerts.webhook {}", webhook.name),
             message: service::chain(&error),
         };
-        Ok(Self {
+        let channel = Self {
             name: webhook.name.clone(),
             flow: config.flow.clone(),
             kind: webhook.kind,
@@ -54,7 +51,22 @@ impl Channel {
             timeout: webhook.timeout.get(),
             wording: Wording { zone: config.zone() },
             client: Client::new(1).map_err(no_client)?,
-        })
+        };
+        let request = channel.request(Vec::new(), None);
+        match channel.client.check(&request) {
+            Ok(()) => Ok(channel),
+            Err(_) => Err(ConfigError::Key {
+                place: format!("alerts.webhook {}", webhook.name),
+                message: "`url` is no address; what stands there is not repeated".into(),
+            }),
+        }
+    }
+
+    fn request(&self, query: Vec<(String, String)>, body: Option<String>) -> Request {
+        let url = self.url.reveal().to_string();
+        let (timeout, body) = (self.timeout, body.map(Into::into));
+        let (method, most) = (Method::Post, LARGEST_ANSWER);
+        Request { method, url, query, headers: Vec::new(), body, timeout, most }
     }
 
     /// Its name.
@@ -76,43 +88,32 @@ impl Channel {
     /// [`Untold`] when it does not say that it has taken it.
     pub async fn send(&self, message: &Message) -> Result<(), Untold> {
         let Posted { body, query } = posted(self.kind, message, &self.wording, self.secret.reveal());
-        let request = Request {
-            method: Method::Post,
-            url: self.url.reveal().to_string(),
-            query,
-            headers: Vec::new(),
-            body: Some(body.to_string().into()),
-            timeout: self.timeout,
-        };
+        let request = self.request(query, Some(body.to_string()));
         match self.client.send(&request).await {
             Ok(answer) => match refusal(self.kind, &answer) {
                 None => Ok(()),
-                Some(why) => Err(Untold { why: self.without_secrets(&why), wait: answer.retry_after }),
+                Some(why) => {
+                    Err(Untold { why: secrets::redact(&why).into_owned(), wait: answer.retry_after })
+                }
             },
             Err(error) => {
                 let what = match &error {
-                    HttpError::Build { .. } => "the address is none".to_string(),
+                    HttpError::Build { .. } | HttpError::Proxy { .. } => "the address is none".to_string(),
                     HttpError::Connect { .. } => "no connection".into(),
                     HttpError::Timeout { seconds, .. } => format!("no answer within {seconds} s"),
                     HttpError::Interrupted { .. } => "the connection broke before the answer".into(),
                     HttpError::TooLarge { .. } => "the answer is too large".into(),
+                    HttpError::Packed { .. } => "the answer is packed in a way that is not known".into(),
                 };
+                let proxy = self.client.proxy_to(self.url.reveal()).map_or_else(String::new, |proxy| {
+                    format!(" (through the proxy {proxy}, which the environment names)")
+                });
                 // The error itself names the address, what caused it does not.
                 let causes =
                     error.source().map_or_else(String::new, |cause| format!(": {}", service::chain(cause)));
-                Err(Untold { why: self.without_secrets(&format!("{what}{causes}")), wait: None })
+                let why = secrets::redact(&format!("{what}{proxy}{causes}")).into_owned();
+                Err(Untold { why, wait: None })
             }
         }
-    }
-
-    /// An answer may repeat what it was asked.
-    fn without_secrets(&self, text: &str) -> String {
-        let (url, secret) = (self.url.reveal(), self.secret.reveal());
-        let parts = url.split(['/', '?', '&', '#']).skip(3);
-        let parts = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
-        let parts = parts.filter(|part| part.len() >= SECRET);
-        let secrets =
-            std::iter::once(url).chain(Some(secret).filter(|secret| !secret.is_empty())).chain(parts);
-        secrets.fold(text.to_string(), |text, secret| text.replace(secret, "***"))
     }
 }

@@ -4,6 +4,7 @@ use events::{Announcement, Finding, Micros, Notice};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::harmless::make_harmless;
 use crate::message::Message;
 
 /// 企业微信 takes no text of more than 2048 bytes.
@@ -32,7 +33,7 @@ impl Wording {
         }
         let mut left = message.notices.len();
         for notice in &message.notices {
-            let said = format!("\n\n{}", self.notice(notice)).replace('<', "‹").replace('>', "›");
+            let said = format!("\n\n{}", self.notice(notice));
             if text.len() + said.len() + MORE > LONGEST {
                 text.push_str(&format!("\n\n另有 {left} 项，查看：orderflow alerts show"));
                 break;
@@ -57,7 +58,8 @@ impl Wording {
     }
 
     fn notice(&self, notice: &Notice) -> String {
-        let (what, since) = (self.finding(&notice.finding), self.time(notice.since));
+        let what = make_harmless(&self.finding(&notice.finding));
+        let since = self.time(notice.since);
         match notice.event {
             Announcement::Firing => format!("【告警】{what}\n自 {since}。{}", seen_with(&notice.finding)),
             Announcement::Again => format!("【仍未恢复】{what}\n自 {since}。{}", seen_with(&notice.finding)),

@@ -50,14 +50,15 @@ fn a_message_says_which_flow_what_since_when_and_what_shows_more() {
 
 #[test]
 fn what_does_not_fit_is_counted_and_what_comes_from_outside_is_text() {
-    let hostile = group("<at user_id=\"all\">所有人</at>");
+    let hostile = group("<at user_id=\"all\">所有人</at> @all https://evil.example\n\n【恢复】\u{202e}");
     let notices: Vec<Notice> =
         (0..40).map(|number| notice(number, Announcement::Firing, hostile.clone())).collect();
     let text = wording().chat(&Message { flow: "f".into(), notices, at: AT });
     let shown = text.matches("【告警】").count();
     assert!(text.len() <= 2_048 && shown > 3, "{shown} in {} bytes", text.len());
     assert!(text.ends_with(&format!("另有 {} 项，查看：orderflow alerts show", 40 - shown)), "{text}");
-    assert!(!text.contains('<') && text.contains("‹at user_id"), "{text}");
+    assert!(!text.contains(['<', '@', '\u{202e}']) && text.contains("‹at user_id"), "{text}");
+    assert!(!text.contains("://") && !text.contains("\n\n【恢复】"), "{text}");
 }
 
 #[test]

@@ -18,39 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use events::{OrderDigest, Slice, SliceProof};
 use indexmap::IndexMap;
 
+mod facts;
 mod places;
 
+pub(crate) use facts::PageFacts;
+use facts::{Moment, PageRead};
 use places::Places;
-
-/// What one page said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageFacts {
-    /// The total the source reported with it.
-    pub(crate) total: u64,
-    /// The orders on it, without those that were gone when their detail was asked for.
-    pub(crate) ids: Vec<OrderDigest>,
-    /// How many were gone: listed, but not had. They prove nothing until they are not listed any more.
-    pub(crate) gone: u64,
-}
-
-/// What is kept of a page of the current pass.
-#[derive(Debug, Clone)]
-struct PageRead {
-    total: u64,
-    gone: u64,
-    /// Its orders, by their place in [`Reading::met`].
-    orders: Vec<u32>,
-}
-
-/// The moment at which page 1 of a pass was read.
-#[derive(Debug, Clone)]
-struct Moment {
-    pass: u32,
-    /// How many orders the source counted.
-    total: u64,
-    /// Those of them that are known to have been there.
-    here: Places,
-}
 
 /// What a pass shows.
 enum Shown {
@@ -75,9 +48,12 @@ pub(crate) enum State {
     Failed(String),
 }
 
-/// A slice of more pages is split whatever it shows: this many are asked for at once, and a total that is nonsense must
-/// not fill the memory with page numbers.
-const MOST_PAGES: u64 = 100_000;
+/// A slice of more pages is split whatever it shows.
+pub(crate) const MOST_PAGES: u64 = 100_000;
+
+/// So many pages are asked for ahead of those that were read: a total that is nonsense must not
+/// fill the memory with page numbers.
+pub(crate) const PAGES_AHEAD: u32 = 1_000;
 
 /// One slice, as far as it has been read.
 #[derive(Debug, Clone)]
@@ -95,10 +71,16 @@ pub(crate) struct Reading {
     totals: Option<(u64, u64)>,
     /// How many orders the pages of the current pass hold.
     rows: u64,
+    /// Two pages of the current pass that hold the very same orders.
+    twins: Option<(u32, u32)>,
     /// Pages of the current pass that are not read yet.
     wanted: BTreeSet<u32>,
     /// The last page of the current pass, as far as its totals tell.
     last: u32,
+    /// The last page that was wanted until now.
+    wanted_up_to: u32,
+    /// The last page of the current pass that was read.
+    read_up_to: u32,
     /// Those of the wanted pages that were not handed out by [`Reading::take_unasked`].
     unasked: Vec<u32>,
     moments: Vec<Moment>,
@@ -122,8 +104,11 @@ impl Reading {
             pages: BTreeMap::new(),
             totals: None,
             rows: 0,
+            twins: None,
             wanted: BTreeSet::new(),
             last: 0,
+            wanted_up_to: 0,
+            read_up_to: 0,
             unasked: Vec::new(),
             moments: Vec::new(),
             met: IndexMap::new(),
@@ -156,8 +141,13 @@ impl Reading {
             }
             orders.push(place);
         }
+        if let Some(twin) = self.twin_of(page, &orders) {
+            self.twins.get_or_insert(twin);
+        }
         let last = facts.total.div_ceil(u64::from(self.page_size)).clamp(1, MOST_PAGES);
-        self.want(u32::try_from(last).unwrap_or(u32::MAX));
+        self.last = self.last.max(u32::try_from(last).unwrap_or(u32::MAX));
+        self.read_up_to = self.read_up_to.max(page);
+        self.want_ahead();
         self.wanted.remove(&page);
         let (least, most) = self.totals.unwrap_or((facts.total, facts.total));
         self.totals = Some((least.min(facts.total), most.max(facts.total)));
@@ -166,11 +156,21 @@ impl Reading {
         self.assess();
     }
 
-    fn want(&mut self, last: u32) {
-        if last > self.last {
-            self.wanted.extend(self.last + 1..=last);
-            self.unasked.extend(self.last + 1..=last);
-            self.last = last;
+    /// The pages of this pass, if any, that hold the very same orders; a page with few orders may by chance.
+    fn twin_of(&self, page: u32, orders: &[u32]) -> Option<(u32, u32)> {
+        let is_full = orders.len() as u64 >= u64::from(self.page_size);
+        let twin = self.pages.iter().find(|(_, other)| is_full && other.orders == orders);
+        twin.map(|(other, _)| (page.min(*other), page.max(*other)))
+    }
+
+    /// Wants the pages up to the last one, or so many as are asked for ahead. None is wanted only
+    /// when the last one was read: until then, the bound lies beyond all that were wanted.
+    fn want_ahead(&mut self) {
+        let up_to = self.last.min(self.read_up_to.saturating_add(PAGES_AHEAD));
+        if up_to > self.wanted_up_to {
+            self.wanted.extend(self.wanted_up_to + 1..=up_to);
+            self.unasked.extend(self.wanted_up_to + 1..=up_to);
+            self.wanted_up_to = up_to;
         }
     }
 
@@ -260,14 +260,20 @@ impl Reading {
         }
         match self.distinct_so_far() {
             distinct if distinct == total => Shown::Counted,
-            distinct => Shown::Nothing(format!(
-                "{distinct} distinct orders were read where the source counts {total}: rows moved"
-            )),
+            distinct => {
+                let why = self.twins.map_or_else(|| "rows moved".to_string(), shown_twins);
+                Shown::Nothing(format!(
+                    "{distinct} distinct orders were read where the source counts {total}: {why}"
+                ))
+            }
         }
     }
 
     /// Why this pass will hardly prove anything, whatever its other pages hold.
     fn hopeless(&self) -> Option<String> {
+        if let Some(twins) = self.twins {
+            return Some(shown_twins(twins));
+        }
         let (least, most) = self.totals?;
         let moment = self.moments.last()?;
         match moment.pass {
@@ -277,6 +283,29 @@ impl Reading {
                 Some(format!("the total fell from {} to {least} while the pages were read", moment.total))
             }
             _ => None,
+        }
+    }
+
+    /// Takes note that a page is not given, whoever asks, or holds more than can be recorded:
+    /// halves have fewer pages, and orders.
+    pub(crate) fn refuse(&mut self, pass: u32, page: u32, reason: String) {
+        if !self.wants(pass, page) {
+            return;
+        }
+        self.end(if self.splittable { State::Split(reason) } else { State::Failed(reason) });
+    }
+
+    /// Has its halves read when it has so many pages that some of them are known to be refused.
+    pub(crate) fn shrink(&mut self, refused_from: u32, reason: &str) {
+        if self.splittable && self.state == State::Reading && self.last >= refused_from {
+            self.end(State::Split(reason.to_string()));
+        }
+    }
+
+    /// Takes note that a page contradicts what was read elsewhere: the pass proves nothing.
+    pub(crate) fn contradict(&mut self, pass: u32, page: u32, reason: String) {
+        if self.wants(pass, page) {
+            self.nothing(reason);
         }
     }
 
@@ -294,12 +323,17 @@ impl Reading {
     }
 
     fn again(&mut self) {
-        (self.pass, self.last) = (self.pass + 1, 0);
+        self.pass += 1;
+        self.last = 1;
+        self.wanted_up_to = 0;
+        self.read_up_to = 0;
         self.pages.clear();
-        (self.totals, self.rows) = (None, 0);
+        self.totals = None;
+        self.rows = 0;
+        self.twins = None;
         self.wanted.clear();
         self.unasked.clear();
-        self.want(1);
+        self.want_ahead();
     }
 
     fn end(&mut self, state: State) {
@@ -352,6 +386,12 @@ impl Reading {
         self.pages.values().flat_map(|page| &page.orders).for_each(|place| distinct.insert(*place));
         distinct.count()
     }
+}
+
+fn shown_twins((page, other): (u32, u32)) -> String {
+    format!(
+        "pages {page} and {other} hold the same orders: does the source, or a cache before it, read start_index?"
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How finely the source's time filter cuts, and where a slice of time is cut in two.
 
 use events::{Micros, Slice};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
@@ -42,6 +43,27 @@ impl Granularity {
         }
     }
 
+    /// Whether two slices are asked for with times that have one in common, as the source reads them: it is asked with local
+    /// times, and in the hour that a zone repeats, two slices have the same ones.
+    pub(crate) fn share_local_times(&self, one: Slice, other: Slice) -> bool {
+        let Some((one_first, one_last)) = self.local_ends(one) else { return true };
+        let Some((other_first, other_last)) = self.local_ends(other) else { return true };
+        one_first <= other_last && other_first <= one_last
+    }
+
+    /// The ends of a slice in local time, the lesser one first; those of its days when days are counted.
+    fn local_ends(&self, slice: Slice) -> Option<(DateTime, DateTime)> {
+        let civil = |at| Some(local(at, self.zone())?.datetime());
+        let since = civil(slice.since)?;
+        let until = civil(slice.until)?;
+        let first = since.min(until);
+        let last = since.max(until);
+        match self {
+            Self::Second(_) => Some((first, last)),
+            Self::Day(_) => Some((first.date().into(), last.date().into())),
+        }
+    }
+
     fn zone(&self) -> &TimeZone {
         match self {
             Self::Second(zone) | Self::Day(zone) => zone,
@@ -80,6 +102,24 @@ mod tests {
         assert_eq!((first.until, second.since), (at("2025-03-06T15:59:59Z"), at("2025-03-06T16:00:00Z")));
         assert_eq!(days.halves(second), None, "one day");
         assert!(days.halves(first).is_some());
+    }
+
+    #[test]
+    fn slices_of_a_repeated_hour_have_the_same_local_times() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("the zone database has it");
+        let slice = |since: &str, until: &str| Slice {
+            since: at(&format!("2025-10-26T{since}Z")),
+            until: at(&format!("2025-10-26T{until}Z")),
+        };
+        // 02:10 to 02:20, twice.
+        let before = slice("00:10:00", "00:20:00");
+        let after = slice("01:10:00", "01:20:00");
+        let later = slice("01:21:00", "01:40:00");
+        let second = Granularity::Second(berlin.clone());
+        assert!(second.share_local_times(before, after) && second.share_local_times(after, before));
+        assert!(!second.share_local_times(before, later) && !second.share_local_times(after, later));
+        assert!(!Granularity::Second(shanghai()).share_local_times(before, after), "it repeats no hour");
+        assert!(Granularity::Day(berlin).share_local_times(before, later), "the same day");
     }
 
     proptest! {

@@ -1,18 +1,25 @@
 //! The fetch history, folded from SYNC: the lanes and their windows, the backfills, what is in RAW already, and the
 //! source's clock. Shared between the planner, which follows the log, and the tasks that fetch pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use events::{
     BackfillEnded, BackfillRequested, DELETED, LIVE, Listing, Micros, PageFetched, PageJob, WatermarkMoved,
-    WindowEvent, WindowId, WindowOpened,
+    WindowEvent, WindowFailed, WindowId, WindowOpened,
 };
 use journal::{Entry, JournalError, Topology};
 
+use crate::clock::{ClockOffset, is_future};
 use crate::contents::{Contents, Known};
-use crate::granularity::Granularity;
+use crate::granularity::{Granularity, SECOND};
 use crate::window::{End, Window};
+
+/// So many numbers of windows are kept of a lane.
+const NUMBERS: usize = 256;
+
+/// So many earlier watermarks are kept of a lane, one an hour.
+const EARLIER: usize = 4_096;
 
 /// A lane: a sequence of windows, one at a time.
 #[derive(Debug, Default)]
@@ -21,10 +28,14 @@ pub(crate) struct Lane {
     pub(crate) watermark: Option<(Micros, u64)>,
     /// When the watermark moved last.
     pub(crate) moved_at: Option<Micros>,
-    /// The furthest end of a window that closed, whatever of it is proved.
+    /// Earlier watermarks, the lowest of each hour: the newest may have been written by a clock that was ahead.
+    earlier: BTreeMap<i64, Micros>,
+    /// The end of the window that closed last, whatever of it is proved.
     pub(crate) reached: Micros,
     /// The number of its newest window.
     pub(crate) newest: u64,
+    /// The highest numbers of its windows: those of sweeps are times, and may be of the future.
+    numbers: BTreeSet<u64>,
     /// Its newest window, as far as it was read.
     pub(crate) window: Option<Window>,
     /// Windows in a row that failed.
@@ -47,9 +58,64 @@ impl Lane {
         }
     }
 
-    /// When its newest window was opened. After a restart that is known only by when it moved the watermark.
-    pub(crate) fn opened_at(&self) -> Option<Micros> {
-        self.window.as_ref().map(|window| window.opened_at).or(self.moved_at)
+    /// When its newest window was opened. After a restart that is known only by when it moved the watermark. None when that
+    /// lies in the future: it was written by a clock that was ahead.
+    pub(crate) fn opened_at(&self, now: Micros) -> Option<Micros> {
+        let at = self.window.as_ref().map(|window| window.opened_at).or(self.moved_at);
+        at.filter(|at| !is_future(*at, now))
+    }
+
+    /// How far it is proved. A watermark that lies in the future was written by a clock that was ahead: then it is the one
+    /// before, or the beginning.
+    pub(crate) fn proved(&self, now: Micros) -> Option<Micros> {
+        let newest = self.watermark.map(|(to, _)| to).filter(|to| !is_future(*to, now));
+        newest.or_else(|| self.earlier.values().rev().find(|to| !is_future(**to, now)).copied())
+    }
+
+    /// Whether a window up to `goal` has closed.
+    pub(crate) fn has_reached(&self, goal: Micros, now: Micros) -> bool {
+        self.reached >= goal && !is_future(self.reached, now)
+    }
+
+    /// Whether a window of this slot of time, or of a later one that has come, was opened.
+    pub(crate) fn has_swept(&self, slot: u64, now: Micros) -> bool {
+        let now = u64::try_from(now / SECOND).unwrap_or(0);
+        self.numbers.range(slot..=now.max(slot)).next().is_some()
+    }
+
+    /// Takes note of a watermark that the window of this number moved; `stored` is the sequence of the message and when it was
+    /// written.
+    pub(crate) fn note_watermark(&mut self, to: Micros, number: u64, stored: (u64, Micros)) {
+        let (seq, at) = stored;
+        if self.watermark.is_some_and(|(before, _)| to < before) {
+            // It was put back: what stood there was written by a clock that was ahead.
+            self.earlier.retain(|_, known| *known <= to);
+        }
+        self.watermark = Some((to, seq));
+        self.moved_at = Some(at);
+        self.note_number(number);
+        let lowest = self.earlier.entry(to.div_euclid(3_600 * SECOND)).or_insert(to);
+        *lowest = to.min(*lowest);
+        if self.earlier.len() > EARLIER {
+            self.earlier.pop_first();
+        }
+        if self.window.is_none() {
+            self.reached = to;
+        }
+    }
+
+    /// Whether the window of this number has been opened, and another one after it.
+    fn has_passed(&self, number: u64) -> bool {
+        self.numbers.contains(&number) || self.numbers.first().is_some_and(|first| number < *first)
+    }
+
+    /// Takes note of the number of a window.
+    pub(crate) fn note_number(&mut self, number: u64) {
+        self.newest = self.newest.max(number);
+        self.numbers.insert(number);
+        if self.numbers.len() > NUMBERS {
+            self.numbers.pop_first();
+        }
     }
 }
 
@@ -69,8 +135,8 @@ pub(crate) struct History {
     pub(crate) lanes: BTreeMap<String, Lane>,
     pub(crate) backfills: BTreeMap<String, Backfill>,
     contents: Contents,
-    /// How far the source's clock is ahead of ours, as the newest page showed it.
-    pub(crate) clock: Option<Micros>,
+    /// How far the source's clock is ahead of ours, as the newest pages showed it.
+    pub(crate) offset: ClockOffset,
     /// The last page in RAW that SYNC knows of.
     pub(crate) raw_seq: u64,
 }
@@ -93,7 +159,7 @@ impl History {
             lanes: BTreeMap::new(),
             backfills: BTreeMap::new(),
             contents: Contents::default(),
-            clock: None,
+            offset: ClockOffset::default(),
             raw_seq: 0,
         }
     }
@@ -121,7 +187,7 @@ impl History {
             let at = entry.event::<WindowOpened>()?.at;
             let window = Window::new(opened, entry.seq, at, &self.granularity);
             let lane = self.lanes.entry(window.opened.window.lane().to_string()).or_default();
-            lane.newest = lane.newest.max(window.opened.window.number());
+            lane.note_number(window.opened.window.number());
             (lane.window, lane.moved_at) = (Some(window), None);
             return Ok(Told::Nothing);
         }
@@ -144,8 +210,11 @@ impl History {
             Some(end) => {
                 match end {
                     End::Closed(_) => {
-                        (lane.failed, lane.reached) = (0, lane.reached.max(window.opened.until));
+                        lane.failed = 0;
+                        lane.reached = window.opened.until;
                     }
+                    // One that a clock that was ahead opened says nothing about the source.
+                    End::Failed(_) if is_future(window.opened.since, written_at(entry)) => {}
                     End::Failed(_) => lane.failed += 1,
                 }
                 Told::Ended(window.opened.window.clone(), end.clone())
@@ -158,10 +227,8 @@ impl History {
     /// Takes note of a watermark.
     pub(crate) fn moved(&mut self, entry: &Entry) -> Result<(), JournalError> {
         let moved = entry.event::<WatermarkMoved>()?;
-        let lane = self.lane(moved.body.window.lane());
-        (lane.watermark, lane.moved_at) = (Some((moved.body.to, entry.seq)), Some(moved.at));
-        (lane.reached, lane.newest) =
-            (lane.reached.max(moved.body.to), lane.newest.max(moved.body.window.number()));
+        let WatermarkMoved { to, window } = moved.body;
+        self.lane(window.lane()).note_watermark(to, window.number(), (entry.seq, moved.at));
         Ok(())
     }
 
@@ -182,7 +249,7 @@ impl History {
     fn page(&mut self, page: &PageFetched) {
         self.contents.note(listing_of(&page.window), page);
         if let (Some(source), Some(ours)) = (page.source_now, page.read_at) {
-            self.clock = Some(source - ours);
+            self.offset.note(source, ours);
         }
         self.raw_seq = self.raw_seq.max(page.raw_seq);
     }
@@ -202,8 +269,28 @@ impl History {
                 let page = (slice, job.pass, job.page);
                 if known.wants(page) { Ok((known.opened.clone(), slice)) } else { Err(!known.may_want(page)) }
             }
-            _ => Err(job.window.number() <= lane.newest),
+            _ => Err(lane.has_passed(job.window.number())),
         }
+    }
+
+    /// Whether a window is open now, as far as has been read.
+    pub(crate) fn is_open(&mut self, window: &WindowId) -> bool {
+        self.lane(window.lane()).open().is_some_and(|open| open.opened.window == *window)
+    }
+
+    /// How many orders were read, and not deleted since, as far back as the history was read.
+    pub(crate) fn orders_known(&self) -> u64 {
+        self.contents.orders()
+    }
+
+    /// What the list of orders said last of an order.
+    pub(crate) fn known_order(&self, id: &str) -> Option<Known> {
+        self.contents.get(Listing::Orders, id)
+    }
+
+    /// Whether no window over deletions has closed yet.
+    pub(crate) fn is_first_of_deletions(&self) -> bool {
+        self.lanes.get(DELETED).is_none_or(|lane| lane.watermark.is_none())
     }
 
     /// What was read last of an order before, and within this window.
@@ -221,6 +308,11 @@ fn listing_of(window: &WindowId) -> Listing {
         DELETED => Listing::Deleted,
         _ => Listing::Orders,
     }
+}
+
+/// When an event was written, by its writer's clock.
+fn written_at(entry: &Entry) -> Micros {
+    entry.event::<WindowFailed>().map_or(entry.stored_at, |failed| failed.at)
 }
 
 /// The lanes of sweeps are called so, with a number.

@@ -4,17 +4,24 @@
 //! page is stored raw before it is recorded, and the window closes with a proof. There is no leader: every fetcher
 //! follows the same log and tries the same appends, and one of them wins.
 
+mod asked;
+mod clock;
 mod completeness;
 mod contents;
+mod deletions;
+mod first_deletions;
 mod granularity;
 mod history;
 mod lanes;
+mod letter;
 mod news;
 mod page;
 mod planner;
+mod refusal;
 mod request;
 mod schedule;
 mod settings;
+mod slice_reader;
 mod source;
 mod step;
 mod survey;
@@ -24,11 +31,12 @@ mod window;
 use std::sync::{Arc, Mutex};
 
 use events::{Instance, Stage};
-use journal::{Committer, Journal, JournalError};
+use journal::{Committer, Journal, JournalError, StorageTrouble};
 use service::{Config, ConfigError};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use clock::Clock;
 pub use planner::Ended;
 pub use survey::{SurveyError, survey};
 pub use window::Progress;
@@ -61,11 +69,16 @@ pub enum Mode {
 pub struct Live {
     progress: watch::Sender<Progress>,
     trouble: watch::Sender<Option<String>>,
+    storage: StorageTrouble,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { progress: watch::channel(Progress::default()).0, trouble: watch::channel(None).0 }
+        Self {
+            progress: watch::channel(Progress::default()).0,
+            trouble: watch::channel(None).0,
+            storage: StorageTrouble::default(),
+        }
     }
 }
 
@@ -77,7 +90,12 @@ impl Live {
 
     /// The last thing that went wrong and has not gone right since.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
+        self.storage().or_else(|| self.trouble.borrow().clone())
+    }
+
+    /// Why something that was fetched cannot be stored; nothing more is fetched meanwhile.
+    pub fn storage(&self) -> Option<String> {
+        self.storage.why()
     }
 }
 
@@ -103,7 +121,23 @@ pub async fn run(
     live: Live,
     shutdown: CancellationToken,
 ) -> Result<Ended, FetchError> {
-    let settings = Arc::new(settings::Settings::of(config)?);
+    run_by(Clock::default(), config, journal, mode, live, shutdown).await
+}
+
+/// As [`run`], by a clock of one's own.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_by(
+    clock: Clock,
+    config: &Config,
+    journal: Journal,
+    mode: Mode,
+    live: Live,
+    shutdown: CancellationToken,
+) -> Result<Ended, FetchError> {
+    let settings = Arc::new(settings::Settings::of(config)?.by(clock));
+    let journal = journal.reporting_to(live.storage.clone());
     journal.ensure(&settings.topology).await?;
     let stop = shutdown.child_token();
     let history = Arc::new(history::Shared::new(settings.granularity.clone()));
@@ -117,9 +151,11 @@ pub async fn run(
         history: Arc::clone(&history),
         live: live.clone(),
         attempts: Mutex::default(),
+        unstored: Mutex::default(),
+        first_deletions: first_deletions::FirstDeletions::default(),
     });
     let shown = live.clone();
-    let here = move |plain| Instance { trouble: shown.trouble(), ..plain };
+    let here = move |plain| Instance { trouble: shown.trouble(), storage: shown.storage(), ..plain };
     let _here = journal.here(&settings.topology, Stage::Fetch, service::host(), here).await?;
     let ready = CancellationToken::new();
     let consuming = [false, true].map(|background| {

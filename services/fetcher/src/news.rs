@@ -2,14 +2,20 @@
 
 use events::{ContentHash, Listing, Micros, News, PageFetched, Payload, RawDetail, RawPage};
 use futures::{StreamExt, TryStreamExt};
-use journal::{JournalError, Label, Record};
+use journal::{JournalError, Label, Record, store_patiently};
 use okki::{Detail, DetailCall, OkkiError, Page};
 
-use crate::contents::{Known, hash};
+use crate::contents::{Known, hash, name_of};
+use crate::deletions::Living;
 use crate::page::{Pages, Task};
 
 /// What the RAW message holds beside the page's bytes stays well below this.
 const HEADROOM: usize = 16 << 10;
+
+/// A part of a page holds so many bytes at least, and a page has at most so many parts: else the
+/// page is not stored.
+const LEAST_PART: usize = 4 << 10;
+const MOST_PARTS: usize = 10_000;
 
 /// What is new on a page.
 pub(crate) struct Fresh {
@@ -23,6 +29,8 @@ pub(crate) struct Fresh {
     rows: Vec<u32>,
     bodies: Vec<RawDetail>,
     gone: Vec<u32>,
+    /// Rows of a list of deletions whose order is not deleted.
+    living: Vec<u32>,
 }
 
 /// What is to be done with a row.
@@ -44,7 +52,7 @@ impl Pages {
             .ids
             .iter()
             .enumerate()
-            .map(|(row, id)| id.clone().unwrap_or_else(|| nameless(row)))
+            .map(|(row, id)| id.as_deref().map_or_else(|| nameless(row), name_of))
             .collect();
         let contents = page.rows.iter().map(|row| hash(&page.body[row.clone()])).collect();
         let mut fresh = Fresh {
@@ -54,8 +62,12 @@ impl Pages {
             rows: Vec::new(),
             bodies: Vec::new(),
             gone: Vec::new(),
+            living: Vec::new(),
         };
-        let todo = self.todo(task, page, &fresh);
+        let mut todo = self.todo(task, page, &fresh);
+        if task.window.listing == Listing::Deleted {
+            self.spare_the_living(task, page, &mut fresh, &mut todo).await?;
+        }
         let call = self.settings.source.detail.as_ref().filter(|_| task.window.listing == Listing::Orders);
         let mut asked = Vec::new();
         if let Some(call) = call {
@@ -75,7 +87,7 @@ impl Pages {
             match detail {
                 Detail::Found(body) => {
                     // The whole answer would differ each time: it holds the source's clock.
-                    let order = okki::detail(&body).map(|order| hash(order.get().as_bytes()));
+                    let order = okki::detail(&body).map(|order| hash(order.bytes()));
                     fresh.details[at] = order.unwrap_or_else(|_| hash(&body));
                     if todo[at] != Todo::Compare(fresh.details[at]) {
                         fresh.bodies.push(RawDetail { row, body: body.to_vec() });
@@ -104,6 +116,52 @@ impl Pages {
             .filter(|row| fresh.gone.binary_search(row).is_err())
             .collect();
         Ok(fresh)
+    }
+
+    /// Finds the rows of a list of deletions whose orders are not deleted. Those that the list of orders shows do not go on; those
+    /// for which `schedule.deleted.when` does not hold go on to be counted as skipped.
+    async fn spare_the_living(
+        &self,
+        task: &Task<'_>,
+        page: &Page,
+        fresh: &mut Fresh,
+        todo: &mut [Todo],
+    ) -> Result<(), OkkiError> {
+        let living = Living {
+            settings: &self.settings,
+            source: &self.source,
+            history: &self.history,
+            background: task.is_background(),
+        };
+        let mut candidates = Vec::new();
+        let mut shown_by_row = Vec::new();
+        for (at, bytes) in page.rows.iter().enumerate().map(|(at, place)| (at, &page.body[place.clone()])) {
+            if !self.settings.is_deletion(bytes) {
+                shown_by_row.push(at);
+            } else if todo[at] != Todo::Nothing {
+                candidates.extend(living.candidate(page, at));
+            }
+        }
+        let shown = living.among(&candidates).await?;
+        if !shown.is_empty() {
+            tracing::warn!(
+                orders = shown.len(),
+                "the list of deletions holds orders that the list of orders shows: they are not deleted. \
+                 schedule.deleted.when can say which rows are deletions"
+            );
+        }
+        for (at, id) in page.ids.iter().enumerate() {
+            let row = u32::try_from(at).unwrap_or(u32::MAX);
+            let is_shown = id.as_ref().is_some_and(|id| shown.contains(id));
+            if shown_by_row.contains(&at) {
+                fresh.living.push(row);
+            } else if is_shown && todo[at] != Todo::Nothing {
+                fresh.living.push(row);
+                fresh.contents[at] = 0;
+                todo[at] = Todo::Nothing;
+            }
+        }
+        Ok(())
     }
 
     async fn detail(
@@ -155,26 +213,38 @@ impl Pages {
         };
         let total = page.total;
         let source_now = page.now.map(|now| now.as_microsecond());
-        let raw_seq = match fresh.rows.is_empty() {
-            true => 0,
-            false => self.store(task, &place, page, read_at, &fresh).await?,
-        };
-        let fetched = PageFetched {
+        let news = fresh.rows.is_empty().then_some(0);
+        // What is stored of it now would be stored again with every window if the fact could not
+        // be.
+        let mut fetched = PageFetched {
             window: job.window.clone(),
             pass: job.pass,
             page: job.page,
-            raw_seq,
+            raw_seq: u64::MAX,
             total,
-            ids: fresh.ids,
+            ids: fresh.ids.clone(),
             slice: (!whole).then_some(task.slice),
-            contents: fresh.contents,
-            details: fresh.details,
-            gone: fresh.gone,
+            contents: fresh.contents.clone(),
+            details: fresh.details.clone(),
+            gone: fresh.gone.clone(),
+            living: fresh.living.clone(),
             source_now,
             read_at: Some(read_at),
         };
-        let record = Record::new(names.window(&job.window), format!("page:{place}"), &fetched)?;
-        self.facts.store(vec![record.traced(Some(task.trace))]).await?;
+        let record = |fetched: &PageFetched| {
+            let record = Record::new(names.window(&job.window), format!("page:{place}"), fetched)?;
+            Ok::<_, JournalError>(record.traced(Some(task.trace)))
+        };
+        fetched.raw_seq = match news {
+            Some(none) => none,
+            None => {
+                record(&fetched)?.check(self.journal.max_payload())?;
+                self.store(task, &place, page, read_at, &fresh).await?
+            }
+        };
+        let raw_seq = fetched.raw_seq;
+        let record = record(&fetched)?;
+        self.facts.store_patiently(vec![record], self.journal.trouble()).await?;
         tracing::debug!(raw_seq, rows = fetched.ids.len(), news = fresh.rows.len(), total, "page recorded");
         Ok(())
     }
@@ -215,6 +285,10 @@ impl Pages {
         // The id holds the content: a page that is fetched again and differs must not be taken for the first one.
         let id = format!("raw:{place}:{hash}");
         let limit = self.journal.max_payload().saturating_sub(HEADROOM + 5 * fresh.rows.len());
+        let (size, subject) = (raw.stored_size(), names.raw());
+        if limit < LEAST_PART || size / limit >= MOST_PARTS || raw.is_too_large() {
+            return Err(JournalError::TooLarge { subject, size, limit: self.journal.max_payload() });
+        }
         let mut records = Vec::new();
         for part in raw.into_parts(limit) {
             let record =
@@ -225,9 +299,13 @@ impl Pages {
             });
         }
         // The parts of a page have to lie one behind another, whoever else stores pages: a batch of their own.
+        let trouble = self.journal.trouble();
         let stored = match records.len() {
-            1 => self.raw.store(records).await?,
-            _ => self.journal.store_all(&records).await?,
+            1 => self.raw.store_patiently(records, trouble).await?,
+            _ => {
+                let store = || self.journal.store_all(&records);
+                store_patiently(trouble, JournalError::is_retryable, store).await?
+            }
         };
         Ok(stored.first().map_or(0, |first| first.seq))
     }

@@ -1,26 +1,39 @@
 //! One job: fetch a page, store what is new on it, record it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use events::{
-    Answer, Attempt, DeadLetter, LetterOrigin, PageJob, Payload, Slice, Stage, WindowFailed, WindowOpened,
-    now,
+    Answer, Attempt, DeadLetter, Listing, PageJob, PageRefused, Payload, Slice, WindowFailed, WindowId,
+    WindowOpened, now,
 };
+use futures::FutureExt;
 use http::Class;
-use journal::{Committer, Delivery, Journal, Record, Settlement, TraceParent};
+use journal::{
+    Committer, Delivery, Journal, JournalError, PANIC, Record, Settlement, TraceParent, panic_message,
+    store_patiently,
+};
 use okki::{OkkiError, Page};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::Live;
+use crate::contents::hash;
+use crate::first_deletions::FirstDeletions;
 use crate::history::{Shared, is_background};
+use crate::letter::letter_of_page;
+use crate::refusal::{Tries, cut_reason, is_lasting, is_refused};
 use crate::settings::Settings;
 use crate::source::Source;
 
 /// A job whose window we never hear of is dropped after so many looks; where it is wanted, it is asked for again.
 const LOOKS: u64 = 400;
+
+/// While pages cannot be stored, the others are looked at again after this long.
+const HELD_BACK: Duration = Duration::from_secs(2);
 
 /// Everything a page job needs.
 pub(crate) struct Pages {
@@ -36,7 +49,23 @@ pub(crate) struct Pages {
     pub(crate) history: Arc<Shared>,
     pub(crate) live: Live,
     /// Failed attempts of the jobs in hand, by sequence.
-    pub(crate) attempts: Mutex<HashMap<u64, Vec<Attempt>>>,
+    pub(crate) attempts: Mutex<HashMap<u64, JobAttempts>>,
+    /// The pages that could not be stored and became letters, by a hash of their bytes: each window
+    /// reads them again.
+    pub(crate) unstored: Mutex<HashSet<u64>>,
+    /// Whether the first deletions may go on.
+    pub(crate) first_deletions: FirstDeletions,
+}
+
+/// The failed attempts of one job.
+#[derive(Debug, Default)]
+pub(crate) struct JobAttempts {
+    /// Those that count against the page.
+    counted: Vec<Attempt>,
+    /// How many there were beside these.
+    uncounted: u32,
+    /// The window of the job; none before the first attempt failed.
+    window: Option<WindowId>,
 }
 
 /// A page that is being fetched.
@@ -66,7 +95,7 @@ impl Pages {
         let (window, slice) = match found {
             Ok(found) => found,
             Err(past) if past || job.delivered > LOOKS => {
-                self.with_attempts(job.seq, |attempts| attempts.clear());
+                self.with_attempts(job.seq, std::mem::take);
                 return Settlement::Done;
             }
             // We follow the log a moment behind the one who wrote the job.
@@ -76,7 +105,39 @@ impl Pages {
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
         let task = Task { job: &wanted, window: &window, slice, trace };
-        self.fetch(&job, &task).instrument(span).await
+        // Boxed: it is large, and lives as long as its page.
+        let fetching = AssertUnwindSafe(Box::pin(self.fetch(&job, &task).instrument(span))).catch_unwind();
+        match fetching.await {
+            Ok(settlement) => settlement,
+            Err(panic) => {
+                let said = panic_message(&*panic);
+                drop(panic);
+                self.panicked(&job, &task, &said).await
+            }
+        }
+    }
+
+    /// Tries a page again over which we panicked, and fails its window when that happens too often:
+    /// nobody else would.
+    async fn panicked(&self, job: &Delivery, task: &Task<'_>, said: &str) -> Settlement {
+        let page = task.job.page;
+        let message = format!("page {page} made the fetcher panic: {said}");
+        tracing::error!(window = %task.window.window, error = message, "a page could not be fetched");
+        self.live.trouble.send_replace(Some(message.clone()));
+        let failed = self.with_attempts(job.seq, |attempts| {
+            attempts.window = Some(task.job.window.clone());
+            attempts.counted.push(Attempt { at: now(), message: message.clone() });
+            attempts.counted.len()
+        });
+        if failed < self.settings.max_attempts as usize {
+            return Settlement::Retry(self.settings.retry.delay(failed.min(12)));
+        }
+        if let Err(again) = self.fail(task, &message).await {
+            return again;
+        }
+        let attempts = self.with_attempts(job.seq, std::mem::take).counted;
+        let letter = letter_of_page(job, task, PANIC, message, attempts);
+        Settlement::Dead(Box::new(letter))
     }
 
     async fn fetch(&self, job: &Delivery, task: &Task<'_>) -> Settlement {
@@ -85,59 +146,97 @@ impl Pages {
             tracing::warn!(window = %task.window.window, "deletions are not for this fetcher: it has no [schedule.deleted]");
             return Settlement::Retry(Duration::from_secs(5));
         };
-        let parameters = match template.page(task.slice, task.job.page) {
-            Ok(parameters) => parameters,
+        let asked = match template.page(task.slice, task.job.page) {
+            Ok(asked) => asked,
             Err(message) => {
                 tracing::error!(error = message, "the request template cannot be filled in");
                 return Settlement::Retry(Duration::from_secs(30));
             }
         };
+        if !self.live.storage.is_clear() {
+            // It could not be stored either.
+            return Settlement::Retry(HELD_BACK);
+        }
         // Only asking is limited: while a page is stored, the next one may be asked for.
         let turn = self.turns[usize::from(task.is_background())].acquire().await;
-        let page: Result<Page, OkkiError> = self.source.list(parameters, task.is_background()).await;
+        let page: Result<Page, OkkiError> = self.source.list(asked, task.is_background()).await;
         let page = match page {
             Ok(page) => page,
             Err(error) => return self.failed(job, task, error).await,
         };
-        let read_at = now();
+        let read_at = self.settings.clock.now();
+        if task.window.listing == Listing::Deleted {
+            match self.may_delete(task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return self.fail(task, &reason).await.err().unwrap_or(Settlement::Done),
+                Err(error) => return self.failed(job, task, error).await,
+            }
+        }
         let news = match self.news(task, &page).await {
             Ok(news) => news,
             Err(error) => return self.failed(job, task, error).await,
         };
         drop(turn);
+        let body = page.body.clone();
+        let content = hash(&body);
         match self.record(task, page, read_at, news).await {
             Ok(()) => {
                 self.live.trouble.send_if_modified(|trouble| trouble.take().is_some());
-                self.with_attempts(job.seq, |attempts| attempts.clear());
+                self.with_attempts(job.seq, std::mem::take);
                 Settlement::Done
             }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(error = %service::chain(&error), "a page could not be stored; it is fetched again");
-                Settlement::Retry(Duration::from_secs(1))
-            }
-            Err(error) => {
-                let reason = format!("page {} cannot be stored: {}", task.job.page, service::chain(&error));
-                match self.fail(task, &reason).await {
-                    Ok(()) => Settlement::Done,
-                    Err(again) => again,
-                }
-            }
+            Err(error) => self.unstorable(job, task, &error, (content, body)).await,
         }
+    }
+
+    /// What is known of a page can never be stored, most often because it is more than NATS takes
+    /// in one message: the halves of its slice hold less. Where there are none the window fails,
+    /// and the first time the page becomes a letter.
+    async fn unstorable(
+        &self,
+        job: &Delivery,
+        task: &Task<'_>,
+        error: &JournalError,
+        (content, body): (u64, Bytes),
+    ) -> Settlement {
+        let page = task.job.page;
+        let message = format!("page {page} cannot be stored: {}", service::chain(error));
+        if error.is_about_the_record() && self.settings.granularity.halves(task.slice).is_some() {
+            return self.refuse(job, task, message).await;
+        }
+        if let Err(again) = self.fail(task, &message).await {
+            return again;
+        }
+        let is_new = self.unstored.lock().unwrap_or_else(PoisonError::into_inner).insert(content);
+        if !is_new {
+            return Settlement::Done; // the next window has read the very same page
+        }
+        let letter = letter_of_page(job, task, "too_large", message, Vec::new());
+        Settlement::Dead(Box::new(DeadLetter { payload: Payload::pack(&body), ..letter }))
     }
 
     async fn failed(&self, job: &Delivery, task: &Task<'_>, error: OkkiError) -> Settlement {
         let (class, message) = (error.class(), self.source.said(&error));
         self.live.trouble.send_replace(Some(message.clone()));
-        let seen = self.with_attempts(job.seq, |attempts| {
+        self.forget_ended();
+        let tries = self.with_attempts(job.seq, |attempts| {
+            attempts.window = Some(task.job.window.clone());
             // An outage spends no attempt.
             if class.counts() {
-                attempts.push(Attempt { at: now(), message: service::chain(&error) });
+                attempts.counted.push(Attempt { at: now(), message: service::chain(&error) });
+            } else {
+                attempts.uncounted += 1;
             }
-            attempts.len()
+            let counted = u32::try_from(attempts.counted.len()).unwrap_or(u32::MAX);
+            Tries { counted, uncounted: attempts.uncounted, most: self.settings.max_attempts }
         });
         let delay = self.settings.retry.delay(job.delivered.clamp(1, 12) as usize);
-        let counted = seen as u64 >= u64::from(self.settings.max_attempts);
-        if class == Class::Permanent || counted {
+        let has_halves = self.settings.granularity.halves(task.slice).is_some();
+        if task.job.page > 1 && has_halves && is_refused(&error, tries) {
+            let page = task.job.page;
+            return self.refuse(job, task, format!("page {page} cannot be fetched: {message}")).await;
+        }
+        if is_lasting(class, tries) {
             return self.give_up(job, task, error, message).await;
         }
         match class {
@@ -153,8 +252,36 @@ impl Pages {
                 Settlement::Retry(Duration::from_secs(60))
             }
             _ => {
-                tracing::warn!(error = message, attempt = seen, again_in = ?delay, "a page could not be fetched");
+                tracing::warn!(error = message, attempt = tries.counted, again_in = ?delay, "a page could not be fetched");
                 Settlement::Retry(delay)
+            }
+        }
+    }
+
+    /// The page cannot be had, but the halves of its slice have fewer pages.
+    async fn refuse(&self, job: &Delivery, task: &Task<'_>, message: String) -> Settlement {
+        let PageJob { window, pass, page, slice } = task.job.clone();
+        tracing::warn!(%window, page, error = message, "a page is refused; its slice is read in halves");
+        let reason = cut_reason(message.clone());
+        let Slice { since, until } = task.slice;
+        let id = format!("refused:{window}:{since}-{until}:{pass}:{page}");
+        let subject = self.settings.topology.window(&window);
+        let refused = PageRefused { window, pass, page, slice, reason };
+        let record = match Record::new(subject, id, &refused) {
+            Ok(record) => record.traced(Some(task.trace)),
+            Err(error) => {
+                tracing::error!(%error, "a refused page could not be recorded");
+                return Settlement::Retry(Duration::from_secs(30));
+            }
+        };
+        match self.facts.store(vec![record]).await {
+            Ok(_) => {
+                self.with_attempts(job.seq, std::mem::take);
+                Settlement::Done
+            }
+            Err(error) => {
+                tracing::warn!(error = %service::chain(&error), "a refused page could not be recorded yet");
+                Settlement::Retry(Duration::from_secs(1))
             }
         }
     }
@@ -167,46 +294,24 @@ impl Pages {
         error: OkkiError,
         message: String,
     ) -> Settlement {
-        let (window, page) = (&task.window.window, task.job.page);
+        let page = task.job.page;
         let reason = format!("page {page} cannot be fetched: {message}");
         if let Err(again) = self.fail(task, &reason).await {
             return again;
         }
-        let attempts = self.with_attempts(job.seq, std::mem::take);
+        let attempts = self.with_attempts(job.seq, std::mem::take).counted;
         let kind = error.kind().to_string();
         let causes = std::iter::once(error.to_string()).chain(service::causes(&error)).collect();
         let (payload, answer) = match error {
             OkkiError::Malformed { body, status, .. } | OkkiError::Business { body, status, .. } => {
-                let excerpt = String::from_utf8_lossy(&body).chars().take(240).collect();
+                let excerpt = http::beginning(&body);
                 (Payload::pack(&body), Some(Answer { status, excerpt }))
             }
             // No answer, or none that means anything: the failed window says it all, and the next one asks again.
             _ => return Settlement::Done,
         };
-        Settlement::Dead(Box::new(DeadLetter {
-            stage: Stage::Fetch,
-            kind,
-            message: reason,
-            causes,
-            origin: LetterOrigin {
-                stream: job.stream.clone(),
-                sequence: job.seq,
-                window: Some(window.clone()),
-                page: Some(page),
-                row: None,
-                raw_seq: None,
-                listing: task.window.listing,
-            },
-            target: None,
-            key: None,
-            number: None,
-            payload,
-            answer,
-            attempts,
-            mapping: None,
-            trace_id: Some(task.trace.trace_id()),
-            retries: 0,
-        }))
+        let letter = letter_of_page(job, task, &kind, reason, attempts);
+        Settlement::Dead(Box::new(DeadLetter { causes, payload, answer, ..letter }))
     }
 
     /// Fails the window, while the page is still wanted: a page of a slice that was split meanwhile, or that lies beyond an
@@ -220,24 +325,63 @@ impl Pages {
                 .map(|open| (open.last_seq, open.account()))
         };
         let Some((expected, (passes, total, distinct))) = open else { return Ok(()) };
-        let failed =
-            WindowFailed { window: window.clone(), reason: reason.to_string(), passes, total, distinct };
+        let reason = cut_reason(reason.to_string());
+        let failed = WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
         let subject = self.settings.topology.window(window);
-        match Record::new(subject, format!("failed:{window}:{expected}"), &failed) {
-            Ok(record) => match self.journal.publish(&record.expecting(expected)).await {
-                Ok(_) => tracing::error!(%window, reason, "window failed; the watermark stays"),
-                // Another page was recorded meanwhile: come back and decide again.
-                Err(_) => return Err(Settlement::Retry(Duration::from_millis(200))),
-            },
-            Err(error) => tracing::error!(%error, "a failed window could not be recorded"),
+        let at = self.settings.clock.now();
+        let record = match Record::happened(subject, format!("failed:{window}:{expected}"), &failed, at) {
+            Ok(record) => record.expecting(expected),
+            Err(error) => {
+                tracing::error!(%error, "a failed window could not be recorded");
+                return Ok(());
+            }
+        };
+        // Coming back would ask the source again.
+        let publish = || self.journal.publish(&record);
+        match store_patiently(self.journal.trouble(), JournalError::is_retryable, publish).await {
+            Ok(_) => tracing::error!(%window, reason, "window failed; the watermark stays"),
+            // Another page was recorded meanwhile: come back and decide again.
+            Err(JournalError::Conflict { .. }) => return Err(Settlement::Retry(Duration::from_millis(200))),
+            Err(error) => {
+                let error = service::chain(&error);
+                tracing::error!(%window, reason, error, "a failed window could not be recorded");
+                return Err(Settlement::Retry(Duration::from_secs(60)));
+            }
         }
         Ok(())
     }
 
-    fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut Vec<Attempt>) -> T) -> T {
+    /// Drops the attempts of jobs whose windows are over: another fetcher may have finished them.
+    fn forget_ended(&self) {
+        let mut history = self.history.lock();
+        let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        retain_open(&mut all, |window| history.is_open(window));
+    }
+
+    fn with_attempts<T>(&self, seq: u64, change: impl FnOnce(&mut JobAttempts) -> T) -> T {
         let mut all = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(all.entry(seq).or_default());
-        all.retain(|_, attempts| !attempts.is_empty());
+        all.retain(|_, attempts| attempts.uncounted > 0 || !attempts.counted.is_empty());
         result
+    }
+}
+
+/// Keeps the attempts of jobs whose windows are open, and of jobs whose windows are not known.
+fn retain_open(all: &mut HashMap<u64, JobAttempts>, mut is_open: impl FnMut(&WindowId) -> bool) {
+    all.retain(|_, attempts| attempts.window.as_ref().is_none_or(&mut is_open));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_attempts_of_a_window_that_is_over_are_dropped() {
+        let of = |number| JobAttempts { window: Some(WindowId::live(number)), ..JobAttempts::default() };
+        let mut all = HashMap::from([(1, of(1)), (2, of(2)), (3, JobAttempts::default())]);
+        retain_open(&mut all, |window| *window == WindowId::live(2));
+        let mut kept: Vec<u64> = all.into_keys().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [2, 3]);
     }
 }

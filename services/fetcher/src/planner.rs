@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 
-use events::{BackfillEnded, DELETED, LIVE, Micros, OperationFinished, PageJob, Proof, WindowId, now};
+use events::{BackfillEnded, DELETED, LIVE, Micros, OperationFinished, Proof, WatermarkMoved, WindowId};
 use futures::StreamExt;
-use journal::{Entry, From, Journal, JournalError, Record, Stream};
+use journal::{Entry, From, Journal, JournalError, Record, Stream, WaitingRecord};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::is_future;
 use crate::granularity::SECOND;
-use crate::history::{Shared, Told, is_background};
-use crate::lanes::{Due, due};
+use crate::history::{Shared, Told};
+use crate::lanes::{Due, Times, due};
 use crate::settings::Settings;
 use crate::step::Step;
 use crate::window::End;
@@ -47,7 +48,18 @@ pub(crate) struct Planner<'a> {
     heard: HashMap<WindowId, (u64, Instant)>,
     mode: Mode,
     ended: Ended,
+    /// What the plan wanted to store last and could not, and until when it is left.
+    held_up: Option<HeldUp>,
 }
+
+/// A step of the plan that could not be stored. It shows as trouble until a step can.
+struct HeldUp {
+    _waiting: WaitingRecord,
+    until: Instant,
+}
+
+/// So long the plan rests after NATS had no room for a step, or did not permit it.
+const REST: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Runs the plan; cancels `ready` as soon as it knows enough of the history for pages to be fetched.
 pub(crate) async fn run(
@@ -61,7 +73,7 @@ pub(crate) async fn run(
 ) -> Result<Ended, JournalError> {
     let names = &settings.topology;
     let (heard, ended) = (HashMap::new(), Ended::default());
-    let mut planner = Planner { settings, journal, history, live, heard, mode, ended };
+    let mut planner = Planner { settings, journal, history, live, heard, mode, ended, held_up: None };
     let mut next = planner.begin().await?;
     let mut log = journal.follow(names, Stream::Sync, None, From::Seq(next)).await?;
     let (messages, last, _) = journal.size(names, Stream::Sync).await?;
@@ -70,7 +82,7 @@ pub(crate) async fn run(
     if behind == 0 {
         planner.caught_up().await?;
     }
-    let goal = planner.end_of_a_window();
+    let goal = planner.end_of_a_window(0);
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
@@ -99,19 +111,23 @@ pub(crate) async fn run(
             continue; // decide nothing on half of the history
         }
         ready.cancel();
+        if planner.rests() {
+            continue;
+        }
+        // What was held up before shows until this round has gone well.
+        let held_up = planner.held_up.take();
         planner.act().await;
-        let end = planner.end_of_a_window();
-        let Due { open, give_up, rest } = due(&planner.history.lock(), settings, mode, now(), goal, end);
+        let times = planner.times(goal);
+        let Due { open, give_up, rest } = due(&planner.history.lock(), settings, mode, times);
         for opened in open {
-            if let Err(error) = planner.open(opened).await {
-                tracing::warn!(error = %service::chain(&error), "a window could not be opened; trying again");
-            }
+            let opened = planner.open(opened).await;
+            planner.note_step("a window could not be opened; trying again", opened);
         }
         for backfill in give_up {
-            if let Err(error) = planner.give_up(&backfill).await {
-                tracing::warn!(error = %service::chain(&error), "a backfill could not be ended; trying again");
-            }
+            let given_up = planner.give_up(&backfill).await;
+            planner.note_step("a backfill could not be ended; trying again", given_up);
         }
+        drop(held_up);
         if mode == Mode::Once && rest {
             planner.ended.complete = planner.ended.failed.is_none();
             if let Some(nothing) = planner.nothing_to_fetch(goal) {
@@ -124,6 +140,24 @@ pub(crate) async fn run(
 }
 
 impl Planner<'_> {
+    /// Whether the plan rests because its last step could not be stored.
+    fn rests(&self) -> bool {
+        self.held_up.as_ref().is_some_and(|held_up| Instant::now() < held_up.until)
+    }
+
+    /// Takes note of what became of a step.
+    fn note_step(&mut self, what: &str, step: Result<(), JournalError>) {
+        match step {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() && !error.is_unanswered() => {
+                let waiting = self.journal.trouble().begin();
+                waiting.explain(&error);
+                self.held_up = Some(HeldUp { _waiting: waiting, until: Instant::now() + REST });
+            }
+            Err(error) => tracing::warn!(error = %service::chain(&error), "{what}"),
+        }
+    }
+
     /// Reads what is known of every lane without its history; returns where the history that still matters begins.
     async fn begin(&self) -> Result<u64, JournalError> {
         let (names, settings) = (&self.settings.topology, self.settings);
@@ -140,8 +174,11 @@ impl Planner<'_> {
                 }
             }
         }
+        let now = settings.clock.now();
+        let mut moved = self.with_earlier_watermarks(moved, now).await?;
+        moved.sort_by_key(|entry| entry.seq);
         let reach = settings.sweeps.iter().map(|sweep| sweep.reach.max(sweep.every)).max().unwrap_or(0);
-        let since = now() - reach.max(settings.overlap) - MARGIN;
+        let since = now - reach.max(settings.overlap) - MARGIN;
         let mut log = self.journal.read(names, Stream::Sync, None, From::Time(since), true).await?;
         let mut from = match log.next().await {
             Some(entry) => entry?.seq,
@@ -173,6 +210,37 @@ impl Planner<'_> {
         Ok(from)
     }
 
+    /// Watermarks, and of a lane whose watermark lies in the future those before it: a clock that was ahead wrote it, and the
+    /// plan begins where the one before says.
+    async fn with_earlier_watermarks(
+        &self,
+        newest: Vec<Entry>,
+        now: Micros,
+    ) -> Result<Vec<Entry>, JournalError> {
+        let mut all = Vec::with_capacity(newest.len());
+        for entry in newest {
+            let to = entry.event::<WatermarkMoved>()?.body.to;
+            if is_future(to, now) {
+                let shown = |at| self.settings.granularity.shown(at);
+                tracing::warn!(
+                    subject = entry.subject,
+                    to = shown(to),
+                    now = shown(now),
+                    "a watermark lies in the future: \
+                    the clock of the fetcher that wrote it was ahead. It is put back to where a proof reached before"
+                );
+                let (names, subject) = (&self.settings.topology, Some(entry.subject.as_str()));
+                let mut log = self.journal.read(names, Stream::Sync, subject, From::Start, false).await?;
+                while let Some(before) = log.next().await {
+                    all.push(before?);
+                }
+            } else {
+                all.push(entry);
+            }
+        }
+        Ok(all)
+    }
+
     /// The history is read. What ended before this run began is history, not a result of it, and what failed then does not
     /// keep this run from trying.
     async fn caught_up(&mut self) -> Result<(), JournalError> {
@@ -195,10 +263,19 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Where a window that is opened now ends: short of now, and of the source's clock when that is behind ours.
-    fn end_of_a_window(&self) -> Micros {
-        let clock = self.history.lock().clock.filter(|clock| *clock < -crate::window::CLOCKS).unwrap_or(0);
-        let end = now() + clock - self.settings.settle;
+    fn times(&self, goal: Micros) -> Times {
+        let behind = self.history.lock().offset.behind();
+        Times {
+            now: self.settings.clock.now(),
+            goal,
+            ours: self.end_of_a_window(0),
+            source: self.end_of_a_window(behind),
+        }
+    }
+
+    /// Where a window that is opened now ends: short of now by a clock that is so far behind ours.
+    fn end_of_a_window(&self, behind: Micros) -> Micros {
+        let end = self.settings.clock.now() - behind - self.settings.settle;
         // The source counts in whole seconds: a window that ended between two would overlap its own last second.
         end - end.rem_euclid(SECOND)
     }
@@ -222,7 +299,7 @@ impl Planner<'_> {
         match told {
             Told::Ended(id, End::Closed(proof)) => {
                 self.ended.failed.take_if(|(failed, _)| failed.lane() == id.lane());
-                // Who runs for ever would gather them for ever.
+                // Kept in `--once` mode only; it would grow without bound otherwise.
                 if self.mode == Mode::Once && !self.ended.closed.iter().any(|(known, _)| *known == id) {
                     self.ended.closed.push((id, proof));
                 }
@@ -278,37 +355,11 @@ impl Planner<'_> {
                 // Another fetcher was faster; what it wrote is on its way to us.
                 Ok(()) | Err(JournalError::Conflict { .. } | JournalError::DuplicateInBatch) => {}
                 // One lane does not hold the others up.
-                Err(error) => {
-                    tracing::warn!(error = %service::chain(&error), %window, "a window waits");
+                failed => {
+                    tracing::debug!(%window, "a window waits");
+                    self.note_step("a window waits", failed);
                 }
             }
-        }
-    }
-
-    /// Asks for pages. Every fetcher does; the ids make it one job a page.
-    pub(crate) async fn ask(
-        &self,
-        window: &WindowId,
-        pages: &[crate::window::Wanted],
-    ) -> Result<(), JournalError> {
-        let names = &self.settings.topology;
-        let subject = match is_background(window.lane()) {
-            true => names.background_jobs(),
-            false => names.jobs(),
-        };
-        let mut records = Vec::with_capacity(pages.len());
-        for (slice, pass, page) in pages {
-            let job = PageJob { window: window.clone(), pass: *pass, page: *page, slice: Some(*slice) };
-            let id = format!("job:{window}:{}-{}:{pass}:{page}", slice.since, slice.until);
-            records.push(Record::new(&subject, id, &job)?);
-        }
-        self.journal.store_all(&records).await.map(|_| ())
-    }
-
-    /// Gives pages back that could not be asked for.
-    pub(crate) fn not_asked(&self, window: &WindowId) {
-        if let Some(open) = self.history.lock().lane(window.lane()).open() {
-            open.ask_again();
         }
     }
 

@@ -9,6 +9,7 @@ use journal::{Budget, Cell, Journal, Rate};
 use okki::{Detail, DetailCall, Okki, OkkiError, Page};
 use service::config::Operators;
 
+use crate::asked::Asked;
 use crate::contents::hash;
 use crate::request::Parameters;
 use crate::settings::Settings;
@@ -71,7 +72,13 @@ impl Source {
     }
 
     /// One page of the list.
-    pub(crate) async fn list(&self, parameters: Parameters, background: bool) -> Result<Page, OkkiError> {
+    pub(crate) async fn list(&self, asked: Asked, background: bool) -> Result<Page, OkkiError> {
+        let Asked { parameters, times } = asked;
+        let page = self.list_once(parameters, background).await?;
+        times.map_or(Ok(()), |times| times.check(&page)).map(|()| page)
+    }
+
+    async fn list_once(&self, parameters: Parameters, background: bool) -> Result<Page, OkkiError> {
         let mut token = self.admitted(background).await?;
         let mut answer = self.okki.list(&token, parameters.clone()).await;
         for _ in 0..RENEWALS {
@@ -103,8 +110,9 @@ impl Source {
             failed += u32::from(class.counts());
             // A source that stays away is waited for with the page and not here: what it lists may be another by then.
             let away = !class.counts() && round >= ROUNDS;
-            if away || class == Class::Permanent || class == Class::Credentials || failed >= self.max_attempts
-            {
+            let is_final = matches!(class, Class::Permanent | Class::Credentials)
+                || matches!(error, OkkiError::Withheld { .. });
+            if away || is_final || failed >= self.max_attempts {
                 return Err(error);
             }
             tracing::debug!(error = self.said(&error), id, "a detail is asked for again");
@@ -115,16 +123,14 @@ impl Source {
     }
 
     async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {
-        let mut token = self.admitted(background).await?;
+        let token = self.admitted(background).await?;
         let mut answer = self.okki.detail(&token, call, id).await;
-        for _ in 0..RENEWALS {
-            if !answer.as_ref().err().is_some_and(is_refusal) {
-                break;
-            }
-            token = self.renewed(&token).await?;
+        if answer.as_ref().err().is_some_and(is_refusal) {
+            let token = self.renewed(&token).await?;
             answer = self.okki.detail(&token, call, id).await;
         }
-        self.heed(answer).await
+        // The list was given just now: what is refused is this order, and no reason for all to pause.
+        self.heed(answer.map_err(|error| name_withheld(id, error))).await
     }
 
     /// Waits for a call of the budget; returns the token to make it with.
@@ -170,7 +176,7 @@ impl Source {
         }
         let before = self.unwelcome.fetch_add(1, Ordering::Relaxed);
         let growing = self.retry.delay(before.min(20) as usize + 1);
-        // "At once" is no answer to a call that came too often.
+        // Ignore `Retry-After: 0` on a 429.
         let wait = after.filter(|after| !after.is_zero()).unwrap_or(growing);
         tracing::warn!(?wait, why, "all fetchers pause");
         self.budget.pause(wait).await;
@@ -180,5 +186,39 @@ impl Source {
     pub(crate) fn paused(&self) -> Option<Duration> {
         let left = self.budget.paused_until()? - now();
         u64::try_from(left).ok().map(Duration::from_micros)
+    }
+}
+
+/// A refusal of one order's detail, as an error that names the order.
+fn name_withheld(id: &str, error: OkkiError) -> OkkiError {
+    let said = match error {
+        OkkiError::Credentials { said } => said,
+        error if is_refusal(&error) => error.to_string(),
+        error => return error,
+    };
+    OkkiError::Withheld { id: events::shorten(id).into_owned(), said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_detail_counts_against_its_order() {
+        let refused = |status: u16| OkkiError::Status {
+            request: "/detail".into(),
+            status,
+            excerpt: "no".into(),
+            class: Class::of_status(status, None).expect("an error"),
+        };
+        for error in [OkkiError::Credentials { said: "HTTP 403: no".into() }, refused(403), refused(401)] {
+            let named = name_withheld("77", error);
+            assert!(named.class().counts() && !is_refusal(&named), "{named:?}");
+            assert!(named.to_string().contains("order 77: ") && named.to_string().contains("no"), "{named}");
+        }
+        for status in [404, 429, 500] {
+            let other = name_withheld("77", refused(status));
+            assert!(matches!(other, OkkiError::Status { status: same, .. } if same == status));
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! One append to the log: a window is opened, closed with its proof, or given up.
 
 use events::{
-    BackfillEnded, Micros, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowId, WindowOpened,
+    BackfillEnded, Micros, PageJob, Proof, WatermarkMoved, WindowClosed, WindowFailed, WindowId, WindowOpened,
 };
 use journal::{JournalError, Record};
 
-use crate::history::Backfill;
+use crate::clock::is_future;
+use crate::history::{Backfill, is_background};
 use crate::planner::Planner;
+use crate::refusal::cut_reason;
 use crate::settings::Settings;
 use crate::window::{End, Next, Wanted, Window};
 
@@ -32,7 +34,7 @@ impl Step {
         backfill: Option<Backfill>,
         settings: &Settings,
     ) -> Self {
-        let next = window.next(settings.settle, &settings.granularity);
+        let next = window.next(settings.settle, settings.clock.now(), &settings.granularity);
         let account = match &next {
             Next::Fail(_) => window.account(),
             _ => (0, None, 0), // counted only when it is needed
@@ -64,11 +66,35 @@ impl Planner<'_> {
         }
     }
 
+    /// Asks for pages. Every fetcher does; the ids make it one job a page.
+    async fn ask(&self, window: &WindowId, pages: &[Wanted]) -> Result<(), JournalError> {
+        let names = &self.settings.topology;
+        let subject = match is_background(window.lane()) {
+            true => names.background_jobs(),
+            false => names.jobs(),
+        };
+        let mut records = Vec::with_capacity(pages.len());
+        for (slice, pass, page) in pages {
+            let job = PageJob { window: window.clone(), pass: *pass, page: *page, slice: Some(*slice) };
+            let id = format!("job:{window}:{}-{}:{pass}:{page}", slice.since, slice.until);
+            records.push(Record::new(&subject, id, &job)?);
+        }
+        self.journal.store_all(&records).await.map(|_| ())
+    }
+
+    /// Gives pages back that could not be asked for.
+    fn not_asked(&self, window: &WindowId) {
+        if let Some(open) = self.history.lock().lane(window.lane()).open() {
+            open.ask_again();
+        }
+    }
+
     /// Opens a window, unless another fetcher has.
     pub(crate) async fn open(&self, opened: WindowOpened) -> Result<(), JournalError> {
         let window = opened.window.clone();
         let subject = self.settings.topology.window(&window);
-        let record = Record::new(subject, format!("opened:{window}"), &opened)?;
+        let now = self.settings.clock.now();
+        let record = Record::happened(subject, format!("opened:{window}"), &opened, now)?;
         match self.journal.publish(&record.expecting(0)).await {
             Ok(stored) => {
                 let shown = |at| self.settings.granularity.shown(at);
@@ -88,8 +114,12 @@ impl Planner<'_> {
         let record = Record::new(names.window(&window), format!("closed:{window}"), &closed)?;
         let mut records = vec![record.expecting(step.last_seq)];
         let (before, seq) = step.watermark.unwrap_or((Micros::MIN, 0));
-        let moved = WatermarkMoved { to: until.max(before), window: window.clone() };
-        let record = Record::new(names.watermark_of(window.lane()), format!("watermark:{window}"), &moved)?;
+        let now = self.settings.clock.now();
+        // A watermark in the future was written by a clock that was ahead.
+        let to = if is_future(before, now) { until } else { until.max(before) };
+        let moved = WatermarkMoved { to, window: window.clone() };
+        let subject = names.watermark_of(window.lane());
+        let record = Record::happened(subject, format!("watermark:{window}"), &moved, now)?;
         records.push(record.expecting(seq));
         if let Some(backfill) = step.backfill.filter(|backfill| moved.to >= backfill.requested.range.until) {
             let result = "the whole range is read and proved".to_string();
@@ -107,6 +137,11 @@ impl Planner<'_> {
             tracing::warn!(%window, asked = shown(asked), proved = shown(until), "the source's clock is behind ours: \
                 the watermark stays behind it");
         }
+        if moved.to < before {
+            let shown = |at| self.settings.granularity.shown(at);
+            tracing::warn!(%window, before = shown(before), to = shown(moved.to), "the watermark lay in the future and is put \
+                back: what lies between is read again");
+        }
         tracing::info!(%window, total = proof.total, distinct = proof.distinct, pages = proof.pages, pages_read = proof.pages_read,
             slices = proof.slices.len(), pass = proof.pass, "window closed with proof");
         Ok(())
@@ -114,10 +149,12 @@ impl Planner<'_> {
 
     async fn fail(&self, step: Step, reason: String) -> Result<(), JournalError> {
         let window = step.opened.window;
+        let reason = cut_reason(reason);
         let (passes, total, distinct) = step.account;
         let failed = WindowFailed { window: window.clone(), reason: reason.clone(), passes, total, distinct };
         let (subject, seq) = (self.settings.topology.window(&window), step.last_seq);
-        let record = Record::new(subject, format!("failed:{window}:{seq}"), &failed)?;
+        let now = self.settings.clock.now();
+        let record = Record::happened(subject, format!("failed:{window}:{seq}"), &failed, now)?;
         self.journal.publish(&record.expecting(seq)).await?;
         tracing::error!(%window, reason, "window failed; the watermark stays and the next window tries again");
         Ok(())
@@ -133,7 +170,7 @@ impl Planner<'_> {
             .as_ref()
             .map(|window| &window.end)
         {
-            Some(Some(End::Failed(reason))) => reason.clone(),
+            Some(Some(End::Failed(reason))) => cut_reason(reason.clone()),
             _ => "unknown".into(),
         };
         let result = format!(

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use events::{Listing, Slice};
-use http::Class;
 use journal::Journal;
 use okki::{OkkiError, Page};
-use service::{Config, ConfigError};
+use service::Config;
 
 use crate::FetchError;
+use crate::completeness::MOST_PAGES;
 use crate::settings::Settings;
+use crate::slice_reader::{SlicePlace, SliceReader, SliceStep};
 use crate::source::Source;
 
-/// A page that fails is asked for so often.
-const ATTEMPTS: u32 = 6;
+/// A reading has at most so many pages for each pass, over all its slices.
+const PAGES_PER_PASS: u64 = 10 * MOST_PAGES;
 
 /// Why it cannot be said what the source has.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum SurveyError {
 
 /// Reads every order that the source lists between two moments, from the background's share of the call budget, and keeps
 /// of each what `read` makes of it, by its id. A pass counts when the total stayed the same throughout and as many distinct
-/// orders were met.
+/// orders were met. A slice of which a later page is refused is read in halves.
 ///
 /// # Errors
 /// [`SurveyError`].
@@ -49,56 +50,66 @@ pub async fn survey<T>(
     let settings = Settings::of(config).map_err(FetchError::from)?;
     journal.ensure(&settings.topology).await.map_err(FetchError::from)?;
     let source = Source::new(&settings, journal).map_err(FetchError::from)?;
-    let wrong =
-        |message: String| FetchError::from(ConfigError::Key { place: "source.request".into(), message });
     let passes = settings.max_passes.max(2);
-    for _ in 0..passes {
-        let (mut found, mut total, mut number) = (BTreeMap::new(), None::<u64>, 1);
-        loop {
-            let template =
-                settings.template(Listing::Orders).ok_or_else(|| wrong("it is not given".into()))?;
-            let page = page(&source, || template.page(slice, number).map_err(wrong)).await?;
-            let (rows, counted) = (page.rows.len() as u64, page.total);
-            for (row, (id, place)) in page.ids.iter().zip(&page.rows).enumerate() {
-                // One without an id counts as well: it is an order that cannot be told.
-                let id = id.clone().unwrap_or_else(|| format!("(no id: page {number}, row {row})"));
-                if let Some(bytes) = page.body.get(place.clone()) {
-                    found.insert(id, read(bytes));
-                }
-            }
-            if total.is_some_and(|total| total != counted) {
-                total = None; // it moves: once more
-                break;
-            }
-            total = Some(counted);
-            if rows == 0 || u64::from(number) * u64::from(settings.page_size) >= counted {
-                break;
-            }
-            number += 1;
+    let mut reader = SliceReader::new(&settings, &source, Listing::Orders, true)
+        .reading_at_most(PAGES_PER_PASS * u64::from(passes));
+    let mut found = BTreeMap::new();
+    let mut slices = vec![slice];
+    while let Some(slice) = slices.pop() {
+        match survey_slice(&mut reader, slice, passes, &read).await? {
+            SliceSurvey::Whole(orders) => found.extend(orders),
+            SliceSurvey::Halves(first, second) => slices.extend([second, first]),
         }
-        if total == Some(found.len() as u64) {
-            return Ok(found);
+    }
+    Ok(found)
+}
+
+/// What the reading of one slice comes to.
+enum SliceSurvey<T> {
+    Whole(BTreeMap<String, T>),
+    Halves(Slice, Slice),
+}
+
+async fn survey_slice<T>(
+    reader: &mut SliceReader<'_>,
+    slice: Slice,
+    passes: u32,
+    read: impl Fn(&[u8]) -> T,
+) -> Result<SliceSurvey<T>, SurveyError> {
+    for _ in 0..passes {
+        let mut found = BTreeMap::new();
+        let mut total = None;
+        let mut place = SlicePlace::begin(slice);
+        let is_steady = loop {
+            let (number, page) = match reader.step(&mut place).await? {
+                SliceStep::Page(number, page) => (number, page),
+                SliceStep::Halves(first, second) => return Ok(SliceSurvey::Halves(first, second)),
+                SliceStep::End => break true,
+            };
+            add_orders(&mut found, slice, number, &page, &read);
+            if *total.get_or_insert(page.total) != page.total {
+                break false; // it moves: once more
+            }
+        };
+        if is_steady && total == Some(found.len() as u64) {
+            return Ok(SliceSurvey::Whole(found));
         }
     }
     Err(SurveyError::Moving { passes })
 }
 
-async fn page(
-    source: &Source,
-    parameters: impl Fn() -> Result<crate::request::Parameters, FetchError>,
-) -> Result<Page, SurveyError> {
-    let mut failed = 0;
-    loop {
-        match source.list(parameters()?, true).await {
-            Ok(page) => return Ok(page),
-            Err(error) => {
-                failed += 1;
-                let lasting = matches!(error.class(), Class::Permanent | Class::Credentials);
-                if lasting || failed >= ATTEMPTS {
-                    return Err(error.into());
-                }
-                tracing::debug!(error = source.said(&error), failed, "a page is asked for again");
-            }
+fn add_orders<T>(
+    found: &mut BTreeMap<String, T>,
+    slice: Slice,
+    number: u32,
+    page: &Page,
+    read: impl Fn(&[u8]) -> T,
+) {
+    for (row, (id, place)) in page.ids.iter().zip(&page.rows).enumerate() {
+        // One without an id counts as well: it is an order that cannot be told.
+        let nameless = || format!("(no id: page {number}, row {row} of {})", slice.since);
+        if let Some(bytes) = page.body.get(place.clone()) {
+            found.insert(id.clone().unwrap_or_else(nameless), read(bytes));
         }
     }
 }

@@ -8,9 +8,14 @@ use http::{Class, open, seal};
 use journal::{Cell, JournalError};
 use okki::{Okki, OkkiError};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Credentials that were refused are tried again after this long: somebody may have put them right at the source.
 const REFUSED: Duration = Duration::from_secs(60);
+
+/// Two tokens are not asked for within this time, whatever the source says of the life of the
+/// first, and however often it refuses them: all replicas would ask thousands of times.
+const LEAST_GAP: Duration = Duration::from_secs(1);
 
 /// How often who waits for another replica's answer looks for it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,6 +33,8 @@ struct Current {
     token: Option<(String, Micros)>,
     /// A token that the source has refused: not to be taken from the shared value again.
     refused: Option<String>,
+    /// When this process asked for a token last.
+    asked: Option<Instant>,
 }
 
 impl SharedToken {
@@ -55,24 +62,32 @@ impl SharedToken {
             };
             let shared = open(&state.sealed, &self.secret).filter(|_| now() < state.renew_at);
             if let Some(token) = shared.filter(|token| current.refused.as_ref() != Some(token)) {
+                secrets::remember_token(&token);
                 current.token = Some((token, state.renew_at));
                 continue;
             }
-            let longest = micros(REFUSED.max(self.timeout) * 2);
-            if now() < state.asking_until && state.asking_until < now() + longest {
+            let longest = micros(REFUSED.max(self.timeout).saturating_mul(2));
+            if now() < state.asking_until && state.asking_until < now().saturating_add(longest) {
                 match state.refused {
                     Some(said) => return Err(OkkiError::Credentials { said }),
                     None => tokio::time::sleep(LOOK).await,
                 }
                 continue;
             }
+            // Also when STATE does not keep what is told there.
+            if let Some(again) = current.asked.and_then(|asked| asked.checked_add(LEAST_GAP)) {
+                tokio::time::sleep_until(again).await;
+            }
             let asking = TokenState {
-                asking_until: now() + micros(self.timeout + Duration::from_secs(1)),
+                asking_until: after(self.timeout.saturating_add(Duration::from_secs(1))),
                 refused: None,
                 ..state
             };
             match self.cell.set(&asking, seq).await {
-                Ok(seq) => current.token = Some(self.ask(okki, asking, seq).await?),
+                Ok(seq) => {
+                    current.asked = Some(Instant::now());
+                    current.token = Some(self.ask(okki, asking, seq).await?);
+                }
                 Err(JournalError::Conflict { .. }) => {} // another replica was faster
                 Err(error) => {
                     tracing::warn!(error = %service::chain(&error), "the shared token cannot be changed; trying again");
@@ -87,20 +102,17 @@ impl SharedToken {
         let asked = okki.token().await;
         let (state, answer) = match asked {
             Ok(token) => {
-                let renew_at = now() + micros(token.good_for());
+                let renew_at = after(token.good_for());
                 let sealed = seal(&token.value, &self.secret);
-                let state = TokenState { sealed, renew_at, asking_until: 0, refused: None };
+                let state = TokenState { sealed, renew_at, asking_until: after(LEAST_GAP), refused: None };
                 (state, Ok((token.value, renew_at)))
             }
             Err(OkkiError::Credentials { said }) => {
-                let state = TokenState {
-                    asking_until: now() + micros(REFUSED),
-                    refused: Some(said.clone()),
-                    ..asking
-                };
+                let state =
+                    TokenState { asking_until: after(REFUSED), refused: Some(said.clone()), ..asking };
                 (state, Err(OkkiError::Credentials { said }))
             }
-            Err(error) => (TokenState { asking_until: 0, ..asking }, Err(error)),
+            Err(error) => (TokenState { asking_until: after(LEAST_GAP), ..asking }, Err(error)),
         };
         // When this cannot be stored, the others ask for themselves once the time we took is over.
         if let Err(error) = self.cell.set(&state, seq).await {
@@ -117,6 +129,11 @@ impl SharedToken {
         }
         current.refused = Some(token.to_string());
     }
+}
+
+/// The moment so long from now.
+fn after(duration: Duration) -> Micros {
+    now().saturating_add(micros(duration))
 }
 
 fn micros(duration: Duration) -> Micros {

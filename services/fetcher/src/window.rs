@@ -1,11 +1,12 @@
 //! The fold of one window's events: its slices, and what it needs next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use events::{Micros, News, OrderDigest, PageFetched, Proof, Slice, WindowEvent, WindowOpened};
+use events::{Micros, News, OrderDigest, PageFetched, PageRefused, Proof, Slice, WindowEvent, WindowOpened};
 
-use crate::completeness::{PageFacts, Reading, State};
-use crate::contents::Contents;
+use crate::clock::{CLOCKS, SourceTimes};
+use crate::completeness::{MOST_PAGES, PageFacts, Reading, State};
+use crate::contents::{Contents, find_twice, fingerprint, hash_of_ids};
 use crate::granularity::Granularity;
 
 /// How far a window is.
@@ -53,8 +54,8 @@ pub(crate) type Wanted = (Slice, u32, u32);
 const FREE_PAGES: u64 = 1_000;
 const PAGES_PER_PAGE: u64 = 20;
 
-/// The source's clock may be so far behind ours before we believe that it is another time there.
-pub(crate) const CLOCKS: Micros = 5_000_000;
+/// A window of more pages is not begun: no source has so many orders, and no memory holds them.
+const MOST_WINDOW_PAGES: u64 = 10 * MOST_PAGES;
 
 /// A window, folded from its events.
 #[derive(Debug, Clone)]
@@ -69,8 +70,17 @@ pub(crate) struct Window {
     asking: Vec<Slice>,
     first_total: Option<u64>,
     pages_read: u64,
-    /// The earliest time the source's clock showed on a page.
-    source_now: Option<Micros>,
+    /// The times the source's clock showed on its pages.
+    source_times: SourceTimes,
+    /// The first page number behind the first that was refused, and why: pages from there on are not asked for.
+    refused_from: Option<(u32, String)>,
+    /// The pages that were read, by a hash of all that is on them, each with its slices.
+    pages: HashMap<u64, Vec<Slice>>,
+    /// The pages that held orders, by a hash of their ids: how large the source shows itself to be,
+    /// whatever it counts.
+    listed: HashSet<u64>,
+    /// The first order that a page lists more than once, with its page, for whoever reads why nothing is proved.
+    listed_twice: Option<String>,
     failure: Option<String>,
     proof: Option<Proof>,
     /// How far it was when it ended.
@@ -90,7 +100,11 @@ impl Window {
             asking: Vec::new(),
             first_total: None,
             pages_read: 0,
-            source_now: None,
+            source_times: SourceTimes::default(),
+            refused_from: None,
+            pages: HashMap::new(),
+            listed: HashSet::new(),
+            listed_twice: None,
             failure: None,
             proof: None,
             at_end: None,
@@ -118,6 +132,7 @@ impl Window {
         match event {
             WindowEvent::Opened(_) => {}
             WindowEvent::Page(page) => self.page(page, granularity),
+            WindowEvent::Refused(refused) => self.refuse(refused, granularity),
             WindowEvent::Closed(closed) => self.ended(End::Closed(closed.proof)),
             WindowEvent::Failed(failed) => self.ended(End::Failed(failed.reason)),
         }
@@ -129,6 +144,8 @@ impl Window {
         // The window stays as the newest of its lane; what was read of it is not needed any more.
         (self.readings, self.contents) = (BTreeMap::new(), Contents::default());
         self.asking.clear();
+        self.pages = HashMap::new();
+        self.listed = HashSet::new();
     }
 
     fn page(&mut self, page: PageFetched, granularity: &Granularity) {
@@ -136,24 +153,83 @@ impl Window {
             self.contents.note(self.opened.listing, &page);
         }
         self.pages_read += 1;
+        self.listed.extend(hash_of_ids(&page));
+        if self.listed_twice.is_none() {
+            self.listed_twice = find_twice(&page);
+        }
         self.first_total.get_or_insert(page.total);
-        self.source_now = match (self.source_now, page.source_now) {
-            (Some(known), Some(now)) => Some(known.min(now)),
-            (known, now) => known.or(now),
-        };
+        if self.counted_pages(page.total) > MOST_WINDOW_PAGES {
+            let (total, size) = (page.total, self.opened.page_size);
+            self.failure.get_or_insert(format!(
+                "the source counts {total} orders, more than {MOST_WINDOW_PAGES} pages of {size}: is that a total?"
+            ));
+        }
+        if let Some(now) = page.source_now {
+            self.source_times.note(now);
+        }
         let slice = page.slice.unwrap_or_else(|| self.whole());
-        let Some(reading) = self.readings.get_mut(&slice).filter(|one| one.wants(page.pass, page.page))
-        else {
+        let (pass, number) = (page.pass, page.page);
+        let elsewhere = self.seen_elsewhere(slice, &page, granularity);
+        let Some(reading) = self.readings.get_mut(&slice).filter(|one| one.wants(pass, number)) else {
             return;
         };
-        let had = (0_u32..).zip(&page.ids).filter(|(row, _)| page.gone.binary_search(row).is_err());
-        let ids = had.map(|(_, id)| OrderDigest::of(id)).collect();
-        let facts = PageFacts { total: page.total, ids, gone: page.gone.len() as u64 };
-        reading.page(page.pass, page.page, facts);
-        match reading.state.clone() {
-            State::Reading => self.asking.push(slice),
-            State::Proved(_) => {}
-            State::Split(why) => {
+        if let Some(other) = elsewhere {
+            reading.contradict(pass, number, other);
+        } else {
+            let had = (0_u32..).zip(&page.ids).filter(|(row, _)| page.gone.binary_search(row).is_err());
+            let ids = had.map(|(_, id)| OrderDigest::of(id)).collect();
+            reading.page(pass, number, PageFacts { total: page.total, ids, gone: page.gone.len() as u64 });
+        }
+        if let Some((from, reason)) = &self.refused_from {
+            reading.shrink(*from, reason);
+        }
+        self.follow(slice, granularity);
+    }
+
+    /// Says so when this very page, row by row, was read of another slice that has no moment and no local time in common
+    /// with this one: one of the two answers belongs to another question.
+    fn seen_elsewhere(
+        &mut self,
+        slice: Slice,
+        page: &PageFetched,
+        granularity: &Granularity,
+    ) -> Option<String> {
+        let known = self.pages.entry(fingerprint(page)?).or_default();
+        let is_apart = |other: &&Slice| {
+            (other.until < slice.since || slice.until < other.since)
+                && !granularity.share_local_times(**other, slice)
+        };
+        let other = known.iter().find(is_apart).copied();
+        if !known.contains(&slice) {
+            known.push(slice);
+        }
+        let other = other?;
+        let (since, until) = (granularity.shown(other.since), granularity.shown(other.until));
+        let number = page.page;
+        Some(format!(
+            "page {number} is, row by row, a page of {since} to {until}: does a cache answer for the source?"
+        ))
+    }
+
+    /// Has a slice read in halves of which a page is refused, where it can be.
+    fn refuse(&mut self, refused: PageRefused, granularity: &Granularity) {
+        let slice = refused.slice.unwrap_or_else(|| self.whole());
+        let (pass, page) = (refused.pass, refused.page);
+        let wanting = self.readings.get_mut(&slice).filter(|one| one.wants(pass, page));
+        let Some(reading) = wanting else { return };
+        reading.refuse(pass, page, refused.reason.clone());
+        if page > 1 && self.refused_from.as_ref().is_none_or(|(from, _)| page < *from) {
+            self.refused_from = Some((page, refused.reason));
+        }
+        self.follow(slice, granularity);
+    }
+
+    /// Does what the new state of a slice asks for.
+    fn follow(&mut self, slice: Slice, granularity: &Granularity) {
+        match self.readings.get(&slice).map(|reading| reading.state.clone()) {
+            None | Some(State::Proved(_)) => {}
+            Some(State::Reading) => self.asking.push(slice),
+            Some(State::Split(why)) => {
                 tracing::info!(window = %self.opened.window, since = granularity.shown(slice.since),
                     until = granularity.shown(slice.until), why, "a slice does not settle; its halves are read");
                 if let Some((first, second)) = granularity.halves(slice) {
@@ -161,26 +237,34 @@ impl Window {
                     self.read(second, granularity);
                 }
             }
-            State::Failed(reason) => {
+            Some(State::Failed(reason)) => {
                 let passes = self.opened.max_passes;
                 let (since, until) = (granularity.shown(slice.since), granularity.shown(slice.until));
+                let twice = self.listed_twice.as_deref().unwrap_or_default();
                 self.failure.get_or_insert(format!(
-                    "{since} to {until} is not proved complete in {passes} passes; the last: {reason}"
+                    "{since} to {until} is not proved complete in {passes} passes; the last: {reason}{twice}"
                 ));
             }
         }
-        let calm = self.first_total.unwrap_or(0).div_ceil(u64::from(self.opened.page_size.max(1)));
+        // A total is a foreign number: what it allows is held against the pages that were really
+        // there.
+        let calm = self.counted_pages(self.first_total.unwrap_or(0)).min(self.listed.len() as u64);
         let most = FREE_PAGES.saturating_add(calm.saturating_mul(PAGES_PER_PAGE));
         if self.pages_read > most {
+            let slices = self.slices();
             self.failure.get_or_insert(format!(
-                "it did not settle within {most} pages ({} slices): does the source honour start_time and end_time to the \
-                 second? If it counts whole days, set source.granularity = \"day\"",
-                self.slices()
+                "it did not settle within {most} pages ({slices} slices): does the source honour start_time and end_time to the \
+                 second? If it counts whole days, set source.granularity = \"day\""
             ));
         }
         if self.leaves().all(|reading| matches!(reading.state, State::Proved(_))) {
             self.proof = Some(self.proved());
         }
+    }
+
+    /// How many pages so many orders take.
+    fn counted_pages(&self, total: u64) -> u64 {
+        total.div_ceil(u64::from(self.opened.page_size.max(1)))
     }
 
     /// The slices that count: those that were not split.
@@ -214,24 +298,33 @@ impl Window {
         }
     }
 
-    /// What the window needs, `settle` being how far short of now its end has to lie.
-    pub(crate) fn next(&self, settle: Micros, granularity: &Granularity) -> Next {
+    /// What the window needs at `now`, `settle` being how far short of now its end has to lie.
+    pub(crate) fn next(&self, settle: Micros, now: Micros, granularity: &Granularity) -> Next {
         if let Some(reason) = &self.failure {
             return Next::Fail(reason.clone());
         }
         let Some(proof) = &self.proof else { return Next::Pages };
-        // What the source stamps after its own clock's time can still come: the proof reaches no further.
-        let until = match self.source_now {
-            Some(now) if now + CLOCKS < self.opened.until + settle => now - settle,
-            _ => self.opened.until,
-        };
-        if until <= self.opened.since {
-            let shown = granularity.shown(until + settle);
+        let Slice { since, until } = self.whole();
+        let over = now.saturating_sub(settle);
+        if over.saturating_add(CLOCKS) < since {
+            let (begins, now) = (granularity.shown(since), granularity.shown(now));
             return Next::Fail(format!(
-                "the source's clock shows {shown}: nothing of this window is over there yet"
+                "it begins at {begins}, and it is {now}: the clock of the fetcher that opened it was ahead"
             ));
         }
-        Next::Close(proof.clone(), until.min(self.opened.until))
+        // Two fetchers whose clocks differ a little close a window at the same moment, its end.
+        let over = if over.saturating_add(CLOCKS) >= until { until } else { over };
+        // What the source stamps after its own clock's time can still come: the proof reaches no further. And no proof reaches
+        // beyond now, also when a clock that was ahead opened the window.
+        let reach = self.source_times.reach(since, until, settle).min(over);
+        if reach <= since {
+            let shown = granularity.shown(reach.saturating_add(settle));
+            return Next::Fail(format!(
+                "the source's clock shows {shown}: nothing of this window is over there yet. Each page shows that clock \
+                 anew, so one that was wrong passes; if it stays, is source.time_zone right?"
+            ));
+        }
+        Next::Close(proof.clone(), reach)
     }
 
     /// Whether this page is still to be read.
@@ -250,7 +343,11 @@ impl Window {
     /// The pages to ask for now; each is handed out once.
     pub(crate) fn take_unasked(&mut self) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        for slice in std::mem::take(&mut self.asking) {
+        let asking = std::mem::take(&mut self.asking);
+        if self.failure.is_some() {
+            return wanted;
+        }
+        for slice in asking {
             if let Some(reading) = self.readings.get_mut(&slice) {
                 let pass = reading.pass;
                 wanted.extend(reading.take_unasked().into_iter().map(|page| (slice, pass, page)));
@@ -267,6 +364,11 @@ impl Window {
                 self.asking.push(*slice);
             }
         }
+    }
+
+    #[cfg(test)]
+    fn pass_of(&self, slice: Slice) -> u32 {
+        self.readings.get(&slice).map_or(1, |reading| reading.pass)
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
 use crate::columns::padded;
-use crate::exit::{Exit, print_line};
+use crate::exit::{Exit, print_line, say_line};
 use crate::reach::with_reached;
 
 /// What to do about alerts.
@@ -96,10 +96,9 @@ async fn test(args: &TestArgs, config: &Config) -> anyhow::Result<Exit> {
     let wanted = |name: &str| args.webhook.as_deref().is_none_or(|webhook| webhook == name);
     let webhooks: Vec<_> = config.alerts.webhooks.iter().filter(|webhook| wanted(&webhook.name)).collect();
     if webhooks.is_empty() {
-        eprintln!(
-            "{}",
-            t!("there is no such [[alerts.webhook]]; `orderflow check --defaults` shows how one is written")
-        );
+        let none =
+            t!("there is no such [[alerts.webhook]]; `orderflow check --defaults` shows how one is written");
+        say_line(&none);
         return Ok(Exit::NothingMatched);
     }
     let mut exit = Exit::Ok;

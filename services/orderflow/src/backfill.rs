@@ -17,7 +17,7 @@ use service::Config;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{BackfillArgs, Output};
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_json, say_line};
 use crate::stages::connect;
 use crate::status::with_server;
 pub use flags::moment;
@@ -59,11 +59,8 @@ pub async fn run(args: BackfillArgs, path: &Path, shutdown: CancellationToken) -
         )
     })?;
     let range = show::range(plan, &config);
-    eprintln!(
-        "{}{}",
-        capped(&asked, &config),
-        t!("%{id} is asked for: %{range}", id = plan.id, range = range)
-    );
+    let asked_for = t!("%{id} is asked for: %{range}", id = plan.id, range = range);
+    say_line(&format!("{}{asked_for}", capped(&asked, &config)));
     if args.detach {
         let look = || {
             let goes = t!("%{id} goes on by itself; `orderflow status` shows how far it is", id = plan.id);
@@ -93,7 +90,7 @@ fn say(
 ) {
     let report = Report { plan: &asked.plan, capped: asked.capped, executed, progress };
     match (args.output, serde_json::to_string_pretty(&report)) {
-        (Output::Json, Ok(json)) => print(&format!("{json}\n")),
+        (Output::Json, Ok(json)) => print_json(&format!("{json}\n")),
         _ => print(&table()),
     }
 }
@@ -138,13 +135,13 @@ async fn watch(
                 "%{id} can no longer be watched, but goes on; `orderflow status` shows how far it is",
                 id = id
             );
-            eprintln!("{on}");
+            say_line(&on);
             Err(error.into())
         }
         None => {
             let on =
                 t!("detached: %{id} goes on without us; `orderflow status` shows how far it is", id = id);
-            eprintln!("{on}");
+            say_line(&on);
             Ok(last)
         }
     }

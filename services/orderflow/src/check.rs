@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use mapping::Plan;
+use secrets::address::shown;
 use service::Config;
 use service::config::TargetKind;
 
+use crate::caution;
 use crate::cli::CheckArgs;
 use crate::exit::{Exit, print};
 use crate::map::{MappingArgs, Source};
@@ -24,7 +26,10 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     let mut said =
         format!("{}\n", t!("%{file}: ok, flow %{flow}", file = path.display(), flow = config.flow));
     fetcher::check(&config)?;
-    let url = config.source.base_url.as_deref().unwrap_or("-");
+    let url = shown(config.source.base_url.as_deref().unwrap_or("-"));
+    if let Some(url) = &config.nats.url {
+        journal::Address::from(url.as_str()).check()?;
+    }
     said.push_str(&format!("{}\n", t!("source: %{url} %{api}", url = url, api = config.source.api)));
     let plan = transformer::load_mapping(&config)?;
     said.push_str(&told(&config.mapping.file.display().to_string(), &plan));
@@ -34,7 +39,7 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     }
     for target in &config.targets {
         writer::check(&config, target)?;
-        let (name, url, batch) = (&target.name, &target.url, target.batch);
+        let (name, url, batch) = (&target.name, shown(&target.url), target.batch);
         let how = match target.kind {
             TargetKind::Execute | TargetKind::Store => &target.method,
             TargetKind::Postgres => &target.table,
@@ -51,12 +56,18 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     }
     for webhook in &config.alerts.webhooks {
         // Which process knows the address is not for this one to say.
-        let note = webhook.address().err().map_or_else(String::new, |error| {
+        let is_given = webhook.has_address();
+        if is_given {
+            alerter::Channel::open(webhook, &config)?;
+        }
+        let unknown = webhook.address().err().filter(|_| !is_given);
+        let note = unknown.map_or_else(String::new, |error| {
             t!("; no address here: %{why}", why = service::chain(&error)).into_owned()
         });
         let line = t!("webhook %{webhook}: %{kind}", webhook = webhook.name, kind = webhook.kind.name());
         said.push_str(&format!("{line}{note}\n"));
     }
+    said.push_str(&caution::told(&config));
     print(&said);
     Ok(Exit::Ok)
 }

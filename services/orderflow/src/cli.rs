@@ -60,7 +60,7 @@ pub enum Command {
     /// status 4 when the range could not be read completely.
     Backfill(BackfillArgs),
     /// Ask the source what it has between two moments, and compare it with what each target was given, order by order. Exit
-    /// status 4 when something is missing, stale, unknown, dead, or not at the source.
+    /// status 4 when something is missing, stale, other than at the source, unknown, dead, or not at the source.
     Reconcile(ReconcileArgs),
     /// Have a part of a log go through the later stages again: pages of RAW through today's mapping, or mapped orders to a
     /// target. Shows the plan, and does nothing without --execute.
@@ -216,7 +216,8 @@ pub struct ReconcileArgs {
     /// Where it ends; now minus schedule.settle when not given, and never later.
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
-    /// Have what is missing, stale or unknown written: from MAPPED where that holds it, else read again at the source.
+    /// Have what is missing, stale or unknown written: from MAPPED where that holds it, else read again at the source. Write what
+    /// has other content or an older update time over what the target holds, as the source has it now.
     #[arg(long)]
     pub repair: bool,
     /// Do it, instead of only saying what would be done. Needs --reason.
@@ -315,7 +316,8 @@ impl Cli {
             | Command::Alerts { .. }
             | Command::Ops { .. }
             | Command::Map { .. } => "warn,async_nats=off",
-            _ => "info,async_nats=error",
+            // It repeats with every try to connect what we say once.
+            _ => "info,async_nats=off",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fetcher::{FetchError, SurveyError};
-use journal::{JournalError, ServerError};
+use journal::{JournalError, PrivateError, ServerError};
 use service::ConfigError;
 use transformer::TransformError;
 use writer::WriterError;
@@ -42,6 +42,18 @@ impl Exit {
 
     /// The status for an error, by what caused it.
     pub fn of(error: &anyhow::Error) -> Self {
+        let private = match error.downcast_ref() {
+            Some(ServerError::Private(error)) => Some(error),
+            _ => error.downcast_ref::<PrivateError>(),
+        };
+        match private {
+            None => {}
+            Some(PrivateError::NoIdentity { .. }) => return Self::Unreachable,
+            Some(PrivateError::Io { .. }) => return Self::Failure,
+            Some(PrivateError::Link { .. } | PrivateError::Foreign { .. } | PrivateError::Open { .. }) => {
+                return Self::Usage;
+            }
+        }
         if error.is::<ServerError>() || error.is::<NoServer>() {
             return Self::Unreachable;
         }
@@ -65,7 +77,15 @@ impl Exit {
         };
         match journal {
             Some(JournalError::TooOld { .. } | JournalError::NoJetStream { .. }) => Self::Unreachable,
-            Some(JournalError::Topology { .. }) => Self::Usage,
+            Some(
+                JournalError::Topology { .. }
+                | JournalError::Unauthorized { .. }
+                | JournalError::NotPermitted { .. }
+                | JournalError::Credentials { .. }
+                | JournalError::Address { .. },
+            ) => Self::Usage,
+            // There is a server, and it cannot be used as it is.
+            Some(JournalError::Full { .. }) => Self::Failure,
             Some(error) if error.is_retryable() => Self::Unreachable,
             _ => Self::Failure,
         }
@@ -75,24 +95,76 @@ impl Exit {
 /// Whether something that was to be printed is lost.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Prints to stdout. A reader that has seen enough (`| head`) is no error; a full disk is, see [`Exit::printed`].
+/// Prints for people to stdout: nothing in it acts on their terminal, whoever wrote it. A reader
+/// that has seen enough (`| head`) is no error; a full disk is, see [`Exit::printed`].
 pub fn print(text: &str) {
+    write_out(&service::escape_lines(text));
+}
+
+/// Prints a line for people to stdout.
+pub fn print_line(text: &str) {
+    print(&format!("{text}\n"));
+}
+
+/// Prints JSON to stdout: its values are what they are, and written so that none of them acts on a
+/// terminal.
+pub fn print_json(json: &str) {
+    write_out(&service::escape_json(json));
+}
+
+/// Clears the terminal that stdout is.
+pub fn clear_screen() {
+    write_out("\x1b[H\x1b[2J");
+}
+
+/// Says a line to people on stderr, with nothing in it that acts on their terminal.
+pub fn say_line(text: &str) {
+    // Nobody could be told that nobody listens.
+    let _ = writeln!(std::io::stderr().lock(), "{}", service::escape_lines(text));
+}
+
+fn write_out(text: &str) {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) => {
-            eprintln!("{}", t!("error: the output cannot be written: %{why}", why = error));
+            say_line(&t!("error: the output cannot be written: %{why}", why = error));
         }
         _ => {}
     }
 }
 
-/// Prints a line to stdout.
-pub fn print_line(text: &str) {
-    print(&format!("{text}\n"));
-}
-
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
+            if entry.is_dir() {
+                sources(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+
+    #[test]
+    fn only_this_file_writes_for_people() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        assert!(files.len() > 50, "the sources are found");
+        for file in files.iter().filter(|file| !file.ends_with("exit.rs")) {
+            let text = std::fs::read_to_string(file).expect("a file");
+            for direct in ["println!(", "eprint!(", " print!(", "stdout().lock(", "stderr().lock("] {
+                assert!(!text.contains(direct), "{} writes past exit.rs: {direct}", file.display());
+            }
+        }
     }
 }

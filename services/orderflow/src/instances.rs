@@ -44,7 +44,10 @@ fn since(instance: &Instance, zone: &TimeZone) -> String {
 /// The fetchers that answer, one a line, with what went wrong last.
 fn fetchers(instances: &[&Instance], zone: &TimeZone) -> String {
     let line = |instance: &&Instance| {
-        let trouble = instance.trouble.as_ref().map_or_else(String::new, |why| format!("{UNDER}{why}"));
+        let trouble = instance
+            .trouble
+            .as_ref()
+            .map_or_else(String::new, |why| format!("{UNDER}{}", service::escape_value(why)));
         format!("{}  {}{trouble}", place(instance), since(instance, zone))
     };
     match instances {
@@ -60,7 +63,8 @@ fn transformers(instances: &[&Instance], zone: &TimeZone) -> String {
         let rejected = instance.mapping_rejected.as_ref().map_or_else(String::new, |why| {
             format!("{UNDER}{}", t!("does not take the newer mapping: %{why}", why = why))
         });
-        format!("{}  {mapping}  {}{rejected}", place(instance), since(instance, zone))
+        let storage = instance.storage.as_ref().map_or_else(String::new, |why| format!("{UNDER}{why}"));
+        format!("{}  {mapping}  {}{rejected}{storage}", place(instance), since(instance, zone))
     };
     match instances {
         [] => "-".to_string(),
@@ -145,6 +149,7 @@ mod tests {
             mapping_rejected: None,
             writing: None,
             trouble: None,
+            storage: None,
         }
     }
 

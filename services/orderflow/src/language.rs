@@ -23,10 +23,18 @@ thread_local! {
     static HERE: Cell<Option<Language>> = const { Cell::new(None) };
 }
 
-/// A text for people, in their language: `t!("%{count} orders", count = 3)`.
+/// A text for people, in their language: `t!("%{count} orders", count = 3)`. Values are one line
+/// each, whoever wrote them; one of our own that has several lines says so: `t!("found %{lines}",
+/// lines = text; lines)`.
 macro_rules! t {
+    ($text:tt, $name:ident = $value:expr; lines) => {
+        rust_i18n::t!($text, $name = $value, locale = $crate::language::code())
+    };
     ($text:tt $(, $name:ident = $value:expr)* $(,)?) => {
-        rust_i18n::t!($text $(, $name = $value)*, locale = $crate::language::code())
+        rust_i18n::t!(
+            $text $(, $name = service::escape_value(&($value).to_string()))*,
+            locale = $crate::language::code()
+        )
     };
 }
 

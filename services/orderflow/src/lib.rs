@@ -6,6 +6,7 @@ mod language;
 
 mod alerts;
 mod backfill;
+mod caution;
 mod check;
 mod cli;
 mod columns;
@@ -51,9 +52,21 @@ pub async fn main() -> std::process::ExitCode {
     match Box::pin(run(cli)).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {
-            eprintln!("{}", t!("error: %{why}", why = service::chain(error.as_ref())));
-            Exit::of(&error).into()
+            let exit = Exit::of(&error);
+            exit::say_line(&t!("error: %{why}", why = told(&error, exit); lines));
+            exit.into()
         }
+    }
+}
+
+/// An error with its causes. Only what we say of our own files and of this machine has several
+/// lines.
+fn told(error: &anyhow::Error, exit: Exit) -> String {
+    let said = service::chain(error.as_ref());
+    match exit {
+        Exit::Usage => said,
+        _ if error.is::<journal::ServerError>() => said,
+        _ => service::escape_value(&said).into_owned(),
     }
 }
 
@@ -69,7 +82,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         _ => service::on_signals()?,
     };
     match cli.command {
-        Command::Up(args) => up::run(args, &cli.config, shutdown).await,
+        Command::Up(args) => Box::pin(up::run(args, &cli.config, shutdown)).await,
         Command::Fetch(args) => stages::fetch(args, &cli.config, shutdown).await,
         Command::Transform => stages::transform(&cli.config, shutdown).await,
         Command::Write(args) => stages::write(args, &cli.config, shutdown).await,

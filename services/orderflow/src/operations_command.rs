@@ -14,7 +14,7 @@ use std::io::IsTerminal;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_json, print_line, say_line};
 use crate::reach::with_reached;
 use crate::replay::Remapping;
 use crate::stages::connect;
@@ -99,7 +99,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             let mut all = Operation::all(&journal, &names).await?;
             all.retain(|operation| args.verb.as_ref().is_none_or(|verb| *verb == operation.verb));
             match args.output {
-                Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&all)?)),
+                Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&all)?)),
                 Output::Table if all.is_empty() => print_line(&t!("no operations")),
                 Output::Table => print(&list(&all, &zone)),
             }
@@ -114,13 +114,13 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
     let Some(operation) = Operation::named(&journal, &names, &one.operation).await? else {
         let none =
             t!("there is no operation %{id}; `orderflow ops list` shows which there are", id = one.operation);
-        eprintln!("{none}");
+        say_line(&none);
         return Ok(Exit::NothingMatched);
     };
     match said {
         None => {
             match one.output {
-                Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&operation)?)),
+                Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&operation)?)),
                 Output::Table => print(&whole(&operation, &zone)),
             }
             return Ok(Exit::Ok);
@@ -130,7 +130,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
                 "%{id} is not carried in steps: there is nothing to pause, resume or cancel",
                 id = operation.id
             );
-            eprintln!("{none}");
+            say_line(&none);
             return Ok(Exit::Refused);
         }
         Some(command) => {
@@ -138,12 +138,12 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             if command == Command::Resume
                 && let Err(why) = Remapping::of(&operation, config, &journal)?
             {
-                eprintln!("{}: {why}", operation.id);
+                say_line(&format!("{}: {why}", operation.id));
                 return Ok(Exit::Refused);
             }
             if !operations::command(&journal, &names, &operation, command).await? {
                 let result = operation.result.unwrap_or_default();
-                eprintln!("{}", t!("%{id} is over: %{result}", id = operation.id, result = result));
+                say_line(&t!("%{id} is over: %{result}", id = operation.id, result = result));
                 return Ok(Exit::Refused);
             }
             if command == Command::Resume {
@@ -171,7 +171,7 @@ pub async fn carry_to_its_end(
     let remapping = match Remapping::of(&operation, config, journal)? {
         Ok(remapping) => remapping,
         Err(why) => {
-            eprintln!("{id}: {why}");
+            say_line(&format!("{id}: {why}"));
             return Ok(Exit::Refused);
         }
     };
@@ -181,7 +181,7 @@ pub async fn carry_to_its_end(
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(operation.count.unwrap_or_default())
             .with_style(style.progress_chars("━╸─"))
-            .with_message(operation.verb.clone())
+            .with_message(service::escape_value(&operation.verb).into_owned())
     });
     let show = |operation: &Operation| {
         if let Some(bar) = &bar {

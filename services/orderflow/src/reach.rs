@@ -6,6 +6,7 @@ use std::path::Path;
 use journal::LocalServer;
 use service::Config;
 
+use crate::stages::use_local;
 use crate::status::with_server;
 use crate::up;
 
@@ -20,7 +21,7 @@ pub async fn with_reached<T>(
         return Box::pin(work(&with_server(config, data)?)).await;
     };
     let server = LocalServer::start(&journal::find_server().await?, &home.nats()).await?;
-    config.nats.url = Some(server.url().to_string());
+    use_local(&mut config, server.url().to_string(), server.identity());
     let result = Box::pin(work(&config)).await;
     server.stop().await;
     result

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema};
 use crate::alerts::Shown;
 use crate::backfill;
 use crate::dead::Whole;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print_json};
 use crate::trace;
 
 /// Flags of `schema`.
@@ -68,7 +68,7 @@ fn of_type<T: JsonSchema>() -> Schema {
 }
 
 pub fn run(args: &SchemaArgs) -> anyhow::Result<Exit> {
-    print(&format!("{}\n", serde_json::to_string_pretty(&schema(args.of))?));
+    print_json(&format!("{}\n", serde_json::to_string_pretty(&schema(args.of))?));
     Ok(Exit::Ok)
 }
 

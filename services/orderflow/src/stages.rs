@@ -4,12 +4,14 @@ use std::path::Path;
 
 use anyhow::bail;
 use fetcher::Mode;
-use journal::{Connection, Journal};
+use journal::{ClientCertificate, Connection, Credentials, Identity, Journal, TlsFiles};
 use service::Config;
+use service::config::NatsTls;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Telling;
+use crate::caution;
 use crate::cli::{FetchArgs, WriteArgs};
 use crate::exit::Exit;
 
@@ -22,9 +24,48 @@ pub async fn connect(config: &Config, stage: &str) -> anyhow::Result<Journal> {
         )
         .into(),
     })?;
-    let name = format!("orderflow {stage} {}", config.flow);
-    let connection = Connection { url, credentials_file: config.nats.credentials_file.clone(), name };
-    Ok(Journal::connect(&connection).await?)
+    Ok(Box::pin(Journal::connect(&connection(config, url, stage)?)).await?)
+}
+
+/// How every command connects: to this address, as the configuration says who we are.
+pub fn connection(config: &Config, url: String, stage: &str) -> Result<Connection, service::ConfigError> {
+    let nats = &config.nats;
+    let missing = |key: &str, how: &str| service::ConfigError::Key {
+        place: "configuration".into(),
+        message: t!("`%{key}` is missing; give %{how}", key = key, how = how).into(),
+    };
+    let (password, token) = (nats.password()?, nats.token()?);
+    let credentials = if let Some(user) = &nats.user {
+        if password.is_empty() {
+            return Err(missing("nats.password", "ORDERFLOW_NATS__PASSWORD or nats.password_file"));
+        }
+        Credentials::Password { user: user.clone(), password: password.reveal().to_string() }
+    } else if !token.is_empty() {
+        Credentials::Token(token.reveal().to_string())
+    } else if nats.token_file.is_some() {
+        return Err(missing("nats.token", "a nats.token_file that is not empty"));
+    } else if let Some(file) = &nats.nkey_file {
+        Credentials::NkeyFile(file.clone())
+    } else if let Some(file) = &nats.credentials_file {
+        Credentials::File(file.clone())
+    } else {
+        Credentials::InUrl
+    };
+    let tls = nats.tls.as_ref().map(|tls| {
+        let client = tls.cert_file.clone().zip(tls.key_file.clone());
+        let client = client.map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file });
+        TlsFiles { ca_file: tls.ca_file.clone(), client }
+    });
+    Ok(Connection { url: url.into(), credentials, tls, name: format!("orderflow {stage} {}", config.flow) })
+}
+
+/// Has the configuration name a server of our own, and what it and we know each other by.
+pub fn use_local(config: &mut Config, url: String, identity: Option<&Identity>) {
+    config.nats.url = Some(url);
+    config.nats.tls = identity.map(|identity| {
+        let file = || Some(identity.file().to_path_buf());
+        NatsTls { ca_file: file(), cert_file: file(), key_file: file() }
+    });
 }
 
 /// That a target is not there, and which are.
@@ -35,6 +76,7 @@ pub fn no_target(name: &str, config: &Config) -> String {
 
 pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = Config::load(config)?;
+    caution::log(&config);
     let journal = connect(&config, "fetch").await?;
     let mode = if args.once { Mode::Once } else { Mode::Forever };
     let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
@@ -51,6 +93,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
 
 pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = Config::load(config)?;
+    caution::log(&config);
     let journal = connect(&config, "transform").await?;
     let telling = Telling::start(&config, &journal, &shutdown);
     transformer::run(&config, journal.clone(), shutdown).await?;
@@ -72,6 +115,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
             },
         });
     }
+    caution::log(&config);
     let journal = connect(&config, "write").await?;
     let telling = Telling::start(&config, &journal, &shutdown);
     let mut writers = JoinSet::new();

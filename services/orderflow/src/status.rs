@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts;
 use crate::cli::{Output, StatusArgs};
 use crate::columns::padded;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, clear_screen, print, print_json};
 use crate::instances;
 use crate::reach::with_reached;
-use crate::stages::connect;
+use crate::stages::{connect, use_local};
 use crate::up;
 
 /// So many columns are for what a line is about.
@@ -42,11 +42,13 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
         let (now, status) = (Instant::now(), Status::read(&journal, &names, &targets).await?);
         // A terminal shows the newest look alone; a file keeps all of them.
         if args.watch.is_some() && args.output == Output::Table && std::io::stdout().is_terminal() {
-            print("\x1b[H\x1b[2J");
+            clear_screen();
         }
         match args.output {
-            Output::Json if args.watch.is_some() => print(&format!("{}\n", serde_json::to_string(&status)?)),
-            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
+            Output::Json if args.watch.is_some() => {
+                print_json(&format!("{}\n", serde_json::to_string(&status)?))
+            }
+            Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
             Output::Table => {
                 let look = before.as_ref().map(|(then, before)| (before, (now - *then).as_secs_f64()));
                 let shown = shown(&status, &rates(look, &status), config);
@@ -85,7 +87,8 @@ fn rates(look: Option<(&Status, f64)>, status: &Status) -> String {
 /// The configuration with the address of the server: its own, or that of the `up` that runs in the data folder.
 pub fn with_server(mut config: Config, data: &Path) -> anyhow::Result<Config> {
     if config.nats.url.is_none() {
-        config.nats.url = Some(up::running_server(data)?);
+        let server = up::running_server(data)?;
+        use_local(&mut config, server.url, Some(&server.identity));
     }
     Ok(config)
 }
@@ -133,7 +136,7 @@ fn shown(status: &Status, rates: &str, config: &Config) -> String {
     let dead: Vec<String> = status
         .dead
         .iter()
-        .map(|group| format!("{} {}: {}", group.stage, group.kind, group.letters))
+        .map(|group| format!("{} {}: {}", group.stage, service::escape_value(&group.kind), group.letters))
         .collect();
     let mut open = t!("%{count} open", count = status.dead_open).into_owned();
     if !dead.is_empty() {
@@ -149,6 +152,21 @@ fn shown(status: &Status, rates: &str, config: &Config) -> String {
         (t!("rates"), rates.to_string()),
         (t!("dead"), open),
     ];
+    if status.older_stamps > 0 {
+        let older = t!(
+            "%{count} orders were read later than what the target holds, with other content and an older update time",
+            count = status.older_stamps
+        );
+        let end = t!("nothing was sent; `orderflow reconcile --repair` writes what the source has now");
+        lines.push((t!("older"), format!("{older}{UNDER}{end}")));
+    }
+    if status.is_in_the_future() {
+        let ahead = t!(
+            "the watermark or the end of a window lies in the future: a clock was ahead. The next window puts it back; is the clock \
+             of this machine right?"
+        );
+        lines.push((t!("CLOCK"), ahead.into()));
+    }
     for Stopped { target, since, reason } in &status.stopped {
         let since =
             t!("%{target} since %{time}: %{reason}", target = target, time = time(*since), reason = reason);
@@ -235,6 +253,7 @@ mod tests {
             }],
             dead: vec![DeadLetters { stage: "write".into(), kind: "refused".into(), letters: 6 }],
             dead_open: 5,
+            older_stamps: 2,
             orders: 2_994,
             positions: [("RAW", 60), ("MAPPED", 3_000)].into(),
             last_minute: [("RAW", 30), ("MAPPED", 1_500)].into(),

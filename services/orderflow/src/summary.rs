@@ -8,6 +8,7 @@ use events::Outcome;
 use jiff::tz::TimeZone;
 use operations::{Account, WindowState};
 
+use crate::columns::cells;
 use crate::status::time;
 use crate::words;
 
@@ -56,7 +57,7 @@ fn windows(account: &Account, zone: &TimeZone) -> Table {
             }
         };
         let (since, until) = (time(line.since, zone), time(line.until, zone));
-        windows.add_row([line.window.clone(), since, until, total, distinct, proof]);
+        windows.add_row(cells([line.window.clone(), since, until, total, distinct, proof]));
     }
     windows
 }
@@ -146,7 +147,7 @@ pub fn verdict(account: &Account) -> String {
         )
         .into();
     }
-    let said = match account.dead_letters() {
+    let mut said = match account.dead_letters() {
         0 => t!("Every order read is accounted for: %{read} read, none dead, none in flight.", read = read),
         dead => t!(
             "Every order read is accounted for: %{read} read, none in flight, but %{dead} became dead letters and did not \
@@ -154,8 +155,16 @@ pub fn verdict(account: &Account) -> String {
             read = read,
             dead = grouped(dead)
         ),
-    };
-    said.into()
+    }
+    .into_owned();
+    if account.older_stamps() > 0 {
+        said.push_str(&t!(
+            " %{count} carry an older update time than what the target holds, though they were read later, and were not written: \
+             `orderflow reconcile --repair` writes them.",
+            count = grouped(account.older_stamps())
+        ));
+    }
+    said
 }
 
 fn plain<const N: usize>(header: [Cow<'static, str>; N], right: &[usize]) -> Table {
@@ -224,6 +233,15 @@ mod tests {
         insta::assert_snapshot!(in_both(|| {
             format!("{}\n{}", summary(&open, &TimeZone::UTC, Duration::ZERO), verdict(&well))
         }));
+    }
+
+    #[test]
+    fn a_run_with_orders_that_carry_an_older_update_time() {
+        let mut older = account();
+        (older.dead, older.targets[0].dead) = (0, 0);
+        older.targets[0].outcomes.insert("older_stamp", 3);
+        let took = Duration::from_secs(1);
+        insta::assert_snapshot!(in_both(|| summary(&older, &TimeZone::UTC, took)));
     }
 
     #[test]

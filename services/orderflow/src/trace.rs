@@ -7,17 +7,18 @@ use events::{Stage, TargetName};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::Topology;
-use operations::{Happened, Mask, Step, Story};
+use operations::{Happened, Mask, Step, Story, UpdateTimes};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::Config;
 
 use crate::cli::{Output, TraceArgs};
 use crate::columns::padded;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_json, say_line};
 use crate::language;
 use crate::reach::with_reached;
 use crate::stages::connect;
+use crate::status::time;
 use crate::words;
 
 /// So many other orders of the same number are named.
@@ -38,11 +39,13 @@ async fn tell(args: &TraceArgs, config: &Config) -> anyhow::Result<Exit> {
             "no stream knows an order with the key or the number %{order}; what was fetched and not mapped yet has neither",
             order = args.order
         );
-        eprintln!("{none}");
+        say_line(&none);
         return Ok(Exit::NothingMatched);
     };
     match args.output {
-        Output::Json => print_line(&serde_json::to_string_pretty(&Report::of(&story))?),
+        Output::Json => {
+            print_json(&format!("{}\n", serde_json::to_string_pretty(&Report::of(&story, &config.zone()))?))
+        }
         Output::Table => print(&shown(&story, &config.zone())),
     }
     Ok(Exit::Ok)
@@ -72,9 +75,9 @@ struct Line<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(story: &'a Story) -> Self {
+    fn of(story: &'a Story, zone: &TimeZone) -> Self {
         let Story { key, number, steps, under_way, others } = story;
-        let line = |step| Line { step, told: language::english(|| told(step)) };
+        let line = |step| Line { step, told: language::english(|| told(step, zone)) };
         Self { key, number: number.as_deref(), steps: steps.iter().map(line).collect(), under_way, others }
     }
 }
@@ -88,7 +91,9 @@ fn shown(story: &Story, zone: &TimeZone) -> String {
             |_| "-".into(),
             |at| at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f%:z").to_string(),
         );
-        let (what, told) = (padded(&what(&step.happened), 10), told(step));
+        let what = padded(&what(&step.happened), 10);
+        let told = told(step, zone);
+        let told = service::escape_value(&told);
         out.push_str(&format!("{at}  {:<14} {:>6}  {what}  {told}\n", step.stream, step.seq));
     }
     for seq in &story.under_way {
@@ -123,7 +128,7 @@ fn what(happened: &Happened) -> Cow<'static, str> {
 }
 
 /// What there is to say of a step.
-fn told(step: &Step) -> String {
+fn told(step: &Step, zone: &TimeZone) -> String {
     // A hash tells apart by its first digits.
     let short = |hash: &str| hash.get(..8).unwrap_or(hash).to_string();
     let who = |stage: Stage, target: &Option<String>| target.clone().unwrap_or_else(|| stage.to_string());
@@ -148,7 +153,7 @@ fn told(step: &Step) -> String {
             told
         }
         Happened::Attempt { stage, target, message } => format!("{}: {message}", who(*stage, target)),
-        Happened::Outcome { target, outcome, mapped_seq, status, attempts } => {
+        Happened::Outcome { target, outcome, mapped_seq, status, attempts, times } => {
             let mut told = t!(
                 "%{target} %{outcome}: message %{seq}",
                 target = target,
@@ -163,6 +168,15 @@ fn told(step: &Step) -> String {
                 0 => told.push_str(&t!(", nothing sent")),
                 1 => {}
                 attempts => told.push_str(&t!(", attempt %{number}", number = attempts)),
+            }
+            if let Some(UpdateTimes { read, held }) = times {
+                let at = |at: Option<i64>| at.map_or_else(|| "-".to_string(), |at| time(at, zone));
+                told.push_str(&t!(
+                    ": it was read later than what the target holds, and its update time is older (%{read}, not %{held}); \
+                     `orderflow reconcile --repair` writes it",
+                    read = at(*read),
+                    held = at(*held)
+                ));
             }
             told
         }
@@ -219,6 +233,7 @@ mod tests {
                     mapped_seq: 77,
                     status: Some(200),
                     attempts: 2,
+                    times: None,
                 },
             ),
             ("MAPPED", 90, Happened::Deleted(made(0, None))),
@@ -231,6 +246,19 @@ mod tests {
                     mapped_seq: 41,
                     status: None,
                     attempts: 0,
+                    times: None,
+                },
+            ),
+            (
+                "RECEIPTS",
+                97,
+                Happened::Outcome {
+                    target: "qeasy".into(),
+                    outcome: Outcome::OlderStamp,
+                    mapped_seq: 92,
+                    status: None,
+                    attempts: 0,
+                    times: Some(UpdateTimes { read: None, held: Some(at) }),
                 },
             ),
         ];
@@ -252,7 +280,9 @@ mod tests {
 
     #[test]
     fn programs_read_the_facts_and_english() {
-        let json = within(Language::Zh, || serde_json::to_value(Report::of(&story())).expect("JSON"));
+        let json = within(Language::Zh, || {
+            serde_json::to_value(Report::of(&story(), &TimeZone::UTC)).expect("JSON")
+        });
         insta::assert_snapshot!(serde_json::to_string_pretty(&json["steps"][5]).expect("JSON"));
     }
 }

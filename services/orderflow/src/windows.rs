@@ -12,8 +12,8 @@ use service::{Config, ConfigError};
 
 use crate::backfill::flags::span;
 use crate::cli::{Output, WindowsArgs};
-use crate::columns::padded;
-use crate::exit::{Exit, print};
+use crate::columns::{cells, padded};
+use crate::exit::{Exit, print, print_json, say_line};
 use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
@@ -36,14 +36,12 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
     let from = if args.window.is_some() { From::Start } else { From::Time(now() - last) };
     let found = windows(&journal, &names, from, args.window.as_deref()).await?;
     match (args.output, &found[..], &args.window) {
-        (Output::Json, ..) => print(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
-        (Output::Table, [], Some(window)) => {
-            eprintln!("{}", t!("there is no window %{window}", window = window))
-        }
+        (Output::Json, ..) => print_json(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
+        (Output::Table, [], Some(window)) => say_line(&t!("there is no window %{window}", window = window)),
         (Output::Table, [], None) => {
             let none =
                 t!("no window was opened in the last %{last}; --last looks further back", last = args.last);
-            eprintln!("{none}");
+            say_line(&none);
         }
         (Output::Table, [one], Some(_)) => print(&whole(one, &config.zone())),
         (Output::Table, all, _) => print(&list(all, &config.zone())),
@@ -100,7 +98,7 @@ fn list(all: &[WindowStory], zone: &TimeZone) -> String {
         let proof = |number: fn(&events::Proof) -> u64| {
             story.proof.as_ref().map_or_else(|| "-".to_string(), |proof| number(proof).to_string())
         };
-        table.add_row([
+        table.add_row(cells([
             story.line.window.clone(),
             time(story.line.since, zone),
             time(story.line.until, zone),
@@ -110,7 +108,7 @@ fn list(all: &[WindowStory], zone: &TimeZone) -> String {
             proof(|proof| proof.total),
             proof(|proof| u64::from(proof.pass)),
             state(story).into(),
-        ]);
+        ]));
     }
     for column in table.column_iter_mut().skip(3).take(5) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -120,7 +118,9 @@ fn list(all: &[WindowStory], zone: &TimeZone) -> String {
 
 fn whole(story: &WindowStory, zone: &TimeZone) -> String {
     let mut out = String::new();
-    let mut tell = |what: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(what, LABEL)));
+    let mut tell = |what: &str, text: &str| {
+        out.push_str(&format!("{}{}\n", padded(what, LABEL), service::escape_value(text)));
+    };
     let from_to =
         |since, until| t!("%{since} to %{until}", since = time(since, zone), until = time(until, zone));
     tell(&t!("window"), &story.line.window);

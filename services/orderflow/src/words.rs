@@ -14,6 +14,7 @@ pub fn outcome(outcome: Outcome) -> Cow<'static, str> {
         Outcome::Repeat => t!("repeat"),
         Outcome::Unknown => t!("unknown"),
         Outcome::Ignored => t!("ignored"),
+        Outcome::OlderStamp => t!("older stamp"),
     }
 }
 

@@ -93,17 +93,20 @@ fn write(state: &State, armed: &Armed, json: &str, call: &Call<'_>) -> Result<()
         return Err((40002, format!("{}: {}", reason(armed, &record.key), record.key)));
     }
     // Judged before the ledger is locked: no thread may wait for the book while it holds a part of the ledger.
-    let wrong_total = match record.total {
+    let (wrong_total, revision) = match record.total {
         Total::Amount(amount) if !record.deletion => {
-            read(&state.book).is_wrong_total(&record.key, Some(amount), record.updated)
+            let book = read(&state.book);
+            let wrong = book.is_wrong_total(&record.key, Some(amount), record.updated);
+            (wrong, book.revision_of(&record.key, record.updated, Some(amount)))
         }
-        Total::Amount(_) | Total::Missing | Total::Garbage => false,
+        Total::Amount(_) | Total::Missing | Total::Garbage => (false, None),
     };
     let write = Write {
         key: record.key,
         record: json,
         total: record.total,
         updated: record.updated,
+        revision,
         deletion: record.deletion,
         idempotency: call.idempotency,
         id_check: call.id_check,

@@ -56,7 +56,8 @@ pub async fn run(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<()> {
          report:        curl {url}/sandbox/report\n\
          faults:        curl {url}/sandbox/faults\n\
          change faults: curl -X PATCH {url}/sandbox/faults -d '{{\"target\":{{\"error_5xx\":0.1}}}}'\n\
-         edit orders:   curl -X POST '{url}/sandbox/edit?n=10'   (also silent_edit, insert, insert_late, remove)"
+         edit orders:   curl -X POST '{url}/sandbox/edit?n=10'   (also silent_edit, backdated_edit, insert, \
+         insert_late, remove)"
     );
     let state = sandbox.state();
     sandbox.stopped().await;

@@ -43,6 +43,13 @@ async fn patch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
 struct Amount {
     #[serde(default = "one")]
     n: u64,
+    /// How far back the update time of a backdated edit is set.
+    #[serde(default = "two_minutes")]
+    seconds: u32,
+}
+
+fn two_minutes() -> u32 {
+    120
 }
 
 fn one() -> u64 {
@@ -57,11 +64,13 @@ async fn alter(
     let alteration = match alteration.as_str() {
         "edit" => Alteration::Edit,
         "silent_edit" => Alteration::SilentEdit,
+        "backdated_edit" => Alteration::BackdatedEdit(amount.seconds.into()),
         "insert" => Alteration::Insert,
         "insert_late" => Alteration::InsertLate,
         "remove" => Alteration::Remove,
         _ => {
-            let known = "known are report, faults, edit, silent_edit, insert, insert_late and remove";
+            let known = "known are report, faults, edit, silent_edit, backdated_edit, insert, insert_late \
+                         and remove";
             let body = json!({ "error": known });
             return answer::json(StatusCode::NOT_FOUND, body.to_string());
         }

@@ -156,6 +156,14 @@ pub struct SourceFaults {
     pub detail_gone: f64,
     /// The envelope has no `now`.
     pub omit_now: bool,
+    /// Probability that a detail answers with another order, as a cache does that does not look at the id.
+    pub other_detail: f64,
+    /// Pages behind the first that reach beyond so many rows of a list are refused; 0 refuses none.
+    pub most_rows: u64,
+    /// The HTTP status of such a refusal; 200 refuses with body code 400.
+    pub deep_status: u16,
+    /// A list of deletions holds living orders as well, by their update time.
+    pub removed_lists_living: bool,
 }
 
 impl Default for SourceFaults {
@@ -196,6 +204,10 @@ impl Default for SourceFaults {
             huge_bytes: 0,
             detail_gone: 0.0,
             omit_now: false,
+            other_detail: 0.0,
+            most_rows: 0,
+            deep_status: 200,
+            removed_lists_living: false,
         }
     }
 }
@@ -282,6 +294,7 @@ impl Faults {
             ("source.php_empties", source.php_empties),
             ("source.truncate", source.truncate),
             ("source.detail_gone", source.detail_gone),
+            ("source.other_detail", source.other_detail),
             ("target.error_5xx", target.error_5xx),
             ("target.soft_error", target.soft_error),
             ("target.lost_answer", target.lost_answer),

@@ -32,6 +32,8 @@ pub(crate) struct Write<'a> {
     pub(crate) record: &'a str,
     pub(crate) total: Total,
     pub(crate) updated: Option<Seconds>,
+    /// Which revision of the source it shows, where that can be told.
+    pub(crate) revision: Option<u32>,
     /// The order is gone: a total is neither needed nor looked at.
     pub(crate) deletion: bool,
     /// The call's idempotency key, unless it is ignored.
@@ -72,6 +74,8 @@ pub(crate) struct Newest {
     pub(crate) updated: Option<Seconds>,
     /// The total that came with it.
     pub(crate) total: Option<Decimal>,
+    /// The revision of the source that it shows.
+    pub(crate) revision: Option<u32>,
     pub(crate) deletion: bool,
 }
 
@@ -91,13 +95,15 @@ pub(crate) struct Held {
 }
 
 impl Newest {
-    /// Takes a write in; `true` when it is stale, that is, older than what was written before.
+    /// Takes a write in; `true` when it is stale, that is, older than what was written before. A later revision with an older
+    /// update time is not: the source set the time back.
     fn merge(&mut self, written: Self) -> bool {
+        let set_back = !self.deletion && self.revision.is_some() && written.revision > self.revision;
         if written.deletion {
             // The end of an order may carry the time of a version it never wrote: it is the newest all the same.
             self.updated = self.updated.max(written.updated);
             self.deletion = true;
-        } else if written.updated.is_some() && written.updated < self.updated {
+        } else if written.updated.is_some() && written.updated < self.updated && !set_back {
             return true;
         } else if written.updated.is_some() || self.updated.is_none() || self.deletion {
             *self = written;
@@ -124,7 +130,8 @@ impl Ledger {
         let content = fingerprint(write.record);
         let idempotency = write.idempotency.map(hash_text);
         let amount = if let Total::Amount(amount) = write.total { Some(amount) } else { None };
-        let written = Newest { updated: write.updated, total: amount, deletion: write.deletion };
+        let Write { updated, revision, deletion, .. } = write;
+        let written = Newest { updated, total: amount, revision, deletion };
         let mut shard = lock(self.shard(&write.key));
         match shard.entry(write.key) {
             Entry::Occupied(mut entry) => {

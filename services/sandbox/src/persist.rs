@@ -1,7 +1,8 @@
 //! What survives the process: the lines of both logs, and how they are read back.
 //!
 //! `source.log` starts with a line naming its orders, then has `E index second`, `I template second` and
-//! `R index second`. A silent edit is an `E` at the order's own update time, a late insert an `I` in the past. `target.log` has `{"key":idempotency key or null,"row":record}`.
+//! `R index second`. A silent edit is an `E` at the order's own update time, a backdated
+//! one an `E` before it, a late insert an `I` in the past. `target.log` has `{"key":idempotency key or null,"row":record}`.
 
 use std::path::Path;
 
@@ -100,8 +101,10 @@ pub(crate) fn open_target(
         let amount = if let Total::Amount(amount) = record.total { Some(amount) } else { None };
         let wrong_total =
             amount.is_some() && !record.deletion && book.is_wrong_total(&record.key, amount, record.updated);
+        let revision = amount.and_then(|_| book.revision_of(&record.key, record.updated, amount));
         let write = Write {
             wrong_total,
+            revision,
             key: record.key,
             record: row,
             total: record.total,
@@ -164,6 +167,7 @@ mod tests {
                 record,
                 total: looked.total,
                 updated: looked.updated,
+                revision: None,
                 deletion: looked.deletion,
                 idempotency: key,
                 id_check: false,

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::key::Key;
 use crate::lock::read;
 use crate::options::{Options, SandboxError};
 use crate::state::{Alteration, State};
@@ -35,6 +39,7 @@ pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Sand
         .merge(target::routes())
         .merge(control::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn(refuse_other_pages))
         .with_state(Arc::clone(&state));
     // Small answers must not wait for more to send.
     let listener = listener.tap_io(|stream: &mut TcpStream| {
@@ -48,6 +53,20 @@ pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Sand
         }
     });
     Ok(Sandbox { address, state, serving })
+}
+
+/// Refuses what a page of another site has a browser send here: it would change orders and faults.
+async fn refuse_other_pages(request: Request, next: Next) -> Response {
+    if comes_from_another_page(request.headers()) {
+        return (StatusCode::FORBIDDEN, "this comes from a page of another site\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn comes_from_another_page(headers: &HeaderMap) -> bool {
+    let said = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let host = said(header::HOST).unwrap_or_default();
+    said(header::ORIGIN).is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| from != host))
 }
 
 /// A running sandbox. Dropping the handle does not stop it; cancelling its token does.
@@ -89,6 +108,17 @@ impl Sandbox {
     /// versions of one second apart.
     pub fn silent_edit(&self, n: u64) -> Vec<String> {
         self.state.alter(Alteration::SilentEdit, n)
+    }
+
+    /// Edits `n` live orders of the source and sets their update time back by so many seconds; returns their ids. Only orders
+    /// whose total changes with an edit are taken.
+    pub fn backdated_edit(&self, n: u64, seconds: u32) -> Vec<String> {
+        self.state.alter(Alteration::BackdatedEdit(seconds.into()), n)
+    }
+
+    /// The record that the target holds of an order, as JSON text; `None` when it holds none.
+    pub fn record(&self, id: &str) -> Option<String> {
+        self.state.ledger.record(&Key::from_text(id)?).map(Into::into)
     }
 
     /// Adds `n` new orders whose create and update time lies in the past, between the earliest and the latest update

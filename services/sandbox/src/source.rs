@@ -102,6 +102,7 @@ async fn info(
             (None, Some(number)) => book.find_number(number),
             (None, None) => return failure(&state, faults, 400, "order_id or order_no is required"),
         };
+        let index = if state.dice.roll(faults.other_detail) { book.first_live() } else { index };
         index.filter(|index| book.is_live(*index)).map(|index| book.row(index))
     };
     let Some(row) = row.filter(|_| !state.dice.roll(faults.detail_gone)) else {

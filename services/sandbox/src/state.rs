@@ -77,6 +77,8 @@ pub(crate) enum Alteration {
     Edit,
     /// The content changes, the update time does not.
     SilentEdit,
+    /// The content changes, and the update time goes back by so many seconds.
+    BackdatedEdit(Seconds),
     Insert,
     /// New orders with times in the past.
     InsertLate,
@@ -163,6 +165,7 @@ impl State {
         self.change(|book| match what {
             Alteration::Edit => book.plan_edits(n, now),
             Alteration::SilentEdit => book.plan_silent_edits(n),
+            Alteration::BackdatedEdit(seconds) => book.plan_backdated_edits(n, seconds),
             Alteration::Insert => book.plan_inserts(n, now),
             Alteration::InsertLate => book.plan_late_inserts(n, Seconds::MIN, Seconds::MAX),
             Alteration::Remove => book.plan_removals(n, now),

@@ -1,13 +1,15 @@
 //! Pages of RAW mapped once more, by today's mapping, for a replay.
 
 use events::{Listing, Micros, OrderKey, Origin};
-use journal::{Journal, JournalError, Label, Record, TraceParent};
+use journal::{Journal, JournalError, Label, Record, StoredPage, TraceParent, store_patiently};
+use okki::News;
 use serde_json::value::RawValue;
 use service::Config;
 
 use crate::letter;
 use crate::page::Pages;
-use crate::row::Became;
+use crate::page_keys::PageKeys;
+use crate::row::{Became, MappedRow};
 use crate::{TransformError, pages};
 
 /// Maps pages again.
@@ -76,7 +78,16 @@ impl Again {
         (identity.key, identity.number, identity.version)
     }
 
-    /// The messages that a row becomes, orders first, without storing them; `Err` says why there are none.
+    /// When the page with this sequence in RAW was stored; `None` when that is not known any more.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn stored_at(&self, raw_seq: u64) -> Result<Option<Micros>, JournalError> {
+        self.pages.stored_at(raw_seq).await
+    }
+
+    /// The messages that a row becomes of a page that was stored at `stored_at`, orders first, without
+    /// storing them; `Err` says why there are none.
     ///
     /// # Errors
     /// None that the row can cause.
@@ -85,15 +96,16 @@ impl Again {
         row: &RawValue,
         listing: Listing,
         origin: &Origin,
+        stored_at: Option<Micros>,
         (run, generation): (&str, u32),
     ) -> Result<Result<Vec<Record>, String>, JournalError> {
         let (pages, plan) = (&self.pages, self.pages.mappings.plan());
         let span = tracing::info_span!("map row again", raw_seq = origin.raw_seq, row = origin.row);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
-        let mapper = pages.mapper(&plan).of_generation(generation, run);
+        let mapper = pages.mapper(&plan, stored_at).of_generation(generation, run);
         Ok(match mapper.map(row, listing, origin, trace)? {
-            Became::Mapped(mut records, numbers) => {
+            Became::Mapped(MappedRow { mut records, numbers, .. }) => {
                 records.extend(mapper.numbers(origin.raw_seq, numbers, Some(trace))?);
                 Ok(records)
             }
@@ -108,8 +120,8 @@ impl Again {
     /// When the server does not answer.
     pub async fn page(&self, raw_seq: u64, how: &How<'_>) -> Result<Result<(), String>, JournalError> {
         let (pages, plan) = (&self.pages, self.pages.mappings.plan());
-        let page = match pages.journal.page_at(&pages.names, raw_seq).await {
-            Ok(Some(stored)) => stored.page,
+        let StoredPage { stored_at, page, .. } = match pages.journal.page_at(&pages.names, raw_seq).await {
+            Ok(Some(stored)) => stored,
             Ok(None) => return Ok(Err("it is no page of RAW, or not there any more".into())),
             Err(error @ JournalError::Codec { .. }) => return Ok(Err(error.to_string())),
             Err(error) => return Err(error),
@@ -117,26 +129,31 @@ impl Again {
         let (Ok(body), Ok(details)) = (page.body.unpack(), page.unpack_details()) else {
             return Ok(Err("its bytes are damaged".into()));
         };
-        let rows = match okki::news(&page, &body, &details) {
-            Ok(rows) => rows,
+        let News { rows, damaged } = match okki::news(&page, &body, &details) {
+            Ok(news) => news,
             Err(error) => return Ok(Err(error.to_string())),
         };
         let span = tracing::info_span!("map page again", raw_seq);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
-        let mapper = pages.mapper(&plan).of_generation(how.generation, how.run);
+        let mapper = pages.mapper(&plan, Some(stored_at)).of_generation(how.generation, how.run);
         let (mut records, mut numbers) = (Vec::<Record>::new(), Vec::new());
         let (mut skipped, mut failed) = (Vec::new(), Vec::new());
+        // Their letters are there already, and no mapping makes them readable.
+        if how.key.is_none() {
+            failed.extend(damaged.iter().map(|(row, damaged)| format!("row {row}: {}", damaged.reason)));
+        }
+        let mut keys = PageKeys::new(&pages.id);
         for (row, order) in rows {
             let named = plan.identify(order).key;
             if how.key.is_some_and(|key| named.as_deref() != Some(key.as_str())) {
                 continue;
             }
             let origin = Origin { window: page.window.clone(), page: page.page, row, raw_seq };
-            match mapper.map(order, page.listing, &origin, trace)? {
-                Became::Mapped(mapped, named) => {
-                    records.extend(mapped);
-                    numbers.extend(named);
+            match keys.admit(mapper.map(order, page.listing, &origin, trace)?, (row, order)) {
+                Became::Mapped(mapped) => {
+                    records.extend(mapped.records);
+                    numbers.extend(mapped.numbers);
                 }
                 Became::Skipped(order) => skipped.push(order),
                 Became::Dead(failure) => {
@@ -158,7 +175,8 @@ impl Again {
             records.extend(pages.skips((&page.window, page.page, raw_seq), &plan, skipped)?);
         }
         records.extend(mapper.numbers(raw_seq, numbers, Some(trace))?);
-        pages.committer.store(records).await?;
+        let waits = JournalError::is_unanswered;
+        store_patiently(pages.journal.trouble(), waits, || pages.committer.store(records.clone())).await?;
         Ok(if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }
 }

@@ -1,7 +1,13 @@
 //! The dead letters of the transform stage.
 
 use events::{Attempt, DeadLetter, LetterOrigin, Listing, Origin, Payload, RawPage, Stage, now};
-use journal::{Delivery, Stream, Topology, TraceParent};
+use journal::{Delivery, JournalError, PANIC, Stream, Topology, TraceParent};
+
+/// The kind of letter for a row that is no JSON: there is nothing in it that another mapping could map.
+pub(crate) const DAMAGED: &str = "damaged_row";
+
+/// The kind of letter for an order that has the key of another one.
+pub(crate) const SAME_KEY: &str = "same_key";
 
 /// Why an order cannot go on, for its letter.
 #[derive(Debug)]
@@ -12,6 +18,21 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<String>,
     pub(crate) key: Option<String>,
     pub(crate) number: Option<String>,
+}
+
+impl Failure {
+    /// Mapping the order made us panic.
+    pub(crate) fn panicked(said: &str) -> Self {
+        let message = format!("mapping the order ended with a panic: {said}");
+        let causes = vec!["this is a fault of orderflow: please report it with this letter".into()];
+        Self { kind: PANIC.to_string(), message, causes, key: None, number: None }
+    }
+
+    /// The order was mapped, and NATS will never take its message.
+    pub(crate) fn refused(error: &JournalError) -> Self {
+        let message = format!("the mapped order cannot be stored: {}", service::chain(error));
+        Self { kind: "unstorable".to_string(), message, causes: Vec::new(), key: None, number: None }
+    }
 }
 
 /// The letter of an order that cannot be mapped: its payload is the source's row, whatever is wrong, so that it can be

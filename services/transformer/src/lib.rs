@@ -6,21 +6,27 @@ mod mappings;
 mod newer;
 mod numbers;
 mod page;
+mod page_keys;
 mod presence;
 mod retry;
 mod row;
 
 use std::io::ErrorKind;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use events::Stage;
-use journal::{Committer, Consumption, Journal, JournalError, Stream, Topology};
+use futures::FutureExt;
+use journal::{
+    Committer, Consumption, Journal, JournalError, StorageTrouble, Stream, Topology, panic_message,
+};
 use mapping::Plan;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use again::{Again, How, Uncorrectable};
 use mappings::Mappings;
@@ -40,6 +46,9 @@ pub enum TransformError {
     /// The log.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What follows the mapping file panicked.
+    #[error("following changes of the mapping ended badly")]
+    Ended(#[source] tokio::task::JoinError),
 }
 
 /// Pages mapped at the same time by one transformer: a batch of MAPPED takes nine of a hundred orders, two batches are on their way, and
@@ -62,6 +71,7 @@ pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
 /// # Errors
 /// When it cannot be read, or is not UTF-8.
 pub fn read_mapping(path: &Path) -> Result<String, ConfigError> {
+    service::config::refuse_what_is_no_file("mapping.file", path)?;
     std::fs::read_to_string(path).map_err(|source| {
         let source = match source.kind() {
             ErrorKind::InvalidData => std::io::Error::new(source.kind(), "it is not UTF-8: save it as UTF-8"),
@@ -78,7 +88,9 @@ fn compile(config: &Config, text: Option<&str>) -> Result<Plan, TransformError> 
         Some(text) => text.to_owned(),
         None => read_mapping(path)?,
     };
-    Ok(Plan::compile(&path.display().to_string(), &text, &config.zone())?)
+    let plan = Plan::compile(&path.display().to_string(), &text, &config.zone())?;
+    let when = config.schedule.deleted.as_ref().and_then(|deleted| deleted.when.as_deref());
+    Ok(plan.with_deleted_when("schedule.deleted.when", when)?)
 }
 
 /// Tries the orders again that failed under another mapping than the one that the configuration names, once, and says
@@ -101,7 +113,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), TransformError> {
     let pages = Arc::new(pages(config, &journal)?);
-    let topology = pages.names.clone();
+    let (journal, topology) = (pages.journal.clone(), pages.names.clone());
     journal.ensure(&topology).await?;
     let consumption = Consumption {
         stream: Stream::Raw,
@@ -112,22 +124,34 @@ pub async fn run(
         ack_wait: Duration::from_secs(6),
         pinned: None,
         grace: Duration::from_secs(20),
+        max_attempts: config.writer.max_attempts,
+        target: None,
     };
     tracing::info!(mapping = pages.mappings.plan().version(), "transformer started");
     let _here = presence::answer(&pages).await?;
-    let following = tokio::spawn(follow(Arc::clone(&pages), shutdown.clone()));
+    let mut following = AbortOnDropHandle::new(tokio::spawn(follow(Arc::clone(&pages), shutdown.clone())));
     let handler = move |raw| Arc::clone(&pages).handle(raw);
-    let consumed = journal.consume(&topology, &consumption, &shutdown, handler).await;
-    following.abort();
-    Ok(consumed?)
+    let consuming = journal.consume(&topology, &consumption, &shutdown, handler);
+    tokio::pin!(consuming);
+    tokio::select! {
+        consumed = &mut consuming => Ok(consumed?),
+        followed = &mut following => match followed {
+            // It has ended because we are told to stop.
+            Ok(()) => Ok(consuming.await?),
+            // Without it no change of the mapping would be seen any more, and nothing would say so.
+            Err(panicked) => Err(TransformError::Ended(panicked)),
+        },
+    }
 }
 
 fn pages(config: &Config, journal: &Journal) -> Result<Pages, TransformError> {
     Ok(Pages {
-        journal: journal.clone(),
+        journal: journal.reporting_to(StorageTrouble::default()),
         names: Topology::new(&config.flow, config.writer.partitions),
         mappings: Arc::new(Mappings::load(config)?),
         committer: Committer::start(journal.clone()),
+        settle: config.schedule.settle.micros(),
+        id: config.source.id.clone(),
         looked: AtomicBool::new(false),
     })
 }
@@ -152,8 +176,13 @@ async fn follow(pages: Arc<Pages>, shutdown: CancellationToken) {
 async fn keep_retrying(pages: &Pages, plan: &Plan) -> std::convert::Infallible {
     let mut letters = Letters::default();
     loop {
-        if let Err(error) = pages.retry(plan, &mut letters).await {
-            tracing::warn!(%error, "orders that failed under another mapping wait to be tried again");
+        let error = match AssertUnwindSafe(pages.retry(plan, &mut letters)).catch_unwind().await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(service::chain(&error)),
+            Err(panic) => Some(format!("panic: {}", panic_message(&*panic))),
+        };
+        if let Some(error) = error {
+            tracing::warn!(error, "orders that failed under another mapping wait to be tried again");
         }
         tokio::time::sleep(LOOK).await;
     }

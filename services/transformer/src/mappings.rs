@@ -88,6 +88,6 @@ impl Mappings {
 
     /// The file's text; `None` while it cannot be read.
     fn read(&self) -> Option<String> {
-        std::fs::read_to_string(&self.config.mapping.file).ok()
+        crate::read_mapping(&self.config.mapping.file).ok()
     }
 }

@@ -13,6 +13,7 @@ use mapping::{Identity, Outcome, Plan};
 use serde_json::value::RawValue;
 
 use crate::page::Pages;
+use crate::row::no_later;
 
 /// An order that failed, as the mapping in use reads it.
 pub(crate) struct Failed {
@@ -59,12 +60,14 @@ impl Pages {
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(_) => continue, // no page: nothing in it is newer
             };
+            let latest = Some(self.latest(stored.stored_at));
             for (row, identity) in rows(plan, &stored) {
-                for (failed, version) in
+                let version = no_later(identity.version, latest);
+                for (failed, before) in
                     identity.key.iter().filter_map(|key| wanted.get(key.as_str())).flatten()
                 {
                     let (here, there) = ((stored.seq, row), (failed.origin.raw_seq, failed.origin.row));
-                    if here != there && (identity.version, here) > (*version, there) {
+                    if here != there && (version, here) > (*before, there) {
                         superseded.insert(failed.letter);
                     }
                 }
@@ -79,13 +82,15 @@ fn rows(plan: &Plan, stored: &StoredPage) -> Vec<(u32, Identity)> {
     let (Ok(body), Ok(details)) = (stored.page.body.unpack(), stored.page.unpack_details()) else {
         return Vec::new();
     };
-    let rows = okki::news(&stored.page, &body, &details).unwrap_or_default();
+    let news = okki::news(&stored.page, &body, &details).unwrap_or_default();
     let of = |(at, row): (u32, &RawValue)| {
         let all = match stored.page.listing {
             Listing::Orders => identities(plan, row),
+            // A row that is no deletion says nothing of its order.
+            Listing::Deleted if !plan.is_deletion(row).unwrap_or(false) => Vec::new(),
             Listing::Deleted => vec![plan.identify_deleted(row)],
         };
         all.into_iter().map(move |identity| (at, identity)).collect::<Vec<_>>()
     };
-    rows.into_iter().flat_map(of).collect()
+    news.rows.into_iter().flat_map(of).collect()
 }

@@ -27,7 +27,8 @@ impl Mapper<'_> {
             let id = id(raw_seq, &orders, self.plan.version(), self.run);
             Ok(Record::new(self.names.numbers(), id, &NumbersMapped { raw_seq, orders })?.traced(trace))
         };
-        parts(orders).into_iter().map(record).collect()
+        // Some servers take less than the default.
+        parts(orders, BYTES.min(self.max_payload / 2)).into_iter().map(record).collect()
     }
 }
 
@@ -48,7 +49,7 @@ fn hash(orders: &[(String, OrderKey)]) -> ContentHash {
 }
 
 /// Cuts what does not fit into one message.
-fn parts(orders: Vec<(String, OrderKey)>) -> Vec<Vec<(String, OrderKey)>> {
+fn parts(orders: Vec<(String, OrderKey)>, bytes: usize) -> Vec<Vec<(String, OrderKey)>> {
     let (mut parts, mut room) = (Vec::new(), 0);
     for order in orders {
         let size = order.0.len() + order.1.as_str().len() + AROUND;
@@ -58,7 +59,7 @@ fn parts(orders: Vec<(String, OrderKey)>) -> Vec<Vec<(String, OrderKey)>> {
                 Vec::push(part, order);
             }
             _ => {
-                room = BYTES.saturating_sub(size);
+                room = bytes.saturating_sub(size);
                 parts.push(vec![order]);
             }
         }
@@ -78,7 +79,7 @@ mod tests {
     fn a_page_of_a_hundred_is_one_small_message() {
         let orders: Vec<_> =
             (0..100).map(|n| order(&format!("SO-202503-{n:06}"), &format!("52035500{n:05}"))).collect();
-        let parts = parts(orders.clone());
+        let parts = parts(orders.clone(), BYTES);
         assert_eq!((parts.len(), &parts[0]), (1, &orders));
         let event = NumbersMapped { raw_seq: 7, orders };
         let record = Record::new("f.mapped.numbers", "numbers", &event).expect("encodes");
@@ -87,10 +88,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_cut_and_nothing_is_lost() {
-        assert!(parts(Vec::new()).is_empty(), "no numbers, no message");
+        assert!(parts(Vec::new(), BYTES).is_empty(), "no numbers, no message");
         let long = "9".repeat(BYTES / 3);
         let orders: Vec<_> = (0..5).map(|n| order(&format!("{n}{long}"), &n.to_string())).collect();
-        let parts = parts([orders, vec![order(&"8".repeat(2 * BYTES), "k"), order("1", "2")]].concat());
+        let parts =
+            parts([orders, vec![order(&"8".repeat(2 * BYTES), "k"), order("1", "2")]].concat(), BYTES);
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1, 1, 1]);
         for part in parts {
             let own: usize = part.iter().map(|(number, key)| number.len() + key.as_str().len()).sum();

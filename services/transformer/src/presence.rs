@@ -14,6 +14,7 @@ pub(crate) async fn answer(pages: &Arc<Pages>) -> Result<DropGuard, JournalError
     let with = move |plain| Instance {
         mapping: Some(shared.mappings.plan().version().to_string()),
         mapping_rejected: shared.mappings.rejected().and_then(|why| why.lines().next().map(str::to_string)),
+        storage: shared.journal.trouble().why(),
         ..plain
     };
     pages.journal.here(&pages.names, Stage::Transform, service::host(), with).await

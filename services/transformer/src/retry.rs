@@ -3,16 +3,17 @@
 
 use std::collections::HashSet;
 
-use events::{DELETED, DeadLetter, DeadResolved, Listing, Origin, Stage};
+use events::{DELETED, DeadLetter, DeadResolved, Listing, Micros, Origin, Stage};
 use futures::StreamExt;
-use journal::{From, JournalError, Record, Stream, TraceParent};
+use journal::{From, JournalError, Record, StoredPage, Stream, TraceParent};
 use mapping::Plan;
 use serde_json::value::RawValue;
 
-use crate::letter;
+use crate::letter::{self, DAMAGED, Failure, SAME_KEY};
 use crate::newer::{Failed, identities};
 use crate::page::Pages;
-use crate::row::Became;
+use crate::page_keys::PageKeys;
+use crate::row::{Became, MappedRow, Mapper, no_later};
 
 /// What became of the orders that were tried again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ struct Order {
     letter: u64,
     origin: Origin,
     listing: Listing,
+    /// The kind of its failure.
+    kind: String,
     /// The version of the mapping it failed under.
     mapping: Option<String>,
     bytes: Vec<u8>,
@@ -134,6 +137,14 @@ impl Pages {
     async fn order(&self, seq: u64) -> Result<Option<Order>, JournalError> {
         let entry = self.journal.get(&self.names, Stream::Dead, seq).await?;
         let letter = entry.event::<DeadLetter>()?.body;
+        let reads_same_key = || {
+            let plan = self.mappings.plan();
+            letter.mapping.as_deref().is_some_and(|mapping| plan.identifies_as(mapping))
+        };
+        // No mapping makes the one readable; the other needs one that reads the key otherwise.
+        if letter.kind == DAMAGED || (letter.kind == SAME_KEY && reads_same_key()) {
+            return Ok(None);
+        }
         let place = letter.origin;
         let (Some(window), Some(page), Some(row), Some(raw_seq)) =
             (place.window, place.page, place.row, place.raw_seq)
@@ -152,23 +163,40 @@ impl Pages {
             tracing::warn!(letter = seq, "a dead letter has no order in it, and RAW does not have it either");
             return Ok(None);
         };
-        let (mapping, trace) = (letter.mapping, entry.trace());
-        Ok(Some(Order { letter: seq, origin, listing, mapping, bytes, trace }))
+        Ok(Some(Order {
+            letter: seq,
+            origin,
+            listing,
+            kind: letter.kind,
+            mapping: letter.mapping,
+            bytes,
+            trace: entry.trace(),
+        }))
     }
 
     /// A row of RAW; `None` when it cannot be read.
     async fn row(&self, origin: &Origin) -> Result<Option<Vec<u8>>, JournalError> {
-        let stored = match self.journal.page_at(&self.names, origin.raw_seq).await {
-            Ok(Some(stored)) => stored,
-            Err(error) if error.is_retryable() => return Err(error),
-            _ => return Ok(None),
-        };
-        let (Ok(body), Ok(details)) = (stored.page.body.unpack(), stored.page.unpack_details()) else {
+        let Some(StoredPage { page, .. }) = self.page_of_raw(origin.raw_seq).await? else { return Ok(None) };
+        let (Ok(body), Ok(details)) = (page.body.unpack(), page.unpack_details()) else {
             return Ok(None);
         };
-        let rows = okki::news(&stored.page, &body, &details).unwrap_or_default();
-        let row = rows.into_iter().find(|(at, _)| *at == origin.row);
+        let news = okki::news(&page, &body, &details).unwrap_or_default();
+        let row = news.rows.into_iter().find(|(at, _)| *at == origin.row);
         Ok(row.map(|(_, row)| row.get().as_bytes().to_vec()))
+    }
+
+    /// A page of RAW; `None` when it is not there any more, or cannot be read.
+    async fn page_of_raw(&self, raw_seq: u64) -> Result<Option<StoredPage>, JournalError> {
+        match self.journal.page_at(&self.names, raw_seq).await {
+            Ok(stored) => Ok(stored),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// When a page of RAW was stored; `None` when that is not known any more.
+    pub(crate) async fn stored_at(&self, raw_seq: u64) -> Result<Option<Micros>, JournalError> {
+        Ok(self.page_of_raw(raw_seq).await?.map(|stored| stored.stored_at))
     }
 
     /// Those whose mapping read key or version otherwise than `plan` does.
@@ -180,10 +208,12 @@ impl Pages {
                 continue;
             }
             let Ok(row) = serde_json::from_slice::<&RawValue>(&order.bytes) else { continue };
-            let identities = match order.listing {
+            let latest = self.stored_at(order.origin.raw_seq).await?.map(|at| self.latest(at));
+            let mut identities = match order.listing {
                 Listing::Orders => identities(plan, row),
                 Listing::Deleted => vec![plan.identify_deleted(row)],
             };
+            identities.iter_mut().for_each(|one| one.version = no_later(one.version, latest));
             all.push(Failed { letter: *letter, origin: order.origin, identities });
         }
         Ok(all)
@@ -192,33 +222,78 @@ impl Pages {
     async fn again(&self, order: Order, plan: &Plan, retried: &mut Retried) -> Result<(), JournalError> {
         let Ok(row) = serde_json::from_slice::<&RawValue>(&order.bytes) else { return Ok(()) };
         let (origin, trace) = (order.origin.clone(), self.traced(&order));
-        let mapper = self.mapper(plan);
-        match mapper.map(row, order.listing, &origin, trace)? {
-            Became::Mapped(mut records, numbers) => {
+        let mapper = self.mapper(plan, self.stored_at(origin.raw_seq).await?);
+        let mut became = mapper.map(row, order.listing, &origin, trace)?;
+        if order.kind == SAME_KEY {
+            became = self.admit(became, row, &order, &mapper).await?;
+        }
+        match became {
+            Became::Mapped(MappedRow { mut records, numbers, .. }) => {
+                let of_order = records.len();
                 records.extend(mapper.numbers(origin.raw_seq, numbers, Some(trace))?);
-                self.committer.store(records).await?;
+                let refused = self.store_records(&records).await;
+                if let Some(refused) = refused.into_iter().find(|refused| refused.at < of_order) {
+                    return self.fail_again(&order, Failure::refused(&refused.error), plan, retried).await;
+                }
                 retried.mapped += 1;
                 self.resolve(&order, "mapped", plan, "mapped").await
             }
             Became::Skipped(skipped) => {
                 let reason = format!("skipped: {}", skipped.reason);
                 let place = (&origin.window, origin.page, origin.raw_seq);
-                let skips = self.skips(place, plan, vec![skipped])?;
-                self.committer
-                    .store(skips.into_iter().map(|skip| skip.traced(Some(trace))).collect())
-                    .await?;
+                for skip in self.skips(place, plan, vec![skipped])? {
+                    let skip = skip.traced(Some(trace));
+                    if self.store_records(std::slice::from_ref(&skip)).await.is_empty() {
+                        continue;
+                    }
+                    if let Err(error) = self.store_skips_singly(&skip).await {
+                        return self.fail_again(&order, Failure::refused(&error), plan, retried).await;
+                    }
+                }
                 retried.skipped += 1;
                 self.resolve(&order, "mapped", plan, &reason).await
             }
-            Became::Dead(failure) => {
-                let reason = failure.message.clone();
-                let from = (origin, order.listing);
-                let again = letter::of_row(failure, &order.bytes, from, plan.version(), &self.names, trace);
-                self.journal.bury(&self.names, &again, Some(trace)).await?;
-                retried.failed += 1;
-                self.resolve(&order, "failed again", plan, &reason).await
-            }
+            Became::Dead(failure) => self.fail_again(&order, failure, plan, retried).await,
         }
+    }
+
+    /// Passes on what an order became that had the key of another one, unless it has the key of an earlier row of its page by
+    /// this mapping too.
+    async fn admit(
+        &self,
+        became: Became,
+        row: &RawValue,
+        order: &Order,
+        mapper: &Mapper<'_>,
+    ) -> Result<Became, JournalError> {
+        let Origin { raw_seq, row: own, .. } = order.origin;
+        let Some(StoredPage { page, .. }) = self.page_of_raw(raw_seq).await? else { return Ok(became) };
+        let (Ok(body), Ok(details)) = (page.body.unpack(), page.unpack_details()) else { return Ok(became) };
+        let news = okki::news(&page, &body, &details).unwrap_or_default();
+        let trace = self.traced(order);
+        let mut keys = PageKeys::new(&self.id);
+        for (at, earlier) in news.rows.iter().filter(|(at, _)| *at < own) {
+            let origin = Origin { row: *at, ..order.origin.clone() };
+            let mapped = mapper.map(earlier, page.listing, &origin, trace)?;
+            keys.admit(mapped, (*at, earlier));
+        }
+        Ok(keys.admit(became, (own, row)))
+    }
+
+    /// Stores a letter under this mapping in place of the one before.
+    async fn fail_again(
+        &self,
+        order: &Order,
+        failure: Failure,
+        plan: &Plan,
+        retried: &mut Retried,
+    ) -> Result<(), JournalError> {
+        let (reason, trace) = (failure.message.clone(), self.traced(order));
+        let from = (order.origin.clone(), order.listing);
+        let again = letter::of_row(failure, &order.bytes, from, plan.version(), &self.names, trace);
+        self.journal.store_letter_patiently(&self.names, &again, Some(trace)).await;
+        retried.failed += 1;
+        self.resolve(order, "failed again", plan, &reason).await
     }
 
     async fn resolve(&self, order: &Order, how: &str, plan: &Plan, reason: &str) -> Result<(), JournalError> {

@@ -18,6 +18,11 @@ const BENEFIT_OF_DOUBT: usize = 6;
 /// Probes for that reason do not wait longer than this.
 const DOUBT_WAIT: Duration = Duration::from_secs(5);
 
+/// An order leaves the others so much time for each refusal of its own, at most half a second: else the same one
+/// may probe for ever, and hold up all others when the refusal is about it alone.
+const PRECEDENCE: Duration = Duration::from_millis(50);
+const MOST_PRECEDENCE: Duration = Duration::from_millis(500);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Closed,
@@ -58,8 +63,10 @@ impl Circuit {
         Self { phase: watch::channel(Phase::Closed).0, doubt: Mutex::default(), waits, trouble }
     }
 
-    /// Waits until a request may be sent: at once while the circuit is closed, else one at a time as a probe.
-    pub(crate) async fn pass(&self) -> Pass {
+    /// Waits until a request may be sent: at once while the circuit is closed, else one at a time as a probe, those first
+    /// that were `refused` less often.
+    pub(crate) async fn pass(&self, refused: u32) -> Pass {
+        let behind = PRECEDENCE.saturating_mul(refused).min(MOST_PRECEDENCE);
         let mut phase = self.phase.subscribe();
         loop {
             let now = *phase.borrow_and_update();
@@ -67,7 +74,7 @@ impl Circuit {
                 Phase::Closed => return Pass::Free,
                 Phase::Open { until } => {
                     tokio::select! {
-                        () = tokio::time::sleep_until(until) => {}
+                        () = tokio::time::sleep_until(until + behind) => {}
                         _ = phase.changed() => continue,
                     }
                     let probe = self.phase.send_if_modified(|phase| {
@@ -186,11 +193,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_probed_by_one_and_released_by_success() {
         let (circuit, start) = (circuit(), Instant::now());
-        circuit.pass().await;
+        circuit.pass(0).await;
         circuit.down(None, "no connection");
-        circuit.pass().await; // the probe
+        circuit.pass(0).await; // the probe
         assert_eq!(start.elapsed(), Duration::from_secs(1));
-        let waiting = circuit.pass();
+        let waiting = circuit.pass(0);
         tokio::pin!(waiting);
         assert!(futures::poll!(&mut waiting).is_pending(), "only one probes");
         circuit.works();
@@ -200,13 +207,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_was_refused_less_often_probes_first() {
+        let circuit = circuit();
+        for refused in 1..20 {
+            circuit.down(None, "403");
+            let (again, other) = (circuit.pass(refused), circuit.pass(refused - 1));
+            tokio::pin!(again, other);
+            tokio::select! {
+                biased;
+                _ = &mut again => assert!(refused > 10, "refused {refused} times"),
+                _ = &mut other => assert!(refused <= 10, "refused {refused} times"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_probe_that_was_not_used_is_another_ones_at_once() {
         let circuit = circuit();
         circuit.down(None, "no connection");
-        circuit.pass().await;
+        circuit.pass(0).await;
         let start = Instant::now();
         circuit.unused();
-        assert_eq!(circuit.pass().await, Pass::Probe);
+        assert_eq!(circuit.pass(0).await, Pass::Probe);
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
@@ -215,11 +237,11 @@ mod tests {
         let (circuit, start) = (circuit(), Instant::now());
         for expected in [1, 3, 7] {
             circuit.down(None, "503");
-            circuit.pass().await;
+            circuit.pass(0).await;
             assert_eq!(start.elapsed().as_secs(), expected);
         }
         circuit.down(Some(Duration::from_secs(300)), "429");
-        circuit.pass().await;
+        circuit.pass(0).await;
         assert_eq!(start.elapsed().as_secs(), 307);
     }
 

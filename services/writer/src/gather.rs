@@ -33,7 +33,8 @@ pub(crate) async fn run(
         let (leaves, batch) = oneshot::channel::<Vec<Parcel>>();
         tokio::spawn(carry(writer, has_turn, batch));
         if turn.await.is_err() {
-            return;
+            // It panicked before it had a turn. The order is told by being dropped; others go on.
+            continue;
         }
         let mut parcels = Vec::with_capacity(gathering.batch);
         parcels.extend(first.claim().then_some(first));
@@ -48,7 +49,7 @@ pub(crate) async fn run(
 }
 
 async fn carry(writer: Arc<Writer>, has_turn: oneshot::Sender<()>, batch: oneshot::Receiver<Vec<Parcel>>) {
-    let slot = writer.slot().await;
+    let slot = writer.slot(0).await;
     if has_turn.send(()).is_err() {
         return;
     }

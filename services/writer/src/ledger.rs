@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Receipt, TargetName, Version};
+use events::{
+    CodecError, ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Receipt, TargetName, Version,
+};
 use futures::StreamExt;
 use journal::{Delivery, Entry, From, Journal, JournalError, Label, Pin, Stream, Topology};
 
@@ -84,7 +86,19 @@ impl Ledger {
         let mut log = journal.read(names, Stream::Receipts, Some(&filter), from, false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            self.learn(&entry)?;
+            match self.learn(&entry) {
+                // It holds one order up, not its whole partition; a newer build's word is another matter.
+                Err(JournalError::Codec { source, .. }) if !matches!(source, CodecError::Newer { .. }) => {
+                    let (subject, error) = (&entry.subject, service::chain(&source));
+                    tracing::error!(
+                        subject,
+                        seq = entry.seq,
+                        error,
+                        "a receipt cannot be read and is passed over"
+                    );
+                }
+                learnt => _ = learnt?,
+            }
             // Only what was read counts: between our own receipts there may be another writer's.
             self.fold().through = entry.seq;
         }
@@ -167,6 +181,11 @@ impl Ledger {
         self.fold().held.set(key, held);
     }
 
+    /// As [`Ledger::set`], also when the receipt has a lower sequence than the one that is known: that one was removed.
+    pub(crate) fn replace(&self, key: &OrderKey, held: Held) {
+        self.fold().held.replace(key, held);
+    }
+
     /// Takes over what another writer recorded.
     pub(crate) fn learn(&self, entry: &Entry) -> Result<Held, JournalError> {
         let receipt = entry.event::<Receipt>()?.body;
@@ -205,7 +224,15 @@ mod tests {
     }
 
     fn held(of: &MappedOrder, mapped_seq: u64, known: bool) -> Held {
-        Held { version: of.version, content: of.content, known, mapped_seq, receipt_seq: 9, last_write: 1 }
+        Held {
+            version: of.version,
+            content: of.content,
+            known,
+            mapped_seq,
+            receipt_seq: 9,
+            last_write: 1,
+            older_stamp: None,
+        }
     }
 
     #[test]

@@ -7,25 +7,29 @@ mod attempts;
 mod circuit;
 mod concurrency;
 mod error_budget;
+mod front;
 mod gather;
 mod keys;
 mod ledger;
 mod letter;
+mod older_stamp;
 mod order;
 mod part;
+mod partition_troubles;
 mod presence;
 mod receipt;
 mod seen_through;
 mod send;
 mod settings;
 mod target;
+mod unrecordable;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use error_budget::ErrorBudget;
 use events::{Outcome, TargetName};
-use journal::{Budget, Cell, Committer, Journal, JournalError, Partitions, Topology};
+use journal::{Budget, Cell, Committer, Journal, JournalError, Partitions, StorageTrouble, Topology};
 use service::config::Target;
 use service::{Config, ConfigError};
 use tokio::sync::{mpsc, watch};
@@ -82,19 +86,32 @@ pub struct Live {
     /// What became of the orders.
     pub counts: Arc<Counts>,
     trouble: watch::Sender<Option<String>>,
+    storage: StorageTrouble,
     shared: Arc<OnceLock<(Arc<ErrorBudget>, Arc<Budget>)>>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { counts: Arc::default(), trouble: watch::channel(None).0, shared: Arc::default() }
+        Self {
+            counts: Arc::default(),
+            trouble: watch::channel(None).0,
+            storage: StorageTrouble::default(),
+            shared: Arc::default(),
+        }
     }
 }
 
 impl Live {
     /// Why the target is left alone at the moment.
     pub fn trouble(&self) -> Option<String> {
-        self.stopped().map(|why| format!("stopped: {why}")).or_else(|| self.trouble.borrow().clone())
+        let stopped = self.stopped().map(|why| format!("stopped: {why}"));
+        let storage = || self.storage().map(|why| format!("what has to be recorded cannot be stored: {why}"));
+        stopped.or_else(storage).or_else(|| self.trouble.borrow().clone())
+    }
+
+    /// Why something that this writer has to store cannot be stored; what it is about is not sent meanwhile.
+    pub fn storage(&self) -> Option<String> {
+        self.storage.why()
     }
 
     /// Why the writers of the target have stopped, when they have: only a person lets them go on.
@@ -127,6 +144,7 @@ pub async fn run(
     live: Live,
     shutdown: CancellationToken,
 ) -> Result<(), WriterError> {
+    let journal = journal.reporting_to(live.storage.clone());
     let topology = Topology::new(&config.flow, config.writer.partitions);
     journal.ensure(&topology).await?;
     let name = TargetName::new(&target.name);
@@ -146,6 +164,7 @@ pub async fn run(
         name: name.clone(),
         target: target::Target::of(topology.flow(), target)?,
         circuit: circuit::Circuit::new(settings.outage, live.trouble.clone()),
+        front: front::FrontRefusals::default(),
         concurrency: concurrency::Concurrency::new(target.concurrency_min, target.concurrency),
         limit,
         penalty: target.limit.penalty.get(),
@@ -166,10 +185,13 @@ pub async fn run(
     let _here = presence::answer(&writer, Arc::clone(&holdings), live).await?;
     let role = format!("write.{}", name.token());
     let partitions = Partitions::new(journal.clone(), topology.clone(), role, journal.member());
+    let troubles = partition_troubles::PartitionTroubles::new(journal.trouble().clone());
     let consumption = move |partition| settings.consumption(&topology, &name, partition);
     partitions
         .run(&shutdown, |partition, token| {
-            let held = Arc::new(order::Partition::new(Arc::clone(&writer), partition, token.clone()));
+            let storage = troubles.of(partition);
+            let held = order::Partition::new(Arc::clone(&writer), partition, token.clone(), storage);
+            let held = Arc::new(held);
             holdings.note(&held);
             let (journal, consumption, topology) =
                 (journal.clone(), consumption(partition), writer.topology.clone());

@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use events::{
-    Answer, Attempt, CodecError, ContentHash, MappedEvent, MappedOrder, OrderDeleted, Outcome, now,
+    Answer, Attempt, CodecError, ContentHash, DeadLetter, MappedEvent, MappedOrder, OrderDeleted, Outcome,
+    now,
 };
 use http::Class;
-use journal::{Delivery, JournalError, Label, Moment, Settlement, Stream, TraceParent};
+use journal::{Delivery, JournalError, Label, Moment, Settlement, StorageTrouble, Stream, TraceParent};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempts::AllAttempts;
 use crate::keys::Keys;
 use crate::ledger::{Decision, Ledger, decide};
+use crate::older_stamp::OlderVersion;
 use crate::part::Sent;
 use crate::receipt::Recorded;
 use crate::send::Writer;
 use crate::target::{Row, Taken, TargetError};
+use crate::unrecordable::why_unrecordable;
 
 /// How the ledger came to know what it knows.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ struct CaughtUp {
     /// The pin under which they were read last, and when: after another pin, or a silence, another writer may have
     /// written meanwhile.
     under: Option<(Option<String>, Moment)>,
+    /// Whether receipts that waited may have been stored since.
+    behind: bool,
 }
 
 /// One partition while this writer holds it.
@@ -41,19 +46,26 @@ pub(crate) struct Partition {
     pub(crate) attempts: AllAttempts,
     /// Cancelled when the partition is to be handed over.
     pub(crate) stop: CancellationToken,
+    /// The receipts that cannot be stored: nothing is sent meanwhile.
+    pub(crate) storage: StorageTrouble,
 }
 
 impl Partition {
-    pub(crate) fn new(writer: Arc<Writer>, number: u16, stop: CancellationToken) -> Self {
-        let (ledger, caught_up) = (Ledger::default(), tokio::sync::Mutex::default());
+    pub(crate) fn new(
+        writer: Arc<Writer>,
+        number: u16,
+        stop: CancellationToken,
+        storage: StorageTrouble,
+    ) -> Self {
         Self {
             writer,
             number,
-            ledger,
-            caught_up,
+            ledger: Ledger::default(),
+            caught_up: tokio::sync::Mutex::default(),
             keys: Arc::default(),
             attempts: AllAttempts::default(),
             stop,
+            storage,
         }
     }
 
@@ -92,7 +104,7 @@ impl Partition {
             Some((under, at)) => (under.as_deref() == pin, *at == moment),
             None => (false, false),
         };
-        if caught_up.once && same_pin && same_moment {
+        if caught_up.once && same_pin && same_moment && !caught_up.behind {
             return Ok(Some(&self.ledger));
         }
         let durable = writer.topology.writer(&writer.name, self.number);
@@ -110,7 +122,7 @@ impl Partition {
             let of = (&writer.name, self.number);
             Box::pin(self.ledger.look_for_open(&writer.journal, &writer.topology, of, message, hold)).await?;
         }
-        *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)) };
+        *caught_up = CaughtUp { once: true, under: Some((pin.map(str::to_string), moment)), behind: false };
         Ok(Some(&self.ledger))
     }
 
@@ -138,8 +150,12 @@ impl Partition {
             match self.settle(&message, decoded, since, trace).await {
                 Ok(settlement) => settlement,
                 Err(error) => {
-                    tracing::warn!(%error, mapped_seq = message.seq, "an order waits");
-                    Settlement::Retry(Duration::from_secs(1))
+                    tracing::warn!(
+                        error = service::chain(&error),
+                        mapped_seq = message.seq,
+                        "an order waits"
+                    );
+                    Settlement::Retry(Duration::from_secs(message.delivered.clamp(1, 30)))
                 }
             }
         }
@@ -171,12 +187,24 @@ impl Partition {
         let elsewhere = message.label(Label::Target).is_some_and(|target| target != writer.name.token());
         let ignored = elsewhere || (deleted && order.record.is_empty());
         let forced = message.label(Label::Force).is_some();
+        if let Some(letter) = self.unrecordable(ledger, message, &order, trace) {
+            return Ok(Settlement::Dead(Box::new(letter)));
+        }
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
         }
         loop {
+            // What becomes of it could not be recorded: it is not sent.
+            if !self.storage.is_clear() {
+                // What is stored meanwhile may be of the time before a hand-over: the ledger is to learn of it.
+                self.caught_up.lock().await.behind = true;
+                if !self.is_recordable().await || self.ledger(message).await?.is_none() {
+                    return Ok(Settlement::Release);
+                }
+            }
             let held = ledger.get(&order.key);
             let mut certain = true;
+            let mut older = OlderVersion::Superseded;
             // Once: what has had its receipt since comes again without effect.
             let forced = forced && held.is_none_or(|held| held.mapped_seq < message.seq);
             let decision = decide(held.as_ref(), ledger.is_open(&order, message.seq), &order, message.seq);
@@ -198,7 +226,12 @@ impl Partition {
             let (outcome, status, sent_as) = match decision {
                 Decision::Settled => return Ok(Settlement::Done),
                 Decision::Unchanged if !forced => (Outcome::Unchanged, None, None),
-                Decision::Superseded => (Outcome::Superseded, None, None),
+                Decision::Superseded => {
+                    if let Some(held) = held.filter(|_| !ignored) {
+                        older = self.judge_older_version(message, &order, &held).await?;
+                    }
+                    (older.outcome(), None, None)
+                }
                 Decision::Send | Decision::Unchanged if ignored => (Outcome::Ignored, None, None),
                 Decision::Send | Decision::Unchanged => {
                     let basis = held.map_or(0, |held| held.basis(order.content));
@@ -208,12 +241,16 @@ impl Partition {
                             certain = while_ours;
                             (outcome, status, Some((key, basis)))
                         }
-                        Sent::Failed { error, key } => {
+                        Sent::Failed { error, key, may_be_there } => {
+                            if may_be_there {
+                                self.may_be_there(message.seq, &order, key.clone());
+                            }
                             match Box::pin(self.failed(message, &order, error, &key, trace)).await {
                                 Err(settlement) => return Ok(settlement),
                                 Ok(()) => (Outcome::Unknown, None, Some((key, basis))),
                             }
                         }
+                        Sent::HeldBack => continue,
                         Sent::Stopped { uncertain } => {
                             if let Some(key) = uncertain {
                                 self.may_be_there(message.seq, &order, key);
@@ -223,7 +260,14 @@ impl Partition {
                     }
                 }
             };
-            let receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
+            let mut receipt = self.receipt(message.seq, &order, held, outcome, status, sent_as);
+            // An order that is gone at the source has no state that could be written.
+            let gone = deleted && ignored && !elsewhere;
+            let read_since =
+                receipt.older_stamp.is_some_and(|differs| differs.raw_seq < order.version.raw_seq);
+            if older == OlderVersion::Settled || (gone && read_since) {
+                receipt.older_stamp = None;
+            }
             let recorded;
             (recorded, in_hand) = self.keep(&order, receipt, held, certain, in_hand, trace).await?;
             // Nothing was sent, and another writer has recorded something meanwhile: decide again, knowing that.
@@ -233,6 +277,32 @@ impl Partition {
             writer.counts.note(if recorded == Recorded::Overwrote { Outcome::Unknown } else { outcome });
             return Ok(Settlement::Done);
         }
+    }
+
+    /// Waits until receipts of this partition can be stored; false when it is to be handed over before that.
+    pub(crate) async fn is_recordable(&self) -> bool {
+        if self.storage.is_clear() {
+            return true;
+        }
+        self.stop.run_until_cancelled(self.storage.cleared()).await.is_some()
+    }
+
+    /// The letter of an order that can have no receipt, whatever becomes of it: its key is too long for a subject, or the receipt
+    /// for a message. Nothing is sent then. The transformer lets none through; those that older ones stored may come.
+    fn unrecordable(
+        &self,
+        ledger: &Ledger,
+        message: &Delivery,
+        order: &Arc<MappedOrder>,
+        trace: TraceParent,
+    ) -> Option<DeadLetter> {
+        let (kind, why) = why_unrecordable(order, self.writer.journal.max_payload())?;
+        if ledger.get(&order.key).is_some_and(|held| held.mapped_seq == message.seq) {
+            return None; // it was written, and has its receipt
+        }
+        tracing::warn!(mapped_seq = message.seq, why, "an order became a dead letter");
+        self.writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Some(self.letter(message, Some(order), kind, why, None, trace))
     }
 
     /// Notes that the target may have taken this order, under this key, and that no receipt says so yet: whatever comes meanwhile
@@ -265,9 +335,11 @@ impl Partition {
             uncertain: uncertain.is_some() || message.delivered > 1,
             under: uncertain.filter(|under| *under != own),
             key: own,
-            alone,
+            // One that makes us panic would take the others of its batch along, each time.
+            alone: alone || message.panics > 0,
             since,
             stop: self.stop.clone(),
+            storage: self.storage.clone(),
         }
     }
 
@@ -291,13 +363,15 @@ impl Partition {
             }
             (attempts.failed.len(), attempts.uncertain.is_some())
         });
-        let spent = attempts as u64 >= u64::from(writer.max_attempts);
+        // One that is told apart from the others will be told the same again.
+        let spent = attempts as u64 >= u64::from(writer.max_attempts) || error.is_of_the_order();
         if class != Class::Permanent && !spent {
             let after = writer.retry.delay(attempts.min(20));
             tracing::warn!(key = %order.key, error = why, attempt = attempts, ?after, "an order is tried again");
             return Err(Settlement::Retry(after));
         }
-        if uncertain && class != Class::Permanent {
+        // A proxy's no to a repetition says nothing about the request whose answer was lost.
+        if uncertain && (class != Class::Permanent || error.is_of_the_order()) {
             tracing::error!(key = %order.key, error = why, "it is not known whether the target took this order");
             return Ok(());
         }

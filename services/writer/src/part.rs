@@ -12,11 +12,13 @@ use crate::target::{Row, Taken, TargetError};
 pub(crate) enum Sent {
     /// The target answered; whether it did so while the order was ours for certain.
     Taken { taken: Taken, key: String, while_ours: bool },
-    /// It failed in a way that counts; it was sent under this key.
-    Failed { error: TargetError, key: String },
+    /// It failed in a way that counts; it was sent under this key, and a request before may have been done.
+    Failed { error: TargetError, key: String, may_be_there: bool },
     /// It is not sent (any more): we are told to stop, or it may be in other hands by now. It may have been written under
     /// this key.
     Stopped { uncertain: Option<String> },
+    /// It was not sent: receipts of its partition cannot be stored, and what became of it could not be recorded either.
+    HeldBack,
 }
 
 /// An order on its way to the target.
@@ -62,6 +64,13 @@ impl Waiting {
     }
 }
 
+/// What an order was answered. Whoever carried it panicked when there is no answer: so does its
+/// handler, which is counted there. The order may have been sent, and comes again under the same
+/// key.
+pub(crate) fn answered(sent: Result<Sent, oneshot::error::RecvError>) -> Sent {
+    sent.unwrap_or_else(|_| panic!("the task that sends a batch has ended without an answer"))
+}
+
 /// Orders of one request: a batch, or what is left of one that was split.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -75,8 +84,14 @@ pub(crate) struct Part {
     pub(crate) failures: usize,
     /// It was sent: its orders may be there.
     pub(crate) begun: bool,
-    /// An answer was lost.
+    /// An answer was lost, perhaps by whoever had these orders before.
     pub(crate) uncertain: bool,
+    /// An answer was lost, or could not be understood, since we have had them.
+    pub(crate) left_open: bool,
+    /// How many requests had passed when it was refused in front of the target, or a larger batch that held it was.
+    pub(crate) passes_at_first: Option<u64>,
+    /// How often it was refused there as it is.
+    pub(crate) refused: u32,
 }
 
 impl Part {
@@ -87,7 +102,17 @@ impl Part {
             _ => None,
         };
         let borrowed = key.is_some();
-        Self { parcels, key, borrowed, failures: 0, begun: false, uncertain }
+        Self {
+            parcels,
+            key,
+            borrowed,
+            failures: 0,
+            begun: false,
+            uncertain,
+            left_open: false,
+            passes_at_first: None,
+            refused: 0,
+        }
     }
 
     pub(crate) fn rows(&self) -> Vec<&Row> {
@@ -128,6 +153,33 @@ impl Part {
         }
     }
 
+    /// Whether what becomes of its orders can be recorded, as far as is known.
+    pub(crate) fn is_recordable(&self) -> bool {
+        self.parcels.iter().all(|parcel| parcel.row.storage.is_clear())
+    }
+
+    /// Waits until what becomes of its orders can be recorded.
+    pub(crate) async fn recordable(&self) {
+        for parcel in &self.parcels {
+            parcel.row.storage.cleared().await;
+        }
+    }
+
+    /// Gives back the orders of which it could not be recorded what became of them. Once it was sent, all of it stays together:
+    /// its orders may be there.
+    pub(crate) fn hold_back(&mut self) {
+        if self.begun || self.is_recordable() {
+            return;
+        }
+        for parcel in std::mem::take(&mut self.parcels) {
+            if parcel.row.storage.is_clear() {
+                self.parcels.push(parcel);
+            } else {
+                parcel.answer(Sent::HeldBack);
+            }
+        }
+    }
+
     /// Two halves, to be sent one after the other. Where some of its orders were written, under the key of the whole: what
     /// the target has taken it then does not take again. Else each under its own, for a target that keeps answers by key
     /// would give the second half the answer of the first.
@@ -141,7 +193,23 @@ impl Part {
             failures: 0,
             begun: true,
             uncertain: self.uncertain,
+            left_open: self.left_open,
+            passes_at_first: self.passes_at_first,
+            refused: 0,
         };
         [half(self.parcels), half(second)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "ended without an answer")]
+    async fn an_order_whose_batch_panicked_is_no_order_that_was_given_back() {
+        let (reply, answer) = oneshot::channel();
+        drop::<oneshot::Sender<Sent>>(reply);
+        answered(answer.await);
     }
 }

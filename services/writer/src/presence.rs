@@ -53,6 +53,7 @@ pub(crate) async fn answer(
             trouble: live.trouble(),
             concurrency: shared.concurrency.limit() as u64,
         }),
+        storage: live.storage(),
         ..plain
     };
     writer.journal.here(&writer.topology, Stage::Write, service::host(), with).await

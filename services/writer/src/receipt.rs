@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::{ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now};
-use journal::{Entry, JournalError, Label, Record, Stream, TraceParent};
+use events::{
+    CodecError, ContentHash, MappedEvent, MappedOrder, OrderDeleted, OrderKey, Outcome, Receipt, Version, now,
+};
+use journal::{Entry, JournalError, Label, Record, Stream, TraceParent, store_patiently};
 
 use crate::keys::InHand;
 use crate::ledger::{Held, Ledger};
@@ -13,8 +15,8 @@ use crate::part::Sent;
 use crate::seen_through::SeenThrough;
 use crate::target::Row;
 
-/// How soon NATS is asked again that did not answer.
-const AGAIN: Duration = Duration::from_millis(500);
+/// A receipt that meets another one which is gone when it is looked for is stored again after this long: a replica may answer late.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What storing a receipt came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,33 @@ pub(crate) enum Recorded {
     DecideAgain,
     /// It is there and says unknown: what we sent may stand where another writer had put something newer.
     Overwrote,
+}
+
+/// What writing a newer version again came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WrittenAgain {
+    /// It was written, or cannot be.
+    Decided,
+    /// It was not sent: other receipts of the partition wait to be stored.
+    HeldBack,
+}
+
+/// Whether what was read is the word of a newer build, and not damaged.
+fn is_of_a_newer_build(error: &JournalError) -> bool {
+    matches!(error, JournalError::Codec { source: CodecError::Newer { .. }, .. })
+}
+
+/// The state with an older update time that waits for somebody after this outcome; of several the one that was read last. What is
+/// sent takes its place, and so does a newer state with the content that the target holds.
+fn older_stamp_after(outcome: Outcome, version: Version, held: Option<&Held>) -> Option<Version> {
+    let before = held.and_then(|held| held.older_stamp);
+    match outcome {
+        Outcome::OlderStamp => {
+            before.into_iter().chain([version]).max_by_key(|version| (version.raw_seq, version.generation))
+        }
+        Outcome::Superseded | Outcome::Ignored => before,
+        Outcome::Written | Outcome::Unchanged | Outcome::Repeat | Outcome::Unknown => None,
+    }
 }
 
 impl Partition {
@@ -50,7 +79,7 @@ impl Partition {
         let newest = held.map_or(order.version, |held| held.version.max(order.version));
         let (version, content, known) = match (outcome, held) {
             // What was superseded changes nothing about what the target holds.
-            (Outcome::Superseded, Some(held)) => (newest, held.content, held.known),
+            (Outcome::Superseded | Outcome::OlderStamp, Some(held)) => (newest, held.content, held.known),
             // The target itself said that it holds something newer, which we have no receipt of: no content is like it.
             (Outcome::Superseded, None) => (newest, ContentHash::of(b""), true),
             // Nor does a deletion it is not to hear of: should the order come back as it was, it is no older for that.
@@ -73,6 +102,7 @@ impl Partition {
             last_write,
             idempotency_key,
             at: now(),
+            older_stamp: older_stamp_after(outcome, order.version, held.as_ref()),
         }
     }
 
@@ -108,10 +138,7 @@ impl Partition {
             }
             Ok((kept?, in_hand))
         };
-        match sent {
-            true => SeenThrough::new(keeping).await,
-            false => Box::pin(keeping).await,
-        }
+        if sent { SeenThrough::new(keeping).await } else { Box::pin(keeping).await }
     }
 
     /// Stores the receipt; when another writer has recorded something of this order meanwhile, after that. `certain` says
@@ -129,6 +156,8 @@ impl Partition {
         let mut recorded = Recorded::Stored;
         let subject = writer.topology.receipt(&writer.name, &receipt.key);
         let mut expected = held.map_or(0, |held| held.receipt_seq);
+        // Whether receipts that we know of have been removed: then ours counts, whatever its sequence is.
+        let mut removed = false;
         loop {
             // With the receipt it follows: a message may have a second one, when what it wrote is written again.
             let id = format!("receipt:{}:{}:{expected}", writer.name, receipt.mapped_seq);
@@ -137,16 +166,38 @@ impl Partition {
                 .traced(Some(trace))
                 .labelled(Label::Outcome, receipt.outcome)
                 .labelled(Label::Mapped, receipt.mapped_seq);
-            match writer.committer.store(vec![record]).await {
+            // Whatever else stands in the way: what was done is kept until it is recorded, and nothing more is sent meanwhile.
+            let waits = |error: &JournalError| !matches!(error, JournalError::Conflict { .. });
+            let store = || writer.committer.store(vec![record.clone()]);
+            match store_patiently(&self.storage, waits, store).await {
                 Ok(stored) => {
-                    let seq = stored.first().map_or(0, |stored| stored.seq);
-                    ledger.set(&receipt.key, Held::after(receipt, seq));
+                    let (seq, after) = (stored.first().map_or(0, |stored| stored.seq), &receipt.key);
+                    if removed {
+                        ledger.replace(after, Held::after(receipt, seq));
+                    } else {
+                        ledger.set(after, Held::after(receipt, seq));
+                    }
                     return Ok(recorded);
                 }
                 Err(JournalError::Conflict { .. }) => {
-                    let Some(entry) = Box::pin(self.last_receipt(&subject)).await? else {
-                        return Err(JournalError::Conflict { subject });
+                    let last = Box::pin(self.last_receipt(&subject)).await?;
+                    let Some(entry) = last.filter(|entry| entry.seq > expected) else {
+                        expected = self.after_removal(receipt, expected, &subject).await?;
+                        removed = true;
+                        continue;
                     };
+                    if let Err(error) = entry.event::<Receipt>() {
+                        // What a newer build recorded decides about what is not sent yet; what was sent is recorded all the same.
+                        if !sent && is_of_a_newer_build(&error) {
+                            return Err(error);
+                        }
+                        tracing::error!(
+                            error = service::chain(&error),
+                            "a receipt cannot be read; ours follows it"
+                        );
+                        expected = entry.seq;
+                        continue;
+                    }
                     let (newest, theirs) = (ledger.learn(&entry)?, entry.event::<Receipt>()?.body);
                     let same = newest.mapped_seq == receipt.mapped_seq;
                     // Ours was there before theirs, or theirs says that the target had nothing newer.
@@ -163,6 +214,7 @@ impl Partition {
                             // It was taken, and something newer has taken its place since.
                             true => {
                                 receipt.outcome = Outcome::Superseded;
+                                receipt.older_stamp = newest.older_stamp;
                                 (newest.content, newest.known)
                             }
                             // We may have written over something newer. Say so, do not guess; then write that again.
@@ -181,18 +233,33 @@ impl Partition {
         }
     }
 
+    /// Where the receipt goes when those it was to follow are not there any more: somebody has purged its subject, or deleted
+    /// messages. What the target holds is the same for that, so the ledger stays as it is, and the receipt is stored behind what
+    /// is left.
+    async fn after_removal(
+        &self,
+        receipt: &Receipt,
+        expected: u64,
+        subject: &str,
+    ) -> Result<u64, JournalError> {
+        tokio::time::sleep(AGAIN).await;
+        let left = Box::pin(self.last_receipt(subject)).await?.map_or(0, |entry| entry.seq);
+        if left != expected {
+            tracing::warn!(
+                key = %receipt.key,
+                known = expected,
+                left,
+                "receipts of this order have been removed; what the target holds is known all the same"
+            );
+        }
+        Ok(left)
+    }
+
     /// Asked until NATS answers: a receipt that is to be stored must not be lost because it has gone away once more.
     async fn last_receipt(&self, subject: &str) -> Result<Option<Entry>, JournalError> {
         let (journal, names) = (&self.writer.journal, &self.writer.topology);
-        loop {
-            match journal.last(names, Stream::Receipts, subject).await {
-                Err(error) if error.is_retryable() => {
-                    tracing::debug!(%error, "the last receipt of an order cannot be read yet");
-                    tokio::time::sleep(AGAIN).await;
-                }
-                read => return read,
-            }
-        }
+        let read = || journal.last(names, Stream::Receipts, subject);
+        store_patiently(&self.storage, JournalError::is_retryable, read).await
     }
 
     /// Older versions that failed and wait are superseded by the order that has come, before that is sent: should we die
@@ -238,25 +305,40 @@ impl Partition {
         Ok(self.record(ledger, &mut receipt, held, true, trace).await? == Recorded::Stored)
     }
 
-    /// Writes the newest version again, after an older one may have been written over it. It stays unknown when that
-    /// cannot be done now.
+    /// Writes the newest version again, after an older one may have been written over it; waits while other receipts of the
+    /// partition cannot be stored. It stays unknown when the target refuses it, or the partition is to be handed over.
     pub(crate) async fn restore(
         &self,
         ledger: &Ledger,
         order: &OrderKey,
         trace: TraceParent,
     ) -> Result<(), JournalError> {
-        let (writer, names) = (&*self.writer, &self.writer.topology);
-        let Some(held) = ledger.get(order).filter(|held| held.last_write > 0) else { return Ok(()) };
-        let written = writer.journal.get(names, Stream::Receipts, held.last_write).await?;
-        let seq = written.event::<Receipt>()?.body.mapped_seq;
-        let entry = writer.journal.get(names, Stream::Mapped, seq).await?;
-        let newest = match MappedEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
-            MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order)) => Arc::new(order),
+        while self.is_recordable().await {
+            if self.write_again(ledger, order, trace).await? == WrittenAgain::Decided {
+                return Ok(());
+            }
+        }
+        tracing::warn!(key = %order, "the partition is handed over before the newer version is written again");
+        Ok(())
+    }
+
+    async fn write_again(
+        &self,
+        ledger: &Ledger,
+        order: &OrderKey,
+        trace: TraceParent,
+    ) -> Result<WrittenAgain, JournalError> {
+        let writer = &*self.writer;
+        let Some(held) = ledger.get(order).filter(|held| held.last_write > 0) else {
+            return Ok(WrittenAgain::Decided);
+        };
+        let Some((seq, newest)) = self.written_last(held.last_write).await? else {
+            tracing::error!(key = %order, "what was written over is not in the log any more; the order stays unknown");
+            return Ok(WrittenAgain::Decided);
         };
         if newest.version != held.version {
             tracing::error!(key = %order, "what was written over is not known any more; the order stays unknown");
-            return Ok(());
+            return Ok(WrittenAgain::Decided);
         }
         let basis = held.basis(newest.content);
         let row = Row {
@@ -268,6 +350,7 @@ impl Partition {
             // What is to be written again was learnt just now.
             since: writer.contact.moment(),
             stop: self.stop.clone(),
+            storage: self.storage.clone(),
             order: Arc::clone(&newest),
         };
         match writer.send(row).await {
@@ -276,13 +359,31 @@ impl Partition {
                 let sent_as = Some((key, basis));
                 let mut receipt =
                     self.receipt(seq, &newest, Some(held), taken.outcome, taken.status, sent_as);
-                self.record(ledger, &mut receipt, Some(held), while_ours, trace).await.map(drop)
+                self.record(ledger, &mut receipt, Some(held), while_ours, trace).await?;
             }
             Sent::Failed { error, .. } => {
                 tracing::error!(key = %order, error = service::chain(&error), "the newer version could not be written again");
-                Ok(())
             }
-            Sent::Stopped { .. } => Ok(()),
+            Sent::HeldBack => return Ok(WrittenAgain::HeldBack),
+            // Only at a hand-over, or after a silence: others may have the order by now.
+            Sent::Stopped { .. } => {}
         }
+        Ok(WrittenAgain::Decided)
+    }
+
+    /// The order that the receipt of this sequence says was written, with its sequence in MAPPED; `None` when either is not in the log any more.
+    async fn written_last(&self, receipt: u64) -> Result<Option<(u64, Arc<MappedOrder>)>, JournalError> {
+        let (journal, names) = (&self.writer.journal, &self.writer.topology);
+        // Asked until NATS answers, as in `last_receipt`.
+        let read = || journal.find(names, Stream::Receipts, receipt);
+        let written = store_patiently(&self.storage, JournalError::is_retryable, read).await?;
+        let Some(written) = written else { return Ok(None) };
+        let seq = written.event::<Receipt>()?.body.mapped_seq;
+        let read = || journal.find(names, Stream::Mapped, seq);
+        let entry = store_patiently(&self.storage, JournalError::is_retryable, read).await?;
+        let Some(entry) = entry else { return Ok(None) };
+        let decoded = MappedEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))?;
+        let (MappedEvent::Order(order) | MappedEvent::Deleted(OrderDeleted(order))) = decoded;
+        Ok(Some((seq, Arc::new(order))))
     }
 }

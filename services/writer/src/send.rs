@@ -1,6 +1,7 @@
 //! Sending: one request when the circuit, the limits and a free slot allow, until every order of it has an answer. A batch
 //! that is refused is halved until the bad orders stand alone.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use http::{Class, RetryPolicy};
 use journal::{Budget, Committer, Contact, Journal, Topology};
 use service::config::Operators;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::Counts;
 use crate::circuit::{Circuit, Pass};
 use crate::concurrency::{Concurrency, Load, Slot};
 use crate::error_budget::ErrorBudget;
-use crate::part::{Parcel, Part, Sent};
+use crate::front::{Blame, FrontRefusals, RefusedRequest, RequestSize};
+use crate::part::{Parcel, Part, Sent, answered};
 use crate::target::{Row, Taken, Target, TargetError};
 
 /// A batch that fails for no reason of its own is tried so often as it is before it is halved: one of its orders may be
@@ -28,6 +31,9 @@ const TOGETHER_UNCERTAIN: usize = 5;
 /// lasts for the timeout and 3 s more after the last pull has ended.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
+/// A target that answers something else is asked so often what it holds.
+const QUESTIONS: u32 = 3;
+
 /// Nothing was sent.
 const NOT_SENT: Sent = Sent::Stopped { uncertain: None };
 
@@ -38,6 +44,8 @@ pub(crate) struct Writer {
     pub(crate) journal: Journal,
     pub(crate) target: Target,
     pub(crate) circuit: Circuit,
+    /// Refusals by something in front of the target.
+    pub(crate) front: FrontRefusals,
     pub(crate) concurrency: Concurrency,
     /// Calls and pauses, shared by all writers of the target.
     pub(crate) limit: Arc<Budget>,
@@ -55,12 +63,35 @@ pub(crate) struct Writer {
     pub(crate) gathering: Option<mpsc::Sender<Parcel>>,
 }
 
+/// Whether a request that failed may have been done all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    NotDone,
+    MayBeDone,
+}
+
+fn left_open(error: &TargetError) -> Certainty {
+    if error.may_be_done() { Certainty::MayBeDone } else { Certainty::NotDone }
+}
+
+/// A hash of status and text of an answer, without what differs from one to the next.
+fn hash_of_answer(error: &TargetError) -> u64 {
+    let (status, excerpt) = error.answer().unwrap_or_default();
+    let mut hasher = std::hash::DefaultHasher::new();
+    (status, events::pattern(excerpt, &[])).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// What one request came to.
 enum Attempted {
     Taken(Vec<Taken>),
     Failed(TargetError),
     /// Nothing was decided: the circuit has opened, or a pause has begun.
     Later(Class),
+    /// It may be about what was sent: whatever else is in hand goes first.
+    OthersFirst(Certainty),
+    /// Nothing was sent: what becomes of some of the orders cannot be recorded now.
+    HeldBack,
     Stopped,
 }
 
@@ -79,13 +110,13 @@ impl Writer {
                 }
                 tokio::select! {
                     biased;
-                    sent = &mut waiting.answer => return sent.unwrap_or(NOT_SENT),
+                    sent = &mut waiting.answer => return answered(sent),
                     () = stop.cancelled() => if waiting.take_back() { return NOT_SENT },
                 }
             }
             _ => self.carry(vec![parcel], None).await,
         }
-        waiting.answer.await.unwrap_or(NOT_SENT)
+        answered(waiting.answer.await)
     }
 
     /// Sends orders together until each has an answer. `slot` is the turn of the first request, when it has come already.
@@ -98,7 +129,9 @@ impl Writer {
             }
             // Who gave up waiting has given the order away with its partition.
             part.parcels.retain(|parcel| !parcel.is_abandoned());
+            part.hold_back();
             if part.parcels.is_empty() {
+                self.return_turn(slot.take());
                 continue;
             }
             match self.attempt(&mut part, slot.take()).await {
@@ -115,10 +148,18 @@ impl Writer {
                         parcel.answer(Sent::Stopped { uncertain: uncertain.clone() });
                     }
                 }
+                Attempted::OthersFirst(certainty) => {
+                    part.refused = part.refused.saturating_add(1);
+                    part.left_open |= certainty == Certainty::MayBeDone;
+                    part.uncertain |= part.left_open;
+                    parts.insert(0, part);
+                }
                 Attempted::Later(class) => {
-                    part.uncertain |= class == Class::Uncertain;
+                    part.left_open |= class == Class::Uncertain;
+                    part.uncertain |= part.left_open;
                     parts.push(part);
                 }
+                Attempted::HeldBack => parts.push(part),
                 Attempted::Failed(error) => parts.extend(Box::pin(self.after(part, error)).await),
             }
         }
@@ -127,8 +168,11 @@ impl Writer {
     /// What is to be sent after a request failed in a way that counts; last comes first.
     async fn after(&self, mut part: Part, error: TargetError) -> Vec<Part> {
         let (class, partly_written) = (error.class(), error.is_of_a_part() || part.borrowed);
-        part.uncertain |= class == Class::Uncertain;
-        let blames_orders = matches!(class, Class::Permanent | Class::Refusing);
+        part.left_open |= class == Class::Uncertain;
+        part.uncertain |= part.left_open;
+        // What a proxy says of a repetition says nothing about the request before it, whose answer was lost.
+        let is_open = part.uncertain && error.is_of_the_order();
+        let blames_orders = matches!(class, Class::Permanent | Class::Refusing) && !is_open;
         let alone = part.parcels.len() == 1;
         if part.borrowed && (error.is_of_another_request() || (alone && blames_orders)) {
             // Under a borrowed key the answer may be that of the whole batch: only one of its own condemns an order.
@@ -138,7 +182,7 @@ impl Writer {
         if alone {
             let key = part.key();
             if let Some(one) = part.parcels.pop() {
-                one.answer(Sent::Failed { error, key });
+                one.answer(Sent::Failed { error, key, may_be_there: part.left_open });
             }
             return Vec::new();
         }
@@ -157,6 +201,7 @@ impl Writer {
     /// request was not done, or not to its end, and goes out again under the same key.
     async fn ask(&self, part: &mut Part) {
         let key = part.key();
+        let mut unanswered = 0;
         while let Some(parcel) = part.parcels.first() {
             let Some(slot) = self.turn(part).await else { return };
             let held = self.target.holds(&parcel.row).await;
@@ -171,7 +216,10 @@ impl Writer {
                 }
                 Ok(_) => return self.works(&slot),
                 Err(error) => {
-                    if self.judged(&error, parcel.row.seq, &slot).await.is_none() {
+                    // An answer that tells nothing will tell nothing the next time: the order goes out under its key.
+                    unanswered += u32::from(error.answer().is_some_and(|(status, _)| status < 500));
+                    let asked_enough = unanswered >= QUESTIONS;
+                    if self.judged(&error, parcel.row.seq, &slot).await.is_none() || asked_enough {
                         let key = &parcel.row.order.key;
                         tracing::warn!(%key, error = self.said(&error), "the target cannot be asked what it holds");
                         return;
@@ -198,18 +246,65 @@ impl Writer {
             );
             return Attempted::Stopped;
         }
+        if !part.is_recordable() {
+            self.return_turn(Some(slot));
+            return Attempted::HeldBack;
+        }
         let key = part.key();
         part.begun = true;
         let rows = part.rows();
         match self.target.write(&rows, &key).await {
             Ok(taken) => {
+                self.front.note_pass(rows[0].seq, Instant::now());
                 self.works(&slot);
                 Attempted::Taken(taken)
             }
-            Err(error) => match self.judged(&error, rows[0].seq, &slot).await {
-                Some(class) => Attempted::Later(class),
-                None => Attempted::Failed(error),
-            },
+            Err(error) => {
+                drop(rows);
+                self.failed_attempt(part, error, &slot).await
+            }
+        }
+    }
+
+    /// Decides whom a failed request is about. A refusal that looks like an outage is about what was sent if other requests
+    /// pass.
+    async fn failed_attempt(&self, part: &mut Part, error: TargetError, slot: &Slot<'_>) -> Attempted {
+        let seq = part.parcels.first().map_or(0, |parcel| parcel.row.seq);
+        let others_first = error.may_be_about_an_order();
+        if others_first {
+            let passes_at_first = *part.passes_at_first.get_or_insert_with(|| self.front.passes());
+            let size = if part.parcels.len() == 1 { RequestSize::One } else { RequestSize::Several };
+            let answer = hash_of_answer(&error);
+            let request = RefusedRequest { seq, size, answer, passes_at_first: Some(passes_at_first) };
+            match self.front.note_refusal(request, Instant::now()) {
+                Blame::Order => {
+                    slot.report(Load::Fine);
+                    self.circuit.unused();
+                    return Attempted::Failed(TargetError::OfTheOrder(Box::new(error)));
+                }
+                Blame::OneOfTheBatch => {
+                    let why = self.operators.hidden(&error, error.theirs());
+                    self.circuit.down(None, &why.unwrap_or_else(|| error.to_string()));
+                    return Attempted::Failed(TargetError::OfTheOrder(Box::new(error)));
+                }
+                Blame::Target(Some(again)) => {
+                    slot.report(Load::Fine);
+                    let why = self.operators.hidden(&error, error.theirs());
+                    self.circuit.down(Some(again), &why.unwrap_or_else(|| error.to_string()));
+                    return Attempted::OthersFirst(left_open(&error));
+                }
+                Blame::Target(None) => {}
+            }
+        }
+        match self.judged(&error, seq, slot).await {
+            // Another part of the batch is the next probe: one that is refused for ever would hold up its own rest.
+            Some(class) if others_first && class != Class::Uncertain => {
+                Attempted::OthersFirst(left_open(&error))
+            }
+            // It was sent, and nobody said what became of it.
+            Some(_) if error.may_be_done() => Attempted::Later(Class::Uncertain),
+            Some(class) => Attempted::Later(class),
+            None => Attempted::Failed(error),
         }
     }
 
@@ -240,7 +335,7 @@ impl Writer {
         match class {
             Class::Outage | Class::Credentials => self.circuit.down(None, &why),
             Class::Throttled(wait) => {
-                // "At once" is no answer to a call that came too often.
+                // Ignore `Retry-After: 0` on a 429.
                 let wait = wait.filter(|wait| !wait.is_zero()).unwrap_or(self.penalty);
                 self.circuit.down(Some(wait), &why);
                 self.limit.pause(wait).await;
@@ -254,6 +349,13 @@ impl Writer {
             }
         }
         Some(class)
+    }
+
+    /// Gives a turn back that is not used: if it was the probe, another request may probe at once.
+    fn return_turn(&self, slot: Option<Slot<'_>>) {
+        if slot.is_some() {
+            self.circuit.unused();
+        }
     }
 
     /// Waits for a turn; `None` when the orders' partition is to be handed over meanwhile. What has been sent already is
@@ -271,16 +373,19 @@ impl Writer {
                 self.circuit.unused(); // it may have been our turn to probe, and we were waiting for the rest
                 None
             }
-            slot = self.slot() => Some(slot),
+            slot = async {
+                part.recordable().await;
+                self.slot(part.refused).await
+            } => Some(slot),
         }
     }
 
     /// Waits until a request may be sent. A slot is not held while the circuit is open, or a few waiting orders would
-    /// hold all of them.
-    pub(crate) async fn slot(&self) -> Slot<'_> {
+    /// hold all of them. Those that were `refused` less often probe first.
+    pub(crate) async fn slot(&self, refused: u32) -> Slot<'_> {
         loop {
             self.error_budget.open().await;
-            let pass = self.circuit.pass().await;
+            let pass = self.circuit.pass(refused).await;
             let slot = self.concurrency.take().await;
             let shut = self.error_budget.stopped().is_some() || !self.circuit.is_closed();
             if pass == Pass::Free && shut {

@@ -84,6 +84,8 @@ impl Settings {
             ack_wait,
             pinned: Some(ack_wait),
             grace: ack_wait,
+            max_attempts: self.max_attempts,
+            target: Some(target.clone()),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use events::{MappedOrder, Outcome};
 use http::{Class, Client, Method};
-use journal::Moment;
+use journal::{Moment, StorageTrouble};
 use postgres::{Postgres, PostgresError};
 use qeasy::{Form, Found, Qeasy, Verdict, WriteError};
+use service::ConfigError;
 use service::config::{self, TargetKind};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ pub(crate) struct Row {
     pub(crate) since: Moment,
     /// Cancelled when its partition is to be handed over.
     pub(crate) stop: CancellationToken,
+    /// The receipts of its partition that cannot be stored: nothing of it is sent meanwhile.
+    pub(crate) storage: StorageTrouble,
 }
 
 /// What became of an order at the target.
@@ -53,6 +56,9 @@ pub(crate) enum TargetError {
     Qeasy(#[from] WriteError),
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// It looks like an outage, and is not: others passed.
+    #[error("{0}. Other orders passed meanwhile: it is this one that is meant")]
+    OfTheOrder(#[source] Box<TargetError>),
 }
 
 impl TargetError {
@@ -61,6 +67,31 @@ impl TargetError {
         match self {
             Self::Qeasy(error) => error.class(),
             Self::Postgres(error) => error.class(),
+            Self::OfTheOrder(error) if error.may_be_done() => Class::Uncertain,
+            Self::OfTheOrder(_) => Class::Permanent,
+        }
+    }
+
+    /// Whether the orders may have been taken although the answer does not say so.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Qeasy(error) => error.may_be_done(),
+            Self::Postgres(error) => error.class() == Class::Uncertain,
+            Self::OfTheOrder(error) => error.may_be_done(),
+        }
+    }
+
+    /// Whether it was found to be about this order because others pass.
+    pub(crate) fn is_of_the_order(&self) -> bool {
+        matches!(self, Self::OfTheOrder(_))
+    }
+
+    /// Whether the answer may be about one order, although it reads as if it were about all: a refusal in words, not a
+    /// server in trouble.
+    pub(crate) fn may_be_about_an_order(&self) -> bool {
+        match self {
+            Self::Qeasy(error) => error.may_be_about_an_order(),
+            Self::Postgres(_) | Self::OfTheOrder(_) => false,
         }
     }
 
@@ -69,6 +100,7 @@ impl TargetError {
         match self {
             Self::Qeasy(error) => error.theirs(),
             Self::Postgres(error) => error.theirs(),
+            Self::OfTheOrder(error) => error.theirs(),
         }
     }
 
@@ -77,6 +109,7 @@ impl TargetError {
         match self {
             Self::Qeasy(error) => error.answer(),
             Self::Postgres(_) => None,
+            Self::OfTheOrder(error) => error.answer(),
         }
     }
 
@@ -89,6 +122,11 @@ impl TargetError {
     pub(crate) fn is_of_another_request(&self) -> bool {
         matches!(self, Self::Qeasy(WriteError::Another { .. }))
     }
+}
+
+/// Settings of a target that cannot be used, with the keys they stand in.
+fn wrong(target: &config::Target, keys: &str, error: &dyn std::error::Error) -> ConfigError {
+    ConfigError::Key { place: format!("target {}, {keys}", target.name), message: service::chain(error) }
 }
 
 impl Target {
@@ -117,7 +155,11 @@ impl Target {
             trust_status: target.trust_status,
             form,
         };
-        Ok(Self::Qeasy(Box::new(Qeasy::new(settings, Client::new(target.concurrency)?))))
+        // Known before the first order: no order is at fault for an address, a header or a proxy that is none.
+        let unusable = |error| wrong(target, "url and headers", &error);
+        let qeasy = Qeasy::new(settings, Client::new(target.concurrency).map_err(unusable)?);
+        qeasy.check().map_err(unusable)?;
+        Ok(Self::Qeasy(Box::new(qeasy)))
     }
 
     fn postgres(flow: &str, target: &config::Target) -> Result<Self, WriterError> {
@@ -132,7 +174,8 @@ impl Target {
             connections: target.concurrency,
             timeout: target.timeout.get(),
         };
-        Ok(Self::Postgres(Box::new(Postgres::new(settings)?)))
+        let postgres = Postgres::new(settings).map_err(|error| wrong(target, "url and table", &error))?;
+        Ok(Self::Postgres(Box::new(postgres)))
     }
 
     /// Writes the orders in one request; says of each what became of it.

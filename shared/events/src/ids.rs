@@ -18,6 +18,26 @@ fn token(text: &str) -> String {
     out
 }
 
+/// The longest token that is made of foreign text, in bytes. A subject has to fit into one line of NATS, 4,096 bytes with what else
+/// stands there, and a longer one ends the connection.
+pub const LONGEST_TOKEN: usize = 1_000;
+
+/// The length of the token that [`token`] makes of `text`, in bytes.
+fn token_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' { 1 } else { 3 })
+        .sum()
+}
+
+/// As [`token`], and never longer than [`LONGEST_TOKEN`]: what is too long becomes its beginning and a hash of all of it.
+pub fn bounded_token(text: &str) -> String {
+    let whole = token(text);
+    if whole.len() <= LONGEST_TOKEN {
+        return whole;
+    }
+    format!("{}={}", &whole[..64], &blake3::hash(text.as_bytes()).to_hex()[..32])
+}
+
 /// The business key of an order at the source: OKKI's `order_id`, as text, exactly as the source wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -38,6 +58,11 @@ impl OrderKey {
     /// The key as one token of a NATS subject; different keys give different tokens.
     pub fn token(&self) -> String {
         token(&self.0)
+    }
+
+    /// The length of [`OrderKey::token`], in bytes. An order whose key is longer than [`LONGEST_TOKEN`] there can have no receipt.
+    pub fn token_len(&self) -> usize {
+        token_len(&self.0)
     }
 
     /// The partition of this order among `partitions`, the same on every machine and in every release.
@@ -171,6 +196,14 @@ mod tests {
             let a = token(&text);
             prop_assert!(a.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
             prop_assert_eq!(a == token(&other), text == other);
+            prop_assert_eq!(a.len(), token_len(&text));
+        }
+
+        #[test]
+        fn a_bounded_token_is_short_and_tells_texts_apart(text in "\\PC{0,2000}", end in "[a-z]{1,3}") {
+            let (one, other) = (bounded_token(&text), bounded_token(&format!("{text}{end}")));
+            prop_assert!(one.len() <= LONGEST_TOKEN && other.len() <= LONGEST_TOKEN);
+            prop_assert_ne!(one, other);
         }
 
         #[test]

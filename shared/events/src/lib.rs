@@ -8,6 +8,7 @@ mod alerts;
 pub mod codec;
 mod dead;
 mod fingerprint;
+mod foreign_text;
 mod ids;
 mod mapped;
 mod operation;
@@ -22,7 +23,8 @@ mod sync;
 pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
-pub use ids::{DELETED, LIVE, OrderDigest, OrderKey, TargetName, WindowId};
+pub use foreign_text::{LONGEST_QUOTING, LONGEST_TEXT, shorten, shorten_owned, shorten_to};
+pub use ids::{DELETED, LIVE, LONGEST_TOKEN, OrderDigest, OrderKey, TargetName, WindowId, bounded_token};
 pub use mapped::{
     ContentHash, MappedEvent, MappedOrder, NumbersMapped, OrderDeleted, OrdersSkipped, Origin, SkippedOrder,
     Version,
@@ -32,14 +34,14 @@ pub use operation::{
     Work,
 };
 pub use pattern::pattern;
-pub use payload::{Encoding, Payload, PayloadError};
+pub use payload::{Encoding, LARGEST_PAYLOAD, Payload, PayloadError};
 pub use presence::{HeldPartition, Instance, Writing};
 pub use raw::{RawDetail, RawPage};
-pub use receipt::{Outcome, Receipt};
+pub use receipt::{OlderStampFound, Outcome, Receipt};
 pub use shared_state::{BudgetState, StopState, TokenState};
 pub use sync::{
-    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, Proof, Slice, SliceProof,
-    WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
+    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PageRefused, Proof, Slice,
+    SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
 };
 
 /// A point in time, as events carry it: microseconds since the Unix epoch, UTC.

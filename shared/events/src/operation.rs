@@ -75,6 +75,15 @@ pub enum Work {
         /// Orders a second, at most.
         per_second: u32,
     },
+    /// What a reconciliation found at the source is written over what one target holds.
+    Rewrite {
+        /// The sequences in MAPPED of the prepared orders, as first and last of each run, ascending.
+        messages: Vec<(u64, u64)>,
+        /// The target.
+        target: TargetName,
+        /// Orders a second, at most.
+        per_second: u32,
+    },
 }
 
 /// A log that can be replayed.

@@ -9,6 +9,9 @@ use zstd::bulk::{Compressor, Decompressor};
 /// zstd level 1: three quarters of what level 3 saves on JSON orders at less than half its time.
 const LEVEL: i32 = 1;
 
+/// Stored bytes are restored up to this size. The largest that we store is a page with its details.
+pub const LARGEST_PAYLOAD: u64 = 256 << 20;
+
 /// How the bytes of a [`Payload`] are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,6 +46,12 @@ pub enum PayloadError {
         #[source]
         source: io::Error,
     },
+    /// They say that they are larger than anything we store.
+    #[error("the stored bytes say that they were {size} bytes, expected at most {LARGEST_PAYLOAD}")]
+    TooLarge {
+        /// The size written down.
+        size: u64,
+    },
     /// They restored to another size than was written down.
     #[error("restored {found} bytes, expected {expected}")]
     Size {
@@ -73,6 +82,9 @@ impl Payload {
     /// # Errors
     /// [`PayloadError`] when the stored bytes are damaged.
     pub fn unpack(&self) -> Result<Vec<u8>, PayloadError> {
+        if self.size > LARGEST_PAYLOAD {
+            return Err(PayloadError::TooLarge { size: self.size });
+        }
         let bytes = match self.encoding {
             Encoding::Plain => self.bytes.clone(),
             Encoding::Zstd => {
@@ -124,6 +136,10 @@ mod tests {
         assert_eq!(payload.encoding, Encoding::Zstd);
         payload.bytes.truncate(4);
         assert!(matches!(payload.unpack(), Err(PayloadError::Corrupt { .. })));
+        let bomb = Payload { size: 2 << 30, ..Payload::pack(&[7; 1_000]) };
+        assert!(matches!(bomb.unpack(), Err(PayloadError::TooLarge { .. })), "no room is made for it");
+        let more = Payload { size: 999, ..Payload::pack(&[7; 1_000]) };
+        assert!(more.unpack().is_err(), "no more than was written down");
         let wrong = Payload { encoding: Encoding::Plain, size: 3, bytes: vec![1] };
         assert!(matches!(wrong.unpack(), Err(PayloadError::Size { expected: 3, found: 1 })));
     }

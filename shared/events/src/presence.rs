@@ -29,6 +29,9 @@ pub struct Instance {
     /// What went wrong last and has not gone right since, for a fetcher.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trouble: Option<String>,
+    /// Why something cannot be stored in NATS that this stage keeps until it can be.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub storage: Option<String>,
 }
 
 /// What a writer says of the target it writes to.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::is_default;
-use crate::{CodecError, Event, Listing, Micros, Payload, PayloadError, WindowId};
+use crate::{CodecError, Event, LARGEST_PAYLOAD, Listing, Micros, Payload, PayloadError, WindowId};
 
 /// One page of orders as the source answered it. A page too large for one message is cut into `parts` messages that
 /// are stored one after another in one atomic batch; each part carries a slice of the compressed bytes.
@@ -75,6 +75,17 @@ impl RawPage {
         };
         let packed = details.unpack()?;
         rmp_serde::from_slice(&packed).map_err(PayloadError::Details)
+    }
+
+    /// How many bytes its body and its details take as they are stored.
+    pub fn stored_size(&self) -> usize {
+        self.body.bytes.len() + self.details.as_ref().map_or(0, |details| details.bytes.len())
+    }
+
+    /// Whether its body or its details are more than is restored.
+    pub fn is_too_large(&self) -> bool {
+        let details = self.details.as_ref().map_or(0, |details| details.size);
+        self.body.size.max(details) > LARGEST_PAYLOAD
     }
 
     /// Cuts the page into parts whose stored bytes are at most `limit` bytes each (one part when it fits).

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::is_default;
 use crate::{ContentHash, Event, Micros, OrderKey, TargetName, Version};
 
 /// What became of one mapped order.
@@ -23,12 +24,22 @@ pub enum Outcome {
     Unknown,
     /// It was deleted at the source, and the mapping says that the target is not to hear of it.
     Ignored,
+    /// It was read after the state that the target holds, differs from it, and carries an older update time. Nothing was sent:
+    /// `orderflow reconcile --repair` writes it.
+    OlderStamp,
 }
 
 impl Outcome {
     /// Every outcome, in the order reports show them.
-    pub const ALL: [Self; 6] =
-        [Self::Written, Self::Unchanged, Self::Superseded, Self::Repeat, Self::Unknown, Self::Ignored];
+    pub const ALL: [Self; 7] = [
+        Self::Written,
+        Self::Unchanged,
+        Self::Superseded,
+        Self::Repeat,
+        Self::Unknown,
+        Self::Ignored,
+        Self::OlderStamp,
+    ];
 
     /// The name used in headers, tables and JSON.
     pub fn name(self) -> &'static str {
@@ -39,6 +50,7 @@ impl Outcome {
             Self::Repeat => "repeat",
             Self::Unknown => "unknown",
             Self::Ignored => "ignored",
+            Self::OlderStamp => "older_stamp",
         }
     }
 }
@@ -81,8 +93,32 @@ pub struct Receipt {
     pub idempotency_key: String,
     /// When it was known.
     pub at: Micros,
+    /// The version that was read last with an older update time than the target holds, and with other content. It is there
+    /// as long as the target has not been given anything since.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub older_stamp: Option<Version>,
 }
 
 impl Event for Receipt {
     const KIND: &'static str = "Receipt";
+}
+
+/// A receipt says `older_stamp` of this order at this target. Stored on a subject of its own, so that such orders can be listed
+/// without reading all receipts; the order's last receipt says whether it still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OlderStampFound {
+    /// The target.
+    pub target: TargetName,
+    /// The order.
+    pub key: OrderKey,
+    /// The sequence in MAPPED of the state with the older update time.
+    pub mapped_seq: u64,
+    /// The version of that state.
+    pub version: Version,
+    /// The version that the target holds.
+    pub held: Version,
+}
+
+impl Event for OlderStampFound {
+    const KIND: &'static str = "OlderStampFound";
 }

@@ -88,6 +88,10 @@ pub struct PageFetched {
     /// Rows (from 0) whose order was gone when its detail was asked for: listed, then deleted. Not an error.
     #[serde(default, skip_serializing_if = "is_default")]
     pub gone: Vec<u32>,
+    /// Rows (from 0) of a list of deletions whose order is not deleted: `schedule.deleted.when` does not hold for them, or
+    /// the list of orders shows them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub living: Vec<u32>,
     /// The source's own clock in the answer, when it shows one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub source_now: Option<Micros>,
@@ -131,6 +135,22 @@ pub struct Proof {
     /// All pages that were read for it, also in passes that proved nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pages_read: u64,
+}
+
+/// A page behind the first that the source does not give, whoever asks: its slice is read in halves, which have fewer pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRefused {
+    /// The window.
+    pub window: WindowId,
+    /// Which reading of the window, from 1.
+    pub pass: u32,
+    /// The page number, from 2.
+    pub page: u32,
+    /// The slice of the window it is a page of; the whole window when absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slice: Option<Slice>,
+    /// What the source answered, for a person.
+    pub reason: String,
 }
 
 /// The window is complete.
@@ -218,6 +238,9 @@ impl Event for WindowOpened {
 impl Event for PageFetched {
     const KIND: &'static str = "PageFetched";
 }
+impl Event for PageRefused {
+    const KIND: &'static str = "PageRefused";
+}
 impl Event for WindowClosed {
     const KIND: &'static str = "WindowClosed";
 }
@@ -238,6 +261,8 @@ pub enum WindowEvent {
     Opened(WindowOpened),
     /// A page was read.
     Page(PageFetched),
+    /// A page was refused.
+    Refused(PageRefused),
     /// It was proved.
     Closed(WindowClosed),
     /// It could not be proved.
@@ -253,6 +278,7 @@ impl WindowEvent {
         match kind_of(bytes)?.as_str() {
             WindowOpened::KIND => decode(bytes).map(|event| Self::Opened(event.body)),
             PageFetched::KIND => decode(bytes).map(|event| Self::Page(event.body)),
+            PageRefused::KIND => decode(bytes).map(|event| Self::Refused(event.body)),
             WindowClosed::KIND => decode(bytes).map(|event| Self::Closed(event.body)),
             WindowFailed::KIND => decode(bytes).map(|event| Self::Failed(event.body)),
             found => Err(CodecError::Kind { expected: "a window event", found: found.into() }),

@@ -42,6 +42,7 @@ fn page() -> PageFetched {
         contents: Vec::new(),
         details: Vec::new(),
         gone: Vec::new(),
+        living: Vec::new(),
         source_now: None,
         read_at: None,
     }
@@ -109,6 +110,7 @@ fn receipt() -> Receipt {
         last_write: 4,
         idempotency_key: "5203550000-4-cf83e1357eefb8bd".into(),
         at: AT,
+        older_stamp: None,
     }
 }
 
@@ -179,6 +181,7 @@ fn instance() -> Instance {
         mapping_rejected: Some("mapping.toml:3: `form` is no key of a field".into()),
         writing: None,
         trouble: None,
+        storage: None,
     }
 }
 
@@ -189,6 +192,8 @@ fn stop() -> StopState {
 
 #[path = "samples/alerts.rs"]
 mod alerts;
+#[path = "samples/older_stamp.rs"]
+mod older_stamp;
 #[path = "samples/operations.rs"]
 mod operations;
 
@@ -214,6 +219,11 @@ mod full {
             read_at: Some(AT + 1),
             ..super::page()
         }
+    }
+
+    pub fn refused() -> PageRefused {
+        let reason = "page 6 cannot be fetched: HTTP 400".into();
+        PageRefused { window: WindowId::live(1), pass: 1, page: 6, slice: Some(slice()), reason }
     }
 
     pub fn closed() -> WindowClosed {
@@ -288,6 +298,8 @@ macro_rules! each_event {
         $check(raw(), "");
         $check(mapped(), "");
         $check(receipt(), "");
+        $check(older_stamp::receipt(), "-full");
+        $check(older_stamp::found(), "");
         $check(dead(), "");
         $check(resolved(), "");
         $check(DeadResolved { operation: Some("retry-1".into()), ..resolved() }, "-full");
@@ -295,6 +307,7 @@ macro_rules! each_event {
         $check(operations::retry(), "-retry");
         $check(operations::discard(), "-discard");
         $check(operations::replay(), "-replay");
+        $check(operations::rewrite(), "-rewrite");
         $check(operations::moved(), "");
         $check(operations::commanded(), "");
         $check(started(), "");
@@ -304,6 +317,9 @@ macro_rules! each_event {
         );
         $check(full::opened(), "-full");
         $check(full::page(), "-full");
+        $check(full::refused(), "-full");
+        $check(PageRefused { slice: None, ..full::refused() }, "");
+        $check(PageFetched { living: vec![0], ..page() }, "-living");
         $check(full::closed(), "-full");
         $check(full::raw(), "-full");
         $check(full::mapped(), "-full");
@@ -344,37 +360,6 @@ fn window_events_are_told_apart() {
     assert_eq!(WindowEvent::decode(&bytes).expect("decodes"), WindowEvent::Closed(closed()));
     let other = encode(&raw(), AT).expect("encodes");
     assert!(matches!(WindowEvent::decode(&other), Err(CodecError::Kind { found, .. }) if found == "RawPage"));
-}
-
-/// The envelope of a later build: a raised schema and a field this build does not know.
-#[derive(serde::Serialize)]
-struct Later {
-    kind: &'static str,
-    schema: u16,
-    at: Micros,
-    body: LaterJob,
-}
-
-#[derive(serde::Serialize)]
-struct LaterJob {
-    window: &'static str,
-    pass: u32,
-    page: u32,
-    priority: u8,
-}
-
-#[test]
-fn an_added_field_is_ignored_and_a_newer_schema_refused() {
-    let later = |schema| {
-        let body = LaterJob { window: "live-000001", pass: 1, page: 2, priority: 9 };
-        rmp_serde::to_vec_named(&Later { kind: "PageJob", schema, at: AT, body }).expect("encodes")
-    };
-    assert_eq!(decode::<PageJob>(&later(1)).expect("decodes").body.page, 2);
-    let refused = decode::<PageJob>(&later(2)).expect_err("newer");
-    assert_eq!(
-        refused.to_string(),
-        "PageJob has schema 2, this build reads up to 1: upgrade before reading this stream"
-    );
 }
 
 #[test]

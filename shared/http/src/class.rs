@@ -26,11 +26,11 @@ impl Class {
     pub fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Self> {
         match status {
             200..=299 => None,
-            401 | 403 | 407 => Some(Self::Credentials),
+            401 | 403 => Some(Self::Credentials),
             408 | 425 | 500 => Some(Self::Retryable),
             429 => Some(Self::Throttled(retry_after)),
-            // No order can cause these: the address is wrong, or a proxy answers instead of the application.
-            300..=399 | 404 | 405 | 410 | 501..=599 => Some(Self::Outage),
+            // The address is wrong, or a proxy answers instead of the application (407: it wants credentials of its own).
+            300..=399 | 404 | 405 | 407 | 410 | 501..=599 => Some(Self::Outage),
             _ => Some(Self::Permanent),
         }
     }

@@ -5,14 +5,21 @@ use crate::Class;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The request cannot be made at all.
-    #[error("the request to {url} cannot be made")]
+    /// The request cannot be made at all: the address or a header is not one. Both come from the
+    /// configuration, and no order is at fault.
+    #[error("the request to {url} cannot be made: correct the address and the headers in the configuration")]
     Build {
         /// Where it was going, without query.
         url: String,
         /// What reqwest said.
         #[source]
         source: reqwest::Error,
+    },
+    /// The environment names a proxy that is none. To go past it is not ours to decide.
+    #[error("{variable} names no proxy: expected an address such as http://proxy:3128; correct the variable")]
+    Proxy {
+        /// The variable.
+        variable: String,
     },
     /// Nobody answers there; nothing was sent.
     #[error("no connection to {url}")]
@@ -51,15 +58,29 @@ pub enum HttpError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The answer is packed (gzip, br, ...) although we did not ask for it, and cannot be unpacked.
+    #[error(
+        "the answer of {url} is packed as {encoding:?} and cannot be unpacked ({why}): have the server, or the proxy \
+         before it, send it plain"
+    )]
+    Packed {
+        /// Where it came from, without query.
+        url: String,
+        /// How it is packed.
+        encoding: String,
+        /// Why it cannot be unpacked.
+        why: String,
+    },
 }
 
 impl HttpError {
     /// What it means for the work the request was made for.
     pub fn class(&self) -> Class {
         match self {
-            Self::Connect { .. } => Class::Outage,
-            Self::Timeout { .. } | Self::Interrupted { .. } | Self::TooLarge { .. } => Class::Uncertain,
-            Self::Build { .. } => Class::Permanent,
+            Self::Build { .. } | Self::Proxy { .. } | Self::Connect { .. } => Class::Outage,
+            Self::Timeout { .. } | Self::Interrupted { .. } | Self::TooLarge { .. } | Self::Packed { .. } => {
+                Class::Uncertain
+            }
         }
     }
 

@@ -3,13 +3,16 @@
 mod class;
 mod client;
 mod error;
+pub mod foreign;
+mod plain;
+mod proxy;
 mod retry;
 mod retry_after;
 mod sealed;
 mod token;
 
 pub use class::Class;
-pub use client::{Answer, Client, Method, Request};
+pub use client::{Answer, Client, LARGEST_ANSWER, LARGEST_PAGE, Method, Request, beginning};
 pub use error::HttpError;
 pub use retry::RetryPolicy;
 pub use retry_after::retry_after;

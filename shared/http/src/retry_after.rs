@@ -7,11 +7,13 @@ use jiff::Timestamp;
 /// A server that asks for more is not believed: a wrong clock there must not stop us for a year.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// How long to wait; `None` when the header is neither a number of seconds nor a date. At most one hour.
+/// How long to wait; `None` when the header is neither a number of seconds nor a date. At most one hour. A fraction of a
+/// second, which the standard does not have and some servers send, is rounded up.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds).min(LONGEST));
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if let Some(seconds) = value.parse::<f64>().ok().filter(|_| is_number) {
+        return Some(Duration::from_secs(seconds.ceil().min(LONGEST.as_secs_f64()) as u64));
     }
     let until = httpdate::parse_http_date(value).ok()?;
     let until = Timestamp::try_from(until).ok()?;
@@ -32,6 +34,13 @@ mod tests {
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(seconds("999999999999"), Some(3_600));
         assert_eq!(seconds("Sat, 06 Nov 2094 08:49:37 GMT"), Some(3_600));
-        assert_eq!(seconds("soon"), None);
+        assert_eq!(seconds("99999999999999999999999"), Some(3_600));
+        assert_eq!(
+            [seconds("1.5"), seconds("0.2"), seconds("3.0"), seconds("0")],
+            [Some(2), Some(1), Some(3), Some(0)]
+        );
+        for unknown in ["soon", "", ".", "-1", "1,5", "1e3", "inf", "NaN", "5s"] {
+            assert_eq!(seconds(unknown), None, "{unknown}");
+        }
     }
 }

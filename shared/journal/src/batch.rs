@@ -35,7 +35,7 @@ impl Journal {
             return self.publish(last).await.map(|stored| vec![stored]);
         }
         for record in records {
-            self.check_size(record)?;
+            record.check(self.max_payload())?;
         }
         let what = format!("store a batch of {} messages", records.len());
         // Unique among all connections of the server; the inbox prefix holds a random id of this process.
@@ -55,8 +55,8 @@ impl Journal {
         // While the connection is away nothing may leave.
         tokio::time::timeout(ACK_TIMEOUT, sending)
             .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?
-            .map_err(|error: async_nats::PublishError| JournalError::unavailable(what.as_str(), error))?;
+            .map_err(|error| self.unavailable(what.as_str(), error))?
+            .map_err(|error: async_nats::PublishError| self.unavailable(what.as_str(), error))?;
         let mut headers = last.headers();
         headers.insert(ID, batch.as_str());
         headers.insert(SEQUENCE, records.len().to_string());

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::JournalError;
 use crate::cell::{Cell, Seen};
+use crate::storage_trouble::WaitingRecord;
 
 /// So much time's worth of calls is taken at once: each taking costs a round trip and a write to disk.
 const CHUNK: Duration = Duration::from_millis(20);
@@ -22,6 +23,10 @@ const LONGEST_QUEUE: Micros = 600_000_000;
 
 /// Nobody is left alone for longer, whatever they ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// Two calls are no further apart, however low the rate: a moment has to be one that clocks can
+/// show.
+const LONGEST_INTERVAL: Micros = 366 * 86_400_000_000;
 
 /// After a failure to reach the server.
 const RETRY: Duration = Duration::from_millis(250);
@@ -39,7 +44,7 @@ impl Rate {
     /// Microseconds between two calls; `None` without a limit.
     fn interval(self) -> Option<Micros> {
         let limited = self.per_second > 0.0 && self.per_second.is_finite();
-        limited.then(|| ((1e6 / self.per_second) as Micros).max(1))
+        limited.then(|| ((1e6 / self.per_second) as Micros).clamp(1, LONGEST_INTERVAL))
     }
 }
 
@@ -91,6 +96,7 @@ impl Budget {
     async fn take(&self, interval: Micros) -> VecDeque<Micros> {
         let calls = (micros(CHUNK) / interval).max(1);
         let mut known = self.seen.now();
+        let mut waiting = None;
         loop {
             let (state, moments) = taken(known.0, now(), calls, interval, self.rate.burst);
             match self.cell.set(&state, known.1).await {
@@ -98,20 +104,22 @@ impl Budget {
                     self.seen.learn(state, seq);
                     return moments;
                 }
-                Err(error) => known = self.after(error, known).await,
+                Err(error) => known = self.after(error, known, &mut waiting).await,
             }
         }
     }
 
     /// Has every replica make no call for this long (at most an hour).
     pub async fn pause(&self, wait: Duration) {
-        let until = now() + micros(wait.min(LONGEST_PAUSE));
+        let until = now().saturating_add(micros(wait.min(LONGEST_PAUSE)));
         let mut known = self.seen.now();
-        while paused(known.0, now()).is_none_or(|known| known < until) {
+        let mut waiting = None;
+        // A pause that could not be told to the others before it was over is no pause any more.
+        while now() < until && paused(known.0, now()).is_none_or(|known| known < until) {
             let state = BudgetState { paused_until: until, ..known.0 };
             match self.cell.set(&state, known.1).await {
                 Ok(seq) => return self.seen.learn(state, seq),
-                Err(error) => known = self.after(error, known).await,
+                Err(error) => known = self.after(error, known, &mut waiting).await,
             }
         }
     }
@@ -122,9 +130,14 @@ impl Budget {
     }
 
     /// The newest value after an attempt to set it failed.
-    async fn after(&self, error: JournalError, known: (BudgetState, u64)) -> (BudgetState, u64) {
+    async fn after(
+        &self,
+        error: JournalError,
+        known: (BudgetState, u64),
+        waiting: &mut Option<WaitingRecord>,
+    ) -> (BudgetState, u64) {
         if !matches!(error, JournalError::Conflict { .. }) {
-            tracing::warn!(%error, "the call budget waits for NATS");
+            waiting.get_or_insert_with(|| self.cell.trouble().begin()).explain(&error);
             tokio::time::sleep(RETRY).await;
         }
         match self.cell.get().await {
@@ -144,7 +157,7 @@ impl Budget {
 /// and must not stop everybody until that clock's time has come.
 fn paused(state: BudgetState, now: Micros) -> Option<Micros> {
     let until = state.paused_until;
-    (now < until && until <= now + 2 * micros(LONGEST_PAUSE)).then_some(until)
+    (now < until && until <= now.saturating_add(2 * micros(LONGEST_PAUSE))).then_some(until)
 }
 
 /// Takes `calls` moments from a budget.
@@ -157,11 +170,11 @@ fn taken(
 ) -> (BudgetState, VecDeque<Micros>) {
     let ahead = interval.saturating_mul(Micros::from(burst.max(1)) - 1);
     let longest = LONGEST_QUEUE.max(interval.saturating_mul(1_000));
-    let mut next = if state.next > now + longest { now } else { state.next };
+    let mut next = if state.next > now.saturating_add(longest) { now } else { state.next };
     let mut moments = VecDeque::new();
     for _ in 0..calls {
-        let moment = now.max(next - ahead).max(paused(state, now).unwrap_or(now));
-        next = next.max(moment) + interval;
+        let moment = now.max(next.saturating_sub(ahead)).max(paused(state, now).unwrap_or(now));
+        next = next.max(moment).saturating_add(interval);
         moments.push_back(moment);
     }
     (BudgetState { next, ..state }, moments)
@@ -172,7 +185,7 @@ fn micros(duration: Duration) -> Micros {
 }
 
 async fn sleep_until(moment: Micros) {
-    if let Ok(wait) = u64::try_from(moment - now())
+    if let Ok(wait) = u64::try_from(moment.saturating_sub(now()))
         && wait > 0
     {
         tokio::time::sleep(Duration::from_micros(wait)).await;
@@ -203,6 +216,19 @@ mod tests {
         let tomorrow = BudgetState { next: AT + 86_400_000_000, paused_until: AT + 86_400_000_000 };
         let (state, moments) = taken(tomorrow, AT, 1, 100_000, 1);
         assert_eq!((moments[0], state.next), (AT, AT + 100_000));
+    }
+
+    #[test]
+    fn no_number_that_was_stored_or_configured_overflows_the_clock() {
+        let wild = [Micros::MIN, -1, 0, AT, Micros::MAX];
+        let rates = [f64::MIN_POSITIVE, 1e-300, 0.001, 5.0, f64::MAX];
+        for (next, paused_until) in wild.iter().flat_map(|next| wild.map(|until| (*next, until))) {
+            for (per_second, burst) in rates.iter().flat_map(|rate| [(*rate, 1), (*rate, u32::MAX)]) {
+                let interval = Rate { per_second, burst }.interval().expect("a limit");
+                let (_, moments) = taken(BudgetState { next, paused_until }, AT, 3, interval, burst);
+                assert!(moments.iter().all(|moment| *moment >= AT), "{next} {paused_until} {per_second}");
+            }
+        }
     }
 
     proptest! {

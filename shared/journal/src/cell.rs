@@ -8,7 +8,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{From, Journal, JournalError, Record, Stream, Topology};
+use crate::{From, Journal, JournalError, Record, StorageTrouble, Stream, Topology};
 
 /// After a failure to follow the value.
 const RETRY: Duration = Duration::from_millis(250);
@@ -30,6 +30,11 @@ impl Cell {
     pub fn new(journal: Journal, names: Topology, subject: String) -> Self {
         let writer = format!("{}:{}", journal.member(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self { journal, names, subject, writer }
+    }
+
+    /// What waits to be stored over its connection.
+    pub(crate) fn trouble(&self) -> &StorageTrouble {
+        self.journal.trouble()
     }
 
     /// Its value and its sequence, which [`Cell::set`] expects; the default and 0 when it was never set.

@@ -5,13 +5,14 @@
 //! next. Nothing waits for company, and only a full batch leaves while another one is on its way: the server would take them one
 //! after the other, and they would be half as large. Where only a few have gathered, they are published one by one.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::batch::MAX_MESSAGES;
 use crate::record::Record;
+use crate::storage_trouble::{StorageTrouble, store_patiently};
 use crate::{Journal, JournalError, Stored};
 
 /// Bytes a batch holds at most.
@@ -24,13 +25,13 @@ const FEW: usize = 16;
 /// So many full batches are on their way at the same time.
 const FULL: usize = 2;
 
-/// The pace at which an unanswered batch is sent again.
-const RETRY: Duration = Duration::from_millis(250);
+/// Where who wished something is told what became of it.
+type Reply = oneshot::Sender<Result<Vec<Stored>, JournalError>>;
 
 struct Wish {
     records: Vec<Record>,
     bytes: usize,
-    reply: oneshot::Sender<Result<Vec<Stored>, JournalError>>,
+    reply: Reply,
 }
 
 /// A handle to the group commit of one stream. It ends, after storing what was accepted, when its last clone is dropped.
@@ -49,11 +50,11 @@ impl Committer {
     }
 
     /// Stores the records and returns where: not always one behind another, nor all or none ([`Journal::commit`] does that).
-    /// Duplicates are reported as such. While NATS is away this waits: work that
-    /// is done (an order written at the target) must not be forgotten because the log is restarting.
+    /// Duplicates are reported as such.
     ///
     /// # Errors
-    /// [`JournalError::Conflict`] or a refusal; for the first record that has one. The others may be stored.
+    /// For the first record that has one; the others may be stored. Nothing is tried again here: whoever waits for a record that
+    /// cannot be stored does not hold up the others.
     pub async fn store(&self, records: Vec<Record>) -> Result<Vec<Stored>, JournalError> {
         if records.is_empty() {
             return Ok(Vec::new());
@@ -63,6 +64,19 @@ impl Committer {
         let gone = || JournalError::unavailable("store a message", "the group commit has ended");
         self.wishes.send(Wish { records, bytes, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Stores the records, and waits for as long as NATS is away or has no room: work that is done must not be forgotten because
+    /// the log is restarting. Meanwhile `trouble` says why.
+    ///
+    /// # Errors
+    /// [`JournalError::Conflict`] or a refusal that will not pass; for the first record that has one. The others may be stored.
+    pub async fn store_patiently(
+        &self,
+        records: Vec<Record>,
+        trouble: &StorageTrouble,
+    ) -> Result<Vec<Stored>, JournalError> {
+        store_patiently(trouble, JournalError::is_retryable, || self.store(records.clone())).await
     }
 }
 
@@ -117,66 +131,105 @@ impl Batch {
     }
 }
 
-/// Stores the batch. One that is refused stored nothing: it is halved until the refused wishes stand alone, so that a conflict
-/// touches no other.
-async fn store(journal: Journal, batch: Vec<Wish>) {
-    let (mut records, mut ends, mut replies) = (Vec::new(), vec![0], Vec::with_capacity(batch.len()));
-    for wish in batch {
-        records.extend(wish.records);
-        ends.push(records.len());
-        replies.push(Some(wish.reply));
-    }
-    let mut answer = |wish: usize, result| {
-        if let Some(reply) = replies[wish].take() {
-            let _ = reply.send(result);
-        }
-    };
-    let wishes = ends.len() - 1;
-    let mut parts = Vec::new();
-    if records.len() > FEW {
-        parts.push((0, wishes));
-    } else {
-        let mut stored = journal.publish_each(&records).await.into_iter();
-        for wish in 0..wishes {
-            let own: Vec<_> = stored.by_ref().take(ends[wish + 1] - ends[wish]).collect();
-            match own.into_iter().collect::<Result<Vec<_>, _>>() {
-                Err(error) if error.is_retryable() => parts.push((wish, wish + 1)),
-                own => answer(wish, own),
-            }
-        }
-    }
-    while let Some((start, end)) = parts.pop() {
-        let own = &records[ends[start]..ends[end]];
-        if end - start == 1 {
-            answer(start, retried(|| journal.store_all(own)).await);
-            continue;
-        }
-        match retried(|| journal.commit(own)).await {
-            Ok(stored) => {
-                let mut stored = stored.into_iter();
-                for wish in start..end {
-                    answer(wish, Ok(stored.by_ref().take(ends[wish + 1] - ends[wish]).collect()));
-                }
-            }
-            Err(_) => {
-                let middle = start.midpoint(end);
-                parts.extend([(middle, end), (start, middle)]);
-            }
+/// What is done about a batch that was not stored.
+enum Fate {
+    /// Nobody knows, or it concerns all of it: each is told so.
+    Together,
+    /// Some of it may be stored: each record by itself.
+    Singly,
+    /// It was refused for one of its records, and stored nothing: halves, until the refused ones stand alone.
+    Halved,
+}
+
+impl Fate {
+    fn of(error: &JournalError) -> Self {
+        match error {
+            JournalError::Unavailable { .. } | JournalError::Unauthorized { .. } => Self::Together,
+            JournalError::Full { .. } | JournalError::NotPermitted { .. } => Self::Singly,
+            _ => Self::Halved,
         }
     }
 }
 
-async fn retried<T, F>(mut call: impl FnMut() -> F) -> Result<T, JournalError>
-where
-    F: Future<Output = Result<T, JournalError>>,
-{
-    loop {
-        match call().await {
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, "NATS is away; what is to be stored waits");
-                tokio::time::sleep(RETRY).await;
+/// A batch on its way, and who waits for what of it.
+struct Committing {
+    records: Vec<Record>,
+    /// Where the records of each wish end; the first begin at 0.
+    ends: Vec<usize>,
+    replies: Vec<Option<Reply>>,
+}
+
+impl Committing {
+    fn of(batch: Vec<Wish>) -> Self {
+        let mut committing =
+            Self { records: Vec::new(), ends: vec![0], replies: Vec::with_capacity(batch.len()) };
+        for wish in batch {
+            committing.records.extend(wish.records);
+            committing.ends.push(committing.records.len());
+            committing.replies.push(Some(wish.reply));
+        }
+        committing
+    }
+
+    /// The records of these wishes.
+    fn records(&self, wishes: &Range<usize>) -> &[Record] {
+        &self.records[self.ends[wishes.start]..self.ends[wishes.end]]
+    }
+
+    fn answer(&mut self, wish: usize, result: Result<Vec<Stored>, JournalError>) {
+        if let Some(reply) = self.replies[wish].take() {
+            let _ = reply.send(result);
+        }
+    }
+
+    fn answer_stored(&mut self, wishes: Range<usize>, stored: Vec<Stored>) {
+        let mut stored = stored.into_iter();
+        for wish in wishes {
+            let count = self.ends[wish + 1] - self.ends[wish];
+            let own = stored.by_ref().take(count).collect();
+            self.answer(wish, Ok(own));
+        }
+    }
+
+    /// Publishes the records of these wishes one by one.
+    async fn publish_singly(&mut self, journal: &Journal, wishes: Range<usize>) {
+        let mut stored = journal.publish_each(self.records(&wishes)).await.into_iter();
+        for wish in wishes {
+            let count = self.ends[wish + 1] - self.ends[wish];
+            let own: Vec<_> = stored.by_ref().take(count).collect();
+            self.answer(wish, own.into_iter().collect());
+        }
+    }
+}
+
+/// Stores a batch and tells everyone what became of theirs. A record that is refused touches no other.
+async fn store(journal: Journal, batch: Vec<Wish>) {
+    let mut committing = Committing::of(batch);
+    let all = 0..committing.replies.len();
+    if committing.records.len() <= FEW {
+        return committing.publish_singly(&journal, all).await;
+    }
+    let mut parts = vec![all];
+    while let Some(part) = parts.pop() {
+        if part.len() == 1 {
+            let stored = journal.store_all(committing.records(&part)).await;
+            committing.answer(part.start, stored);
+            continue;
+        }
+        let error = match journal.commit(committing.records(&part)).await {
+            Ok(stored) => {
+                committing.answer_stored(part, stored);
+                continue;
             }
-            other => return other,
+            Err(error) => error,
+        };
+        match Fate::of(&error) {
+            Fate::Together => part.for_each(|wish| committing.answer(wish, Err(error.duplicate()))),
+            Fate::Singly => committing.publish_singly(&journal, part).await,
+            Fate::Halved => {
+                let middle = part.start.midpoint(part.end);
+                parts.extend([middle..part.end, part.start..middle]);
+            }
         }
     }
 }

@@ -8,6 +8,10 @@ use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event};
 
 use crate::JournalError;
+use crate::access::{Credentials, TlsFiles, cannot_connect, with_credentials, with_tls};
+use crate::address::Address;
+use crate::refusals::Refusals;
+use crate::storage_trouble::StorageTrouble;
 
 /// The oldest nats-server that will do: 2.12.1 is the first whose atomic batches know `Nats-Msg-Id`.
 pub const MINIMUM_SERVER: (i64, i64, i64) = (2, 12, 1);
@@ -19,6 +23,9 @@ const RECONNECT: Duration = Duration::from_millis(250);
 /// How long an acknowledgement may take before the publish counts as unanswered.
 pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where the server is asked whether it has JetStream for us.
+const ACCOUNT_INFO: &str = "$JS.API.INFO";
+
 /// How long the end of a process waits for its last acks to leave.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -27,13 +34,15 @@ fn delay(attempt: usize) -> Duration {
     if attempt <= 1 { Duration::ZERO } else { RECONNECT }
 }
 
-/// How to reach the server.
+/// How to reach the server, and who we are there.
 #[derive(Debug, Clone, Default)]
 pub struct Connection {
-    /// One or more `nats://` URLs, comma-separated.
-    pub url: String,
-    /// A `.creds` file, when the server wants one.
-    pub credentials_file: Option<std::path::PathBuf>,
+    /// One or more `nats://` or `tls://` URLs, comma-separated. Credentials may stand in them.
+    pub url: Address,
+    /// Who we are, unless the URL says it.
+    pub credentials: Credentials,
+    /// What encrypts the connection.
+    pub tls: Option<TlsFiles>,
     /// What the server shows of us in its connection list.
     pub name: String,
 }
@@ -44,17 +53,22 @@ pub struct Journal {
     client: Client,
     jetstream: jetstream::Context,
     reconnects: Arc<AtomicU64>,
+    refusals: Arc<Refusals>,
+    trouble: StorageTrouble,
 }
 
 impl Journal {
     /// Connects and refuses a server that would silently break our promises.
     ///
     /// # Errors
-    /// [`JournalError::Connect`], [`JournalError::TooOld`], [`JournalError::NoJetStream`].
+    /// [`JournalError::Connect`], [`JournalError::Unauthorized`], [`JournalError::Tls`], [`JournalError::TooOld`],
+    /// [`JournalError::NoJetStream`]; [`JournalError::Address`] and [`JournalError::Credentials`] before anything is asked.
     pub async fn connect(connection: &Connection) -> Result<Self, JournalError> {
-        let url = without_credentials(&connection.url);
+        choose_crypto();
+        let addresses = connection.url.read()?;
+        let url = addresses.shown();
+        let refusals = Arc::new(Refusals::new(url.clone()));
         let reconnects = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&reconnects);
         let mut options = ConnectOptions::new()
             .name(&connection.name)
             .max_reconnects(None)
@@ -63,34 +77,23 @@ impl Journal {
             // A page of work is published at once; the default of 256 would make us wait for the socket each time.
             .client_capacity(8_192)
             .subscription_capacity(262_144)
-            .event_callback(move |event| {
-                let seen = Arc::clone(&seen);
-                async move {
-                    match event {
-                        Event::Disconnected => tracing::warn!("connection to NATS lost, reconnecting"),
-                        Event::Connected => {
-                            if seen.fetch_add(1, Ordering::Relaxed) > 0 {
-                                tracing::info!("connected to NATS again");
-                            }
-                        }
-                        Event::LameDuckMode => tracing::info!("NATS server is shutting down"),
-                        Event::Closed | Event::Draining => tracing::debug!("connection to NATS closed"),
-                        // One line for the loss is enough; this comes with every try to reconnect.
-                        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
-                        other => tracing::warn!("NATS: {other}"),
-                    }
+            .event_callback({
+                let (reconnects, refusals) = (Arc::clone(&reconnects), Arc::clone(&refusals));
+                move |event| {
+                    tell_event(&event, &reconnects, &refusals);
+                    std::future::ready(())
                 }
             });
-        if let Some(file) = &connection.credentials_file {
-            options = options.credentials_file(file).await.map_err(|source| {
-                JournalError::unavailable(format!("read nats.credentials_file {}", file.display()), source)
-            })?;
+        let credentials = match &connection.credentials {
+            Credentials::InUrl => addresses.credentials.unwrap_or_default(),
+            given => given.clone(),
+        };
+        options = with_credentials(options, credentials).await?;
+        if let Some(tls) = &connection.tls {
+            options = with_tls(options, tls)?;
         }
-        let servers: Vec<String> = connection.url.split(',').map(|url| url.trim().to_string()).collect();
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|source| JournalError::Connect { url: url.clone(), source })?;
+        let client =
+            options.connect(addresses.servers).await.map_err(|source| cannot_connect(&url, source))?;
         let (major, minor, patch) = MINIMUM_SERVER;
         if !client.is_server_compatible(major, minor, patch) {
             let found = client.server_info().version;
@@ -100,11 +103,45 @@ impl Journal {
             .timeout(ACK_TIMEOUT)
             .ack_timeout(ACK_TIMEOUT)
             .build(client.clone());
-        jetstream
-            .query_account()
-            .await
-            .map_err(|source| JournalError::NoJetStream { url, source: Box::new(source) })?;
-        Ok(Self { client, jetstream, reconnects })
+        let journal = Self { client, jetstream, reconnects, refusals, trouble: StorageTrouble::default() };
+        // The client would wait for the answer to what it was not allowed to ask.
+        let refused = journal.refusals.of_publishing(ACCOUNT_INFO);
+        let what = "ask for JetStream";
+        tokio::select! {
+            account = journal.jetstream.query_account() => account.map_err(|source| {
+                let refused = journal.refusals.explain(what);
+                refused.unwrap_or_else(|| JournalError::NoJetStream { url, source: Box::new(source) })
+            })?,
+            words = refused => return Err(JournalError::NotPermitted { what: what.into(), words }),
+        };
+        Ok(journal)
+    }
+
+    /// An error of a call that ended without an answer: what the server has refused explains it, where it has refused something.
+    pub(crate) fn unavailable(
+        &self,
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> JournalError {
+        let what = what.into();
+        self.refusals
+            .explain(&what)
+            .unwrap_or_else(|| JournalError::Unavailable { what, source: source.into() })
+    }
+
+    /// The same connection for somebody who wants to know what of theirs waits to be stored.
+    #[must_use]
+    pub fn reporting_to(&self, trouble: StorageTrouble) -> Self {
+        Self { trouble, ..self.clone() }
+    }
+
+    /// What waits to be stored over this handle.
+    pub fn trouble(&self) -> &StorageTrouble {
+        &self.trouble
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -139,15 +176,38 @@ impl Journal {
     }
 }
 
-/// The URL without user and password, for messages.
-fn without_credentials(url: &str) -> String {
-    url.split(',')
-        .map(|one| match (one.split_once("://"), one.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-            _ => one.to_string(),
-        })
-        .collect::<Vec<_>>()
-        .join(",")
+/// Chooses what TLS computes with, once in the process: the client library asks for the default and would panic without one.
+pub(crate) fn choose_crypto() {
+    static CHOSEN: std::sync::Once = std::sync::Once::new();
+    CHOSEN.call_once(|| {
+        if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+            tracing::debug!("somebody else has chosen what TLS computes with");
+        }
+    });
+}
+
+/// Tells people of an event of the connection, and takes note of what the server refuses.
+fn tell_event(event: &Event, reconnects: &AtomicU64, refusals: &Refusals) {
+    let is_new = refusals.note(event);
+    match event {
+        Event::Disconnected => tracing::warn!("connection to NATS lost, reconnecting"),
+        Event::Connected => {
+            if reconnects.fetch_add(1, Ordering::Relaxed) > 0 {
+                tracing::info!("connected to NATS again");
+            }
+        }
+        Event::LameDuckMode => tracing::info!("NATS server is shutting down"),
+        Event::Closed | Event::Draining => tracing::debug!("connection to NATS closed"),
+        Event::ServerError(said) if is_new => tracing::error!(%said, "NATS refuses something"),
+        Event::ServerError(said) => tracing::debug!(%said, "NATS refuses something again"),
+        Event::ClientError(_) if is_new => {
+            let said = refusals.credentials().unwrap_or_default();
+            tracing::error!(said, "NATS refuses our credentials; everything waits until it accepts them");
+        }
+        // One line for the loss is enough; this comes with every try to reconnect.
+        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
+        other => tracing::warn!("NATS: {other}"),
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +221,12 @@ mod tests {
 
     #[test]
     fn credentials_do_not_reach_messages() {
-        assert_eq!(without_credentials("nats://me:secret@h:4222, nats://h2"), "nats://h:4222, nats://h2");
+        let password = Credentials::Password { user: "me".into(), password: "secret".into() };
+        for credentials in [password, Credentials::Token("secret".into())] {
+            let url = "nats://me:secret@h:4222, nats://h2".into();
+            let connection = Connection { url, credentials, ..Connection::default() };
+            let shown = format!("{connection:?}");
+            assert!(shown.contains("nats://h:4222,nats://h2") && !shown.contains("secret"), "{shown}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The one consume-handle-settle loop. A handler returns a [`Settlement`]; only this file acks, naks or terminates.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,18 +8,23 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull}
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{AckKind, Message};
-use events::DeadLetter;
-use futures::StreamExt;
+use events::{DeadLetter, TargetName};
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::log::micros;
+use crate::panics::{Panics, letter_of, panic_message};
 use crate::pin::GROUP;
 use crate::{Delivery, Journal, JournalError, Stream, Topology};
 
 /// How long letting go of a pin may take.
 const UNPIN: Duration = Duration::from_secs(2);
+
+/// A message that is to become a letter and cannot be read now is tried again after this long.
+const UNREAD: Duration = Duration::from_secs(5);
 
 /// What a handler decided about a message.
 #[derive(Debug)]
@@ -50,6 +56,10 @@ pub struct Consumption {
     pub pinned: Option<Duration>,
     /// How long work in hand may take after the shutdown signal.
     pub grace: Duration,
+    /// A message over which the handler panics so often becomes a dead letter.
+    pub max_attempts: u32,
+    /// The target that such a letter is about.
+    pub target: Option<TargetName>,
 }
 
 impl Consumption {
@@ -93,7 +103,8 @@ impl Journal {
         let worker = Arc::new(Worker {
             journal: self.clone(),
             topology: topology.clone(),
-            ack_wait: consumption.ack_wait,
+            consumption: consumption.clone(),
+            panics: Panics::default(),
             handler,
         });
         let permits = Arc::new(Semaphore::new(consumption.in_flight.max(1)));
@@ -205,7 +216,12 @@ impl Journal {
             };
             match tried {
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, consumer = consumption.durable, "NATS is away; trying again");
+                    let error = error.with_causes();
+                    tracing::warn!(
+                        error,
+                        consumer = consumption.durable,
+                        "cannot set up a consumer; trying again"
+                    );
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 other => return other.map(Some),
@@ -223,7 +239,7 @@ impl Journal {
         self.jetstream()
             .create_consumer_on_stream(consumption.config(), stream)
             .await
-            .map_err(|error| JournalError::unavailable(what, error))
+            .map_err(|error| self.unavailable(what, error))
     }
 }
 
@@ -249,7 +265,8 @@ async fn drain(mut in_hand: JoinSet<()>, consumption: &Consumption) {
 struct Worker<H> {
     journal: Journal,
     topology: Topology,
-    ack_wait: Duration,
+    consumption: Consumption,
+    panics: Panics,
     handler: H,
 }
 
@@ -265,17 +282,34 @@ where
         };
         let (stream, seq) = (info.stream.to_string(), info.stream_sequence);
         let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let stored_at = micros(info.published);
         let (message, acker) = message.split();
         let async_nats::Message { subject, payload, headers, .. } = message;
         let trace = crate::delivery::trace_of(headers.as_ref());
-        let delivery = Delivery { stream, seq, delivered, subject: subject.into_string(), payload, headers };
-        let settlement = self.alive(&acker, (self.handler)(delivery)).await;
+        let subject = subject.into_string();
+        let panics = self.panics.count(seq);
+        let delivery = Delivery { stream, seq, stored_at, panics, delivered, subject, payload, headers };
+        // Also what the handler does before it returns its future.
+        let handling = AssertUnwindSafe(async { (self.handler)(delivery).await }).catch_unwind();
+        let settlement = match self.alive(&acker, handling).await {
+            Ok(settlement) => {
+                self.panics.forget(seq);
+                settlement
+            }
+            Err(panic) => {
+                let said = panic_message(&*panic);
+                drop(panic);
+                Box::pin(self.after_panic(seq, said)).await
+            }
+        };
         let ack = match settlement {
             Settlement::Done => AckKind::Ack,
             Settlement::Retry(after) => AckKind::Nak(Some(after.max(Duration::from_millis(1)))),
             Settlement::Release => AckKind::Nak(Some(Duration::from_millis(1))),
             Settlement::Dead(letter) => {
-                Box::pin(self.alive(&acker, self.bury(&letter, trace))).await;
+                let burying = self.journal.store_letter_patiently(&self.topology, &letter, trace);
+                Box::pin(self.alive(&acker, burying)).await;
+                self.panics.forget(seq);
                 AckKind::Term
             }
         };
@@ -286,10 +320,27 @@ where
         }
     }
 
-    async fn bury(&self, letter: &DeadLetter, trace: Option<crate::TraceParent>) {
-        while let Err(error) = self.journal.bury(&self.topology, letter, trace).await {
-            tracing::error!(%error, "a dead letter cannot be stored; its message waits");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+    /// Has the message tried again, or made a dead letter when its handler has panicked too often.
+    async fn after_panic(&self, seq: u64, said: String) -> Settlement {
+        let Consumption { stream, durable, max_attempts, target, .. } = &self.consumption;
+        let attempts = match self.panics.note(seq, &said, *max_attempts) {
+            Ok(pause) => {
+                tracing::error!(consumer = durable, seq, said, again_in = ?pause, "a handler panicked");
+                return Settlement::Retry(pause);
+            }
+            Err(attempts) => attempts,
+        };
+        let count = attempts.len();
+        tracing::error!(consumer = durable, seq, said, attempts = count, "a handler panicked; a dead letter");
+        match self.journal.find(&self.topology, *stream, seq).await {
+            Ok(Some(entry)) => {
+                letter_of(*stream, self.topology.stream(*stream), &entry, target.as_ref(), attempts)
+            }
+            Ok(None) => Settlement::Done, // it is gone, and nobody can handle it any more
+            Err(error) => {
+                tracing::warn!(error = error.with_causes(), seq, "a message that is to be a letter waits");
+                Settlement::Retry(UNREAD)
+            }
         }
     }
 
@@ -300,7 +351,7 @@ where
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = tokio::time::sleep(self.ack_wait / 3) => {
+                () = tokio::time::sleep(self.consumption.ack_wait / 3) => {
                     if let Err(error) = acker.ack_with(AckKind::Progress).await {
                         tracing::debug!(%error, "keep-alive not sent");
                     }

@@ -48,7 +48,7 @@ impl Journal {
         let mut own = client
             .subscribe(subject.clone())
             .await
-            .map_err(|error| JournalError::unavailable("watch the contact with the server", error))?;
+            .map_err(|error| self.unavailable("watch the contact with the server", error))?;
         let (told, heard) = watch::channel(Heard { at: Instant::now(), broken: 0 });
         let stop = CancellationToken::new();
         let stopped = stop.clone();

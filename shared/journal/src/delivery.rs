@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use events::{Decoded, Event, decode};
+use events::{Decoded, Event, Micros, decode};
 
 use crate::{JournalError, TraceParent};
 
@@ -69,6 +69,10 @@ pub struct Delivery {
     pub stream: String,
     /// Its sequence there.
     pub seq: u64,
+    /// When the server stored it, by its clock; microseconds since the Unix epoch.
+    pub stored_at: Micros,
+    /// How often its handler has panicked in this process.
+    pub panics: usize,
     /// How often it has been delivered, from 1. Counts crashes and lost acks too, so it is no count of attempts.
     pub delivered: u64,
     /// Its subject.

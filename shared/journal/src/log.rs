@@ -11,6 +11,7 @@ use events::{Decoded, Event, Micros, decode};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+use crate::record::check_subject;
 use crate::{Journal, JournalError, Label, Stream, Topology, TraceParent};
 
 /// Where reading begins.
@@ -69,6 +70,7 @@ impl Entry {
 
 /// What a direct read came to; `None` when there is no such message.
 fn got(
+    journal: &Journal,
     stream: String,
     what: String,
     got: Result<StreamMessage, DirectGetError>,
@@ -83,7 +85,7 @@ fn got(
             headers: Some(found.headers),
         })),
         Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-        Err(error) => Err(JournalError::unavailable(what, error)),
+        Err(error) => Err(journal.unavailable(what, error)),
     }
 }
 
@@ -111,7 +113,7 @@ impl Journal {
     /// A handle to ask a stream by; asks nothing itself.
     pub(crate) async fn handle(&self, stream: &str, what: &str) -> Result<Handle<()>, JournalError> {
         let handle = self.jetstream().get_stream_no_info(stream).await;
-        handle.map_err(|error| JournalError::unavailable(what, error))
+        handle.map_err(|error| self.unavailable(what, error))
     }
 
     /// Reads what is stored now, in order, and ends.
@@ -177,6 +179,7 @@ impl Journal {
     ) -> Result<(BoxStream<'static, Result<(Entry, u64), JournalError>>, u64), JournalError> {
         let name = topology.stream(stream);
         let what = format!("read {name}");
+        check_subject(filter.unwrap_or_default())?;
         let config = OrderedConfig {
             deliver_policy: match from {
                 From::Start => DeliverPolicy::All,
@@ -194,12 +197,11 @@ impl Journal {
             .jetstream()
             .create_consumer_on_stream(config, name.clone())
             .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
-        let info = consumer.info().await.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+            .map_err(|error| self.unavailable(what.as_str(), error))?;
+        let info = consumer.info().await.map_err(|error| self.unavailable(what.as_str(), error))?;
         // The first pull may already be under way for an ordered consumer: count what it was given as well.
         let pending = info.num_pending + info.delivered.consumer_sequence;
-        let messages =
-            consumer.messages().await.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+        let messages = consumer.messages().await.map_err(|error| self.unavailable(what.as_str(), error))?;
         let entries = messages.map(move |message| match message {
             Ok(message) => entry(&name, message),
             Err(error) => Err(JournalError::unavailable(what.as_str(), error)),
@@ -218,9 +220,10 @@ impl Journal {
         subject: &str,
     ) -> Result<Option<Entry>, JournalError> {
         let name = topology.stream(stream);
+        check_subject(subject)?;
         let what = format!("read the last message of {subject}");
         let handle = self.handle(&name, &what).await?;
-        got(name, what, handle.direct_get_last_for_subject(subject.to_string()).await)
+        got(self, name, what, handle.direct_get_last_for_subject(subject.to_string()).await)
     }
 
     /// The first message of a subject from `seq` on, or `None`.
@@ -235,9 +238,10 @@ impl Journal {
         seq: u64,
     ) -> Result<Option<Entry>, JournalError> {
         let name = topology.stream(stream);
+        check_subject(subject)?;
         let what = format!("look for a message of {subject} from {seq} on");
         let handle = self.handle(&name, &what).await?;
-        got(name, what, handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await)
+        got(self, name, what, handle.direct_get_next_for_subject(subject.to_string(), Some(seq)).await)
     }
 
     /// The message with this sequence.
@@ -264,7 +268,7 @@ impl Journal {
         let name = topology.stream(stream);
         let what = format!("read message {seq} of {name}");
         let handle = self.handle(&name, &what).await?;
-        got(name, what, handle.direct_get(seq).await)
+        got(self, name, what, handle.direct_get(seq).await)
     }
 
     /// What a durable consumer has still to do; `None` when it does not exist (its stage has never run).
@@ -290,7 +294,7 @@ impl Journal {
                 }))
             }
             Err(error) if error.to_string().contains("not found") => Ok(None),
-            Err(error) => Err(JournalError::unavailable(what, error)),
+            Err(error) => Err(self.unavailable(what, error)),
         }
     }
 
@@ -310,11 +314,10 @@ impl Journal {
         let mut listed = handle
             .info_with_subjects(filter)
             .await
-            .map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+            .map_err(|error| self.unavailable(what.as_str(), error))?;
         let mut subjects = Vec::new();
         while let Some(subject) = listed.next().await {
-            let (subject, count) =
-                subject.map_err(|error| JournalError::unavailable(what.as_str(), error))?;
+            let (subject, count) = subject.map_err(|error| self.unavailable(what.as_str(), error))?;
             subjects.push((subject, count as u64));
         }
         Ok(subjects)
@@ -330,7 +333,7 @@ impl Journal {
             .jetstream()
             .get_stream(&name)
             .await
-            .map_err(|error| JournalError::unavailable(format!("tell the size of {name}"), error))?;
+            .map_err(|error| self.unavailable(format!("tell the size of {name}"), error))?;
         let state = &found.cached_info().state;
         Ok((state.messages, state.last_sequence, state.subjects_count))
     }
@@ -342,7 +345,7 @@ fn server_time(at: Micros) -> time::OffsetDateTime {
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
-fn micros(at: time::OffsetDateTime) -> Micros {
+pub(crate) fn micros(at: time::OffsetDateTime) -> Micros {
     Micros::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(Micros::MAX)
 }
 

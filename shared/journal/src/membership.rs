@@ -43,7 +43,7 @@ pub(crate) async fn join(
     let mut beats = client
         .subscribe(subject.clone())
         .await
-        .map_err(|error| JournalError::unavailable("join the other replicas", error))?;
+        .map_err(|error| journal.unavailable("join the other replicas", error))?;
     let (rank, watched) = watch::channel(Rank { own: 0, members: 0 });
     tokio::spawn(async move {
         let mut seen: BTreeMap<String, Instant> = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use events::RawPage;
+use events::{Micros, RawPage};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -13,6 +13,8 @@ use crate::{Entry, From, Journal, JournalError, Stream, Topology};
 pub struct StoredPage {
     /// The sequence of its first part: what the rest of the log knows it by.
     pub seq: u64,
+    /// When the server stored that part, by its clock; microseconds since the Unix epoch.
+    pub stored_at: Micros,
     /// The page.
     pub page: RawPage,
 }
@@ -52,16 +54,17 @@ impl Journal {
     pub async fn page_at(&self, topology: &Topology, seq: u64) -> Result<Option<StoredPage>, JournalError> {
         let Some(entry) = self.find(topology, Stream::Raw, seq).await? else { return Ok(None) };
         let incomplete = |seq| JournalError::Incomplete { stream: topology.stream(Stream::Raw), seq };
+        let mut stored_at = entry.stored_at;
         let mut first: RawPage = entry.event()?.body;
         let part = if first.parts > 1 { u64::from(first.part) } else { 0 };
         let begin = seq.checked_sub(part).filter(|begin| *begin > 0).ok_or_else(|| incomplete(seq))?;
         if begin < seq {
             let entry = self.find(topology, Stream::Raw, begin).await?.ok_or_else(|| incomplete(begin))?;
-            first = entry.event()?.body;
+            (first, stored_at) = (entry.event()?.body, entry.stored_at);
         }
         let end = begin + u64::from(first.parts.max(1));
         match self.raw_page(topology, first, begin).await? {
-            Some(page) if seq < end => Ok(Some(StoredPage { seq: begin, page })),
+            Some(page) if seq < end => Ok(Some(StoredPage { seq: begin, stored_at, page })),
             // What lies where the first part should be is another page, or no first part.
             _ => Err(incomplete(begin)),
         }
@@ -110,6 +113,6 @@ impl Journal {
     ) -> Result<Option<StoredPage>, JournalError> {
         let entry = entry?;
         let page = self.raw_page(topology, entry.event()?.body, entry.seq).await?;
-        Ok(page.map(|page| StoredPage { seq: entry.seq, page }))
+        Ok(page.map(|page| StoredPage { seq: entry.seq, stored_at: entry.stored_at, page }))
     }
 }

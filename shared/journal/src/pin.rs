@@ -32,7 +32,7 @@ impl Journal {
         let what = format!("ask who holds {durable}");
         let handle = self.handle(&topology.stream(stream), &what).await?;
         let info = handle.consumer_info(durable).await;
-        let info = info.map_err(|error| JournalError::unavailable(what, error))?;
+        let info = info.map_err(|error| self.unavailable(what, error))?;
         let pin = info.priority_groups.into_iter().find_map(|group| group.pinned_client_id);
         let (ack_floor, delivered) = (info.ack_floor.stream_sequence, info.delivered.stream_sequence);
         Ok(Pin { pin, ack_floor, delivered })

@@ -34,6 +34,7 @@ impl Journal {
             mapping_rejected: None,
             writing: None,
             trouble: None,
+            storage: None,
         };
         let until = CancellationToken::new();
         // Nothing in an instance can fail to encode; who gets an empty answer passes over it.
@@ -57,7 +58,7 @@ impl Journal {
         let mut questions = client
             .subscribe(subject)
             .await
-            .map_err(|error| JournalError::unavailable("take questions about who is there", error))?;
+            .map_err(|error| self.unavailable("take questions about who is there", error))?;
         tokio::spawn(async move {
             loop {
                 let question = tokio::select! {

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, stream};
-use events::{LIVE, OrderKey, Stage, TargetName, WindowId};
-
-use crate::{Journal, JournalError};
+use async_nats::jetstream::stream;
+use events::{LIVE, OrderKey, Stage, TargetName, WindowId, bounded_token};
 
 /// One of the streams a flow is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,7 +61,7 @@ impl Stream {
 }
 
 /// The key under which MAPPED and RECEIPTS remember how many partitions they were written with.
-const PARTITIONS: &str = "orderflow.partitions";
+pub(crate) const PARTITIONS: &str = "orderflow.partitions";
 
 /// The names of one flow: its streams and subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +184,11 @@ impl Topology {
         format!("{}.mapped.numbers", self.flow)
     }
 
+    /// Orders that a reconciliation prepared to be written over what a target holds: beside the partitions, for no writer.
+    pub fn prepared(&self) -> String {
+        format!("{}.mapped.prepared", self.flow)
+    }
+
     /// The receipts of one order at one target.
     pub fn receipt(&self, target: &TargetName, key: &OrderKey) -> String {
         let partition = key.partition(self.partitions);
@@ -204,12 +207,30 @@ impl Topology {
 
     /// The dead letters of one stage and kind.
     pub fn dead(&self, stage: Stage, kind: &str) -> String {
+        // A star stands for every kind, where letters are read.
+        let kind = if kind == "*" { kind.to_string() } else { bounded_token(kind) };
         format!("{}.dead.{stage}.{kind}", self.flow)
     }
 
     /// What was done about dead letters.
     pub fn dead_resolved(&self) -> String {
         format!("{}.dead.resolved", self.flow)
+    }
+
+    /// What says that an order was read later with an older update time than a target holds.
+    pub fn older_stamp(&self, target: &TargetName, key: &OrderKey) -> String {
+        self.receipt(target, key).replacen(".receipt.", ".dead.older_stamp.", 1)
+    }
+
+    /// The same of all orders.
+    pub fn older_stamps(&self) -> String {
+        format!("{}.dead.older_stamp.>", self.flow)
+    }
+
+    /// The receipts of the order that such a subject is about; `None` for any other subject.
+    pub fn receipt_of_older_stamp(&self, subject: &str) -> Option<String> {
+        let order = subject.strip_prefix(self.older_stamps().trim_end_matches('>'))?;
+        Some(format!("{}.receipt.{order}", self.flow))
     }
 
     /// The events of one operation.
@@ -237,7 +258,7 @@ impl Topology {
         format!("write-{}-{partition:02}", target.token().replace('=', "_"))
     }
 
-    fn config(&self, stream: Stream) -> stream::Config {
+    pub(crate) fn config(&self, stream: Stream) -> stream::Config {
         let metadata = match stream {
             Stream::Mapped | Stream::Receipts => {
                 HashMap::from([(PARTITIONS.to_string(), self.partitions.to_string())])
@@ -266,70 +287,6 @@ impl Topology {
     }
 }
 
-impl Journal {
-    /// Creates what is missing and checks what is there, comparing the configuration that the server echoes: an older
-    /// server accepts settings it does not know and drops them. Safe to call from any number of replicas.
-    ///
-    /// # Errors
-    /// [`JournalError::Topology`] when a stream exists with other partitions or without atomic batches.
-    pub async fn ensure(&self, topology: &Topology) -> Result<(), JournalError> {
-        for stream in Stream::ALL {
-            let wanted = topology.config(stream);
-            let what = format!("set up stream {}", wanted.name);
-            let found = match self.jetstream().get_stream(&wanted.name).await {
-                Ok(existing) => existing.cached_info().config.clone(),
-                Err(_) => self.create(&wanted, &what).await?,
-            };
-            check(&wanted, &found)?;
-        }
-        Ok(())
-    }
-
-    async fn create(&self, wanted: &stream::Config, what: &str) -> Result<stream::Config, JournalError> {
-        match self.jetstream().create_stream(wanted.clone()).await {
-            Ok(created) => Ok(created.cached_info().config.clone()),
-            // Another replica may have created it between our question and our request.
-            Err(error) => match self.jetstream().get_stream(&wanted.name).await {
-                Ok(existing) => Ok(existing.cached_info().config.clone()),
-                Err(_) => Err(refusal(what, error)),
-            },
-        }
-    }
-}
-
-fn refusal(what: &str, error: jetstream::context::CreateStreamError) -> JournalError {
-    use jetstream::context::CreateStreamErrorKind::JetStream;
-    match error.kind() {
-        JetStream(inner) => {
-            JournalError::Refused { what: what.into(), code: inner.error_code().0, source: Box::new(error) }
-        }
-        _ => JournalError::unavailable(what, error),
-    }
-}
-
-fn check(wanted: &stream::Config, found: &stream::Config) -> Result<(), JournalError> {
-    let differs = |what, found: String, expected: String| {
-        if found == expected {
-            Ok(())
-        } else {
-            Err(JournalError::Topology { stream: wanted.name.clone(), what, found, expected })
-        }
-    };
-    differs("subjects", found.subjects.join(","), wanted.subjects.join(","))?;
-    differs("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention))?;
-    differs(
-        "messages a subject",
-        found.max_messages_per_subject.to_string(),
-        wanted.max_messages_per_subject.to_string(),
-    )?;
-    differs("allow_atomic", found.allow_atomic_publish.to_string(), "true".into())?;
-    if let Some(partitions) = wanted.metadata.get(PARTITIONS) {
-        let found = found.metadata.get(PARTITIONS).cloned().unwrap_or_else(|| "not recorded".into());
-        differs("writer.partitions", found, partitions.clone())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,6 +303,9 @@ mod tests {
         assert_eq!(names.receipt(&target, &key), "okki-orders.receipt.qeasy.11.5203550000");
         assert_eq!(names.receipts(&target, 11), "okki-orders.receipt.qeasy.11.*");
         assert_eq!(names.dead(Stage::Write, "refused"), "okki-orders.dead.write.refused");
+        let older = names.older_stamp(&target, &key);
+        assert_eq!(older, "okki-orders.dead.older_stamp.qeasy.11.5203550000");
+        assert_eq!(names.receipt_of_older_stamp(&older), Some(names.receipt(&target, &key)));
         assert_eq!(names.writer(&TargetName::new("轻易云"), 3), "write-_E8_BD_BB_E6_98_93_E4_BA_91-03");
     }
 
@@ -360,16 +320,5 @@ mod tests {
                 assert!(!subject.starts_with(below), "{stored} would store {subject}");
             }
         }
-    }
-
-    #[test]
-    fn other_partitions_are_refused() {
-        let (sixteen, eight) = (Topology::new("f", 16), Topology::new("f", 8));
-        let error =
-            check(&eight.config(Stream::Mapped), &sixteen.config(Stream::Mapped)).expect_err("differs");
-        assert_eq!(
-            error.to_string(),
-            "stream f-MAPPED: writer.partitions is 16, expected 8; it is fixed once the flow has run, so set it back"
-        );
     }
 }

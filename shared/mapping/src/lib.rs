@@ -35,6 +35,7 @@ mod arithmetic;
 mod case;
 mod check;
 mod compile;
+mod condition;
 mod convert;
 mod cursor;
 mod deletion;
@@ -67,6 +68,7 @@ mod version;
 mod words;
 
 pub use case::{Case, Expected, Text, cases};
+pub use condition::Condition;
 pub use explain::Provenance;
 pub use expression::ExpressionError;
 pub use identity::Identity;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
+use crate::condition::Condition;
 use crate::identity::{Identity, canonical};
 use crate::mapping_error::MappingErrors;
 use crate::members::Member;
@@ -13,7 +14,7 @@ use crate::reference::{Order, Ref, Scope};
 use crate::row_error::{Fault, FieldProblem, Kind, RowError};
 use crate::table::Table;
 use crate::time;
-use crate::version::IDENTITY;
+use crate::version::{self, IDENTITY};
 
 /// A mapping compiled once and applied to every row. Immutable: share it between
 /// threads freely.
@@ -21,6 +22,8 @@ use crate::version::IDENTITY;
 pub struct Plan {
     pub(crate) table: Table,
     zone: TimeZone,
+    /// What is true of a row of a list of deletions whose order is deleted; `None`: of every row.
+    deleted_when: Option<Condition>,
 }
 
 /// What became of a row.
@@ -75,7 +78,33 @@ impl Plan {
     /// # Errors
     /// Everything in `text` that is not as the crate's documentation asks.
     pub fn compile(source_name: &str, text: &str, zone: &TimeZone) -> Result<Plan, MappingErrors> {
-        Ok(Plan { table: Table::read(source_name, text, zone)?, zone: zone.clone() })
+        let table = Table::read(source_name, text, zone)?;
+        Ok(Plan { table, zone: zone.clone(), deleted_when: None })
+    }
+
+    /// Has only those rows of a list of deletions count for which a condition holds that `source_name` names. With one the
+    /// version is another: what failed under a condition is tried again under the next.
+    ///
+    /// # Errors
+    /// When the condition is not sound.
+    pub fn with_deleted_when(
+        mut self,
+        source_name: &str,
+        condition: Option<&str>,
+    ) -> Result<Plan, MappingErrors> {
+        if let Some(text) = condition {
+            self.deleted_when = Some(Condition::compile(source_name, text, &self.zone)?);
+            self.table.hash = version::with_condition(&self.table.hash, text);
+        }
+        Ok(self)
+    }
+
+    /// Whether a row of a list of deletions says that its order is deleted.
+    ///
+    /// # Errors
+    /// When the condition cannot be computed for this row.
+    pub fn is_deletion(&self, row: &RawValue) -> Result<bool, RowError> {
+        self.deleted_when.as_ref().map_or(Ok(true), |condition| condition.holds(row))
     }
 
     /// Names what mapped an order: 16 hexadecimal digits of a hash of what the
@@ -98,6 +127,12 @@ impl Plan {
     /// Whether a row becomes a record for each element of a list, which are not known when the order is deleted.
     pub fn is_by_element(&self) -> bool {
         self.table.each.is_some()
+    }
+
+    /// The first field of a row that the mapping reads and that stands there more than once; its
+    /// last value is the one that counts.
+    pub fn repeated_field(&self, row: &RawValue) -> Option<String> {
+        self.table.shapes.repeated_name(row.get()).map(|name| name.into_owned())
     }
 
     /// Maps one row.

@@ -133,6 +133,26 @@ impl Shapes {
         &self.0[ORDER].node.names
     }
 
+    /// The first wanted top-level name that an order has more than once; the last value is the one
+    /// that counts.
+    pub(crate) fn repeated_name<'r>(&self, json: &'r str) -> Option<std::borrow::Cow<'r, str>> {
+        let names = self.order_names();
+        let mut cursor = Cursor::new(json);
+        let mut seen = vec![false; self.0[ORDER].node.children.len()];
+        let mut more = cursor.byte() == b'{' && cursor.enter();
+        while more {
+            let name = cursor.name();
+            if let Some(at) = name.among(names)
+                && std::mem::replace(&mut seen[at], true)
+            {
+                return name.decoded();
+            }
+            cursor.value();
+            more = cursor.more();
+        }
+        None
+    }
+
     /// Reads an order; `None` when it is no object.
     pub(crate) fn read<'r>(&self, json: &'r str) -> Option<Frame<'r>> {
         let mut cursor = Cursor::new(json);

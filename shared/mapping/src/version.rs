@@ -26,6 +26,15 @@ pub(crate) fn hash(document: &DeTable<'_>, zone: &TimeZone) -> String {
     format!("{}{}", &identity.to_hex()[..IDENTITY], &all.finalize().to_hex()[..16 - IDENTITY])
 }
 
+/// The version of a mapping with a condition beside it: key and version are read as before.
+pub(crate) fn with_condition(hash: &str, condition: &str) -> String {
+    let mut all = Hasher::new();
+    text(&mut all, hash);
+    text(&mut all, condition);
+    let identity = &hash[..IDENTITY.min(hash.len())];
+    format!("{identity}{}", &all.finalize().to_hex()[..16 - IDENTITY])
+}
+
 fn table(hasher: &mut Hasher, table: &DeTable<'_>, top: bool) {
     let mut members: Vec<(&str, &DeValue<'_>)> =
         table.iter().map(|(name, value)| (name.get_ref().as_ref(), value.get_ref())).collect();

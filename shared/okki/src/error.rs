@@ -1,5 +1,6 @@
 //! Why the source gave no page.
 
+use http::foreign::Code;
 use http::{Class, HttpError};
 
 /// What went wrong at the source.
@@ -21,14 +22,16 @@ pub enum OkkiError {
         class: Class,
     },
     /// HTTP 200, but the body says no.
-    #[error("the source answered {request} with code {code}: {message}")]
+    #[error("the source answered {request} with {code}: {message}")]
     Business {
         /// What was asked.
         request: String,
         /// Its code.
-        code: i64,
+        code: Code,
+        /// What it means.
+        class: Class,
         /// Its message.
-        message: String,
+        message: Box<str>,
         /// HTTP status.
         status: u16,
         /// The whole answer, for the dead letter.
@@ -39,6 +42,27 @@ pub enum OkkiError {
         "the source does not accept our credentials: {said}. Check source.client_id, the client secret and source.scope"
     )]
     Credentials {
+        /// What it said.
+        said: String,
+    },
+    /// The answer to the request for an access token is none. It is not repeated, for it may hold a token.
+    #[error(
+        "the source answered the request for an access token with {outline}, {found}; its text is not shown, for it may hold \
+         a token"
+    )]
+    Token {
+        /// Status, type and length.
+        outline: String,
+        /// What is wrong, in our words.
+        found: String,
+        /// What it means.
+        class: Class,
+    },
+    /// The source does not give one order, although the same credentials were good for the list that names it.
+    #[error("the source gives us the list, and not the detail of order {id}: {said}")]
+    Withheld {
+        /// The order.
+        id: String,
         /// What it said.
         said: String,
     },
@@ -63,15 +87,11 @@ impl OkkiError {
     pub fn class(&self) -> Class {
         match self {
             // Asking for the same page again would bring the same bytes.
-            Self::Http(HttpError::TooLarge { .. }) => Class::Permanent,
+            Self::Http(HttpError::TooLarge { .. } | HttpError::Packed { .. }) => Class::Permanent,
             Self::Http(error) => error.class(),
-            Self::Status { class, .. } => *class,
+            Self::Status { class, .. } | Self::Business { class, .. } | Self::Token { class, .. } => *class,
             Self::Credentials { .. } => Class::Credentials,
-            Self::Business { code: 429, .. } => Class::Throttled(None),
-            Self::Business { code: 401 | 403, .. } => Class::Credentials,
-            // A bad request parameter is configuration, not something that passes.
-            Self::Business { code: 400 | 404 | 422, .. } => Class::Permanent,
-            Self::Business { .. } | Self::Malformed { .. } => Class::Retryable,
+            Self::Malformed { .. } | Self::Withheld { .. } => Class::Retryable,
         }
     }
 
@@ -79,9 +99,10 @@ impl OkkiError {
     pub fn theirs(&self) -> Option<&str> {
         match self {
             Self::Status { excerpt: theirs, .. }
-            | Self::Business { message: theirs, .. }
-            | Self::Malformed { found: theirs, .. } => Some(theirs),
-            Self::Http(_) | Self::Credentials { .. } => None,
+            | Self::Malformed { found: theirs, .. }
+            | Self::Withheld { said: theirs, .. } => Some(theirs),
+            Self::Business { message, .. } => Some(message),
+            Self::Http(_) | Self::Credentials { .. } | Self::Token { .. } => None,
         }
     }
 
@@ -89,6 +110,7 @@ impl OkkiError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Malformed { .. } => "malformed",
+            Self::Withheld { .. } => "withheld",
             Self::Business { .. } => "business",
             other => other.class().name(),
         }

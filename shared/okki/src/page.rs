@@ -1,19 +1,25 @@
 //! Reading a page: what the answer must be, how many orders there are in all, and the id of each row.
 
-use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
+use events::shorten_owned;
+use http::foreign::{Code, Count, is_empty, read_count, read_message, shorten};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::OkkiError;
+use crate::asked::field_text;
+use crate::damage::{Covered, cover_damage, legible_text};
+use crate::envelope::{Envelope, PageData};
 
-/// One page, its bytes exactly as received.
+/// The start of an answer, for a message, is taken from so many bytes.
+const SHOWN_OF: usize = 64 << 10;
+
+/// One page, its bytes as received.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// What was asked: path and query, never a token.
@@ -26,7 +32,7 @@ pub struct Page {
     pub total: u64,
     /// The id of each row as the source wrote it, without quotes; `None` for a row without one.
     pub ids: Vec<Option<String>>,
-    /// Where each row lies in the body.
+    /// Where each row lies in the body. A row may be damaged, so that it is no JSON: see [`crate::news`].
     pub rows: Vec<Range<usize>>,
     /// The source's clock, when the answer shows it.
     pub now: Option<Timestamp>,
@@ -48,157 +54,175 @@ pub struct Reader<'a> {
     pub request: &'a str,
     /// HTTP status.
     pub status: u16,
+    /// How long the source asks us to wait.
+    pub retry_after: Option<Duration>,
     /// The field that identifies an order.
     pub id: &'a str,
     /// The zone of the source's times.
     pub zone: &'a TimeZone,
 }
 
-/// What every answer has around its data.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "D: Deserialize<'de>"))]
-struct Envelope<'a, D> {
-    #[serde(default, borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    error_description: Option<&'a RawValue>,
-    #[serde(default, borrow)]
+/// What a page says, with rows that lie in the bytes it was read from.
+struct PageContent<'a> {
     now: Option<&'a RawValue>,
-    data: Option<D>,
-}
-
-#[derive(Deserialize)]
-struct Data<'a> {
-    #[serde(default, borrow)]
-    list: Option<Vec<&'a RawValue>>,
-    #[serde(default, borrow)]
-    count: Option<&'a RawValue>,
-    #[serde(default, borrow, rename = "totalItem")]
-    total_item: Option<&'a RawValue>,
-}
-
-/// The rows of a page that was stored before, each exactly as received.
-///
-/// # Errors
-/// [`OkkiError::Malformed`] when the bytes are no page; a stored page was one when it was fetched.
-pub fn rows(body: &[u8]) -> Result<Vec<&RawValue>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        data: Inner<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Inner<'a> {
-        #[serde(borrow)]
-        list: Vec<&'a RawValue>,
-    }
-    serde_json::from_slice::<Outer<'_>>(body).map(|outer| outer.data.list)
-}
-
-/// The order in a detail that was stored before, exactly as received.
-///
-/// # Errors
-/// When the bytes are no detail; a stored one was when it was fetched.
-pub fn detail(body: &[u8]) -> Result<&RawValue, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    serde_json::from_slice::<Outer<'_>>(body).map(|outer| outer.data)
+    total: u64,
+    list: Vec<&'a RawValue>,
 }
 
 impl Reader<'_> {
     fn malformed(&self, body: &Bytes, found: String, expected: &'static str) -> OkkiError {
-        let (request, status) = (self.request.to_string(), self.status);
-        OkkiError::Malformed { request, found, expected, status, body: body.clone() }
+        let request = self.request.to_string();
+        let found = shorten_owned(found);
+        OkkiError::Malformed { request, found, expected, status: self.status, body: body.clone() }
     }
 
     /// Reads an answer of which the data may be anything.
-    fn envelope<'a>(&self, body: &'a Bytes) -> Result<Envelope<'a, &'a RawValue>, OkkiError> {
-        let envelope: Envelope<'a, &'a RawValue> = serde_json::from_slice(body).map_err(|error| {
-            let found = format!("{} ({error})", shown(body));
+    fn envelope<'a>(&self, text: &'a [u8], body: &Bytes) -> Result<Envelope<'a, &'a RawValue>, OkkiError> {
+        let envelope: Envelope<'a, &'a RawValue> = serde_json::from_slice(text).map_err(|error| {
+            let found = format!("{} ({})", shown(body), secrets::redact(&error.to_string()));
             self.malformed(body, found, "a JSON object with code and data")
         })?;
-        self.good(body, &envelope)?;
+        self.check(&envelope, body)?;
         Ok(envelope)
     }
 
     /// The source's clock and the data of a page.
-    fn data<'a>(&self, body: &'a Bytes) -> Result<(Option<&'a RawValue>, Data<'a>), OkkiError> {
-        if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, Data<'_>>>(body) {
-            self.good(body, &envelope)?;
+    fn data<'a>(
+        &self,
+        text: &'a [u8],
+        body: &Bytes,
+    ) -> Result<(Option<&'a RawValue>, PageData<'a>), OkkiError> {
+        if let Ok(envelope) = serde_json::from_slice::<Envelope<'_, PageData<'_>>>(text) {
+            self.check(&envelope, body)?;
             if let Some(data) = envelope.data {
                 return Ok((envelope.now, data));
             }
         }
         // It is read again, to say what is wrong with it.
-        let envelope = self.envelope(body)?;
+        let envelope = self.envelope(text, body)?;
         let data = envelope.data.map(RawValue::get).unwrap_or("null");
-        let no_data = |_| self.malformed(body, shown(data.as_bytes()), "data with list and count");
+        if is_empty(envelope.data) {
+            // PHP writes an object without fields as a list. It has no total then, which is not zero.
+            return Ok((envelope.now, PageData::default()));
+        }
+        let no_data = |error: serde_json::Error| {
+            let found = format!("{} ({})", shown(data.as_bytes()), secrets::redact(&error.to_string()));
+            self.malformed(body, found, "data with list and count")
+        };
         Ok((envelope.now, serde_json::from_str(data).map_err(no_data)?))
     }
 
-    /// What the source says went wrong.
-    fn good<D>(&self, body: &Bytes, envelope: &Envelope<'_, D>) -> Result<(), OkkiError> {
-        if let Some(said) = plain(envelope.error) {
-            let said = plain(envelope.error_description)
-                .map_or_else(|| said.clone(), |more| format!("{said}: {more}"));
-            return Err(OkkiError::Credentials { said });
+    /// Returns what the source says went wrong.
+    fn check<D>(&self, envelope: &Envelope<'_, D>, body: &Bytes) -> Result<(), OkkiError> {
+        let Some(refusal) = envelope.refusal() else { return Ok(()) };
+        if refusal.is_of_credentials() {
+            return Err(OkkiError::Credentials { said: refusal.message });
         }
-        let code = match envelope.code.map(RawValue::get) {
-            None | Some("null") => 200,
-            Some(text) => text.trim_matches('"').parse::<i64>().unwrap_or(-1),
-        };
-        if code != 200 && code != 0 {
-            let message = plain(envelope.message).unwrap_or_else(|| "no message".into());
-            let (request, status, body) = (self.request.to_string(), self.status, body.clone());
-            return Err(OkkiError::Business { request, code, message, status, body });
-        }
-        Ok(())
-    }
-
-    /// Reads an answer as a page of orders.
-    ///
-    /// # Errors
-    /// When the body is not JSON, carries an error code, or lacks its list or its total (a missing total is never zero).
-    pub fn page(&self, body: &Bytes) -> Result<Page, OkkiError> {
-        let (now, data) = self.data(body)?;
-        let list = data.list.ok_or_else(|| self.malformed(body, "data without list".into(), "data.list"))?;
-        let total = data.count.or(data.total_item).map(RawValue::get).unwrap_or("null");
-        let total = total.trim_matches('"').trim().parse::<u64>().map_err(|_| {
-            self.malformed(body, format!("the total {total}"), "a number in data.count or data.totalItem")
-        })?;
-        let ids = list.iter().map(|row| id_of(row, self.id)).collect();
-        let begin = body.as_ptr() as usize;
-        let place = |row: &&RawValue| {
-            let from = row.get().as_ptr() as usize - begin;
-            from..from + row.get().len()
-        };
-        Ok(Page {
+        Err(OkkiError::Business {
             request: self.request.to_string(),
+            class: refusal.class(self.retry_after),
+            code: refusal.code,
+            message: refusal.message.into(),
             status: self.status,
-            total,
-            ids,
-            rows: list.iter().map(place).collect(),
-            now: plain(now).and_then(|now| local(&now, self.zone)),
             body: body.clone(),
         })
     }
 
-    /// Reads an answer as one order.
+    /// Reads an answer as a page of orders. A row that is no JSON does not keep the others from being read.
+    ///
+    /// # Errors
+    /// When the body is not JSON, carries an error code, or lacks its list or its total (a missing total is never zero).
+    pub fn page(&self, body: &Bytes) -> Result<Page, OkkiError> {
+        let error = match self.content(body, body) {
+            Ok(content) => return Ok(self.page_of(body, body, content, &[])),
+            Err(error @ OkkiError::Malformed { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(Covered { body: text, rows: damaged }) = cover_damage(body) else { return Err(error) };
+        let content = self.content(&text, body)?;
+        Ok(self.page_of(&text, body, content, &damaged))
+    }
+
+    fn content<'a>(&self, text: &'a [u8], body: &Bytes) -> Result<PageContent<'a>, OkkiError> {
+        let (now, data) = self.data(text, body)?;
+        let total = self.total(&data, body)?;
+        match (data.list, total) {
+            (Some(list), _) => Ok(PageContent { now, total, list }),
+            // No order, no list.
+            (None, 0) => Ok(PageContent { now, total, list: Vec::new() }),
+            (None, _) => Err(self.malformed(body, "data without list".into(), "data.list")),
+        }
+    }
+
+    /// The number of orders in all. Of two that differ the larger one is believed: the other one counts the rows of this
+    /// page, or something else.
+    fn total(&self, data: &PageData<'_>, body: &Bytes) -> Result<u64, OkkiError> {
+        const EXPECTED: &str = "a number in data.count or data.totalItem";
+        let mut largest = None;
+        for (name, total) in &data.totals {
+            match read_count(Some(total)) {
+                Count::Absent => {}
+                Count::Number(number) => largest = largest.max(Some(number)),
+                Count::Unreadable => {
+                    let found = format!("the total {} in data.{name}", shown(total.get().as_bytes()));
+                    return Err(self.malformed(body, found, EXPECTED));
+                }
+            }
+        }
+        match (largest, &data.list) {
+            (Some(total), _) => Ok(total),
+            (None, None) => Err(self.malformed(body, "data without list".into(), "data.list")),
+            (None, Some(_)) => Err(self.malformed(body, "the total null".into(), EXPECTED)),
+        }
+    }
+
+    /// `text` is what the content was read from: the body, or as much of it as is JSON, every byte at its place.
+    /// `damaged` are the rows that are not JSON.
+    fn page_of(&self, text: &[u8], body: &Bytes, content: PageContent<'_>, damaged: &[Range<usize>]) -> Page {
+        let begin = text.as_ptr() as usize;
+        let mut ids = Vec::with_capacity(content.list.len());
+        let mut rows = Vec::with_capacity(content.list.len());
+        for row in content.list {
+            let from = row.get().as_ptr() as usize - begin;
+            match damaged.binary_search_by_key(&from, |range| range.start) {
+                Ok(at) => {
+                    ids.push(field_text(&legible_text(&body[damaged[at].clone()]), self.id));
+                    rows.push(damaged[at].clone());
+                }
+                Err(_) => {
+                    ids.push(field_text(row.get(), self.id));
+                    rows.push(from..from + row.get().len());
+                }
+            }
+        }
+        Page {
+            request: self.request.to_string(),
+            status: self.status,
+            total: content.total,
+            ids,
+            rows,
+            now: read_message(content.now).and_then(|now| read_clock(&now, self.zone, Timestamp::now())),
+            body: body.clone(),
+        }
+    }
+
+    /// Reads an answer as one order. An order that is no JSON is found all the same: whoever maps it sees the damage.
     ///
     /// # Errors
     /// As [`Reader::page`]; an order that is not there is no error.
     pub fn detail(&self, body: &Bytes) -> Result<Detail, OkkiError> {
-        let envelope = match self.envelope(body) {
-            Err(OkkiError::Business { code: 404, .. }) => return Ok(Detail::Gone),
-            envelope => envelope?,
+        let error = match self.envelope(body, body) {
+            Ok(envelope) => return self.detail_of(&envelope, body),
+            Err(OkkiError::Business { code: Code::Number(404), .. }) => return Ok(Detail::Gone),
+            Err(error @ OkkiError::Malformed { .. }) => error,
+            Err(error) => return Err(error),
         };
+        let Some(covered) = cover_damage(body) else { return Err(error) };
+        self.envelope(&covered.body, body)?;
+        Ok(Detail::Found(body.clone()))
+    }
+
+    fn detail_of(&self, envelope: &Envelope<'_, &RawValue>, body: &Bytes) -> Result<Detail, OkkiError> {
         match envelope.data.map(RawValue::get) {
             Some(data) if data.starts_with('{') => Ok(Detail::Found(body.clone())),
             data => {
@@ -209,153 +233,26 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the source's `2025-03-06 16:55:25`.
-fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    zone.to_timestamp(text.trim().parse::<DateTime>().ok()?).ok()
+/// Reads the source's `2025-03-06 16:55:25`. In the hour that a zone repeats it means the one of two moments that is nearer
+/// to our own clock.
+fn read_clock(text: &str, zone: &TimeZone, ours: Timestamp) -> Option<Timestamp> {
+    let local = zone.to_ambiguous_timestamp(text.trim().parse::<DateTime>().ok()?);
+    let earlier = local.earlier().ok()?;
+    let later = local.later().ok()?;
+    let distance = |moment: Timestamp| (moment.as_second() - ours.as_second()).abs();
+    Some(if distance(later) < distance(earlier) { later } else { earlier })
 }
 
-/// The text of a JSON value, whatever its type; `None` for null and for an empty text.
-fn plain(raw: Option<&RawValue>) -> Option<String> {
-    let text = raw?.get();
-    let text = serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_string());
-    (!text.is_empty() && text != "null").then_some(text)
-}
-
-/// The start of some bytes, for messages.
+/// The start of some bytes without secrets of ours, for messages.
 fn shown(bytes: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(bytes).chars().take(80).collect();
-    format!("{:?}", text.trim())
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_OF)]);
+    format!("{:?}", shorten(&start).trim())
 }
 
-fn id_of(row: &RawValue, id: &str) -> Option<String> {
-    let mut found = None;
-    // That it stops within the object is no error here: the row was read as JSON before.
-    let _ = FieldOf { name: id, found: &mut found }
-        .deserialize(&mut serde_json::Deserializer::from_str(row.get()));
-    let raw = found?;
-    match raw.get().as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(raw.get()).ok().filter(|text| !text.is_empty()),
-        b'0'..=b'9' | b'-' => Some(raw.get().to_string()),
-        _ => None,
-    }
-}
-
-/// Finds one field of an object, and reads no further.
-struct FieldOf<'n, 'de> {
-    name: &'n str,
-    found: &'n mut Option<&'de RawValue>,
-}
-
-impl<'de> DeserializeSeed<'de> for FieldOf<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldOf<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an order object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if name == self.name {
-                *self.found = Some(map.next_value()?);
-                return Ok(());
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
+/// The id of an order, as the source wrote it, without quotes.
+pub fn id_of(row: &RawValue, id: &str) -> Option<String> {
+    field_text(row.get(), id)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READER: Reader<'_> =
-        Reader { request: "/list?start_index=1", status: 200, id: "order_id", zone: &TimeZone::UTC };
-
-    fn page(body: &str) -> Result<Page, OkkiError> {
-        READER.page(&Bytes::copy_from_slice(body.as_bytes()))
-    }
-
-    #[test]
-    fn rows_are_found_in_the_body_and_the_clock_is_read() {
-        let body = r#"{"code":200,"now":"2025-03-06 16:55:25","data":{"count":2,"list":[ {"order_id":1} ,{"a":"订单"}]}}"#;
-        let page = page(body).expect("a page");
-        let rows: Vec<&str> = page.rows.iter().map(|row| &body[row.clone()]).collect();
-        assert_eq!(rows, [r#"{"order_id":1}"#, r#"{"a":"订单"}"#]);
-        assert_eq!(page.now, "2025-03-06T16:55:25Z".parse().ok());
-        for now in [r#""now":"","#, r#""now":null,"#, r#""now":"0000-00-00 00:00:00","#, r#""now":7,"#, ""] {
-            let body = format!(r#"{{"code":200,{now}"data":{{"count":0,"list":[]}}}}"#);
-            assert_eq!(READER.page(&Bytes::from(body)).expect(now).now, None, "{now}");
-        }
-    }
-
-    #[test]
-    fn a_detail_is_an_order_or_gone() {
-        let read = |body: &'static str| READER.detail(&Bytes::from_static(body.as_bytes()));
-        let body = r#"{"code":200,"data":{"order_id":7,"product_list":[]}}"#;
-        assert!(matches!(read(body), Ok(Detail::Found(found)) if found == body));
-        assert_eq!(detail(body.as_bytes()).expect("an order").get(), r#"{"order_id":7,"product_list":[]}"#);
-        assert!(matches!(
-            read(r#"{"code":404,"message":"Not Found Resource","data":null}"#),
-            Ok(Detail::Gone)
-        ));
-        let error = read(r#"{"code":200,"data":[]}"#).expect_err("no order");
-        assert!(error.to_string().ends_with("with \"[]\", expected an order object in data"), "{error}");
-    }
-
-    #[test]
-    fn every_variant_of_a_good_page_is_read() {
-        for (body, total) in [
-            (r#"{"code":200,"data":{"list":[],"count":0}}"#, 0),
-            (r#"{"code":0,"data":{"list":[],"totalItem":"7"}}"#, 7),
-            (r#"{"code":"200","data":{"list":[],"count":" 7 "}}"#, 7),
-            (r#"{"data":{"list":[],"count":7,"other":[]}}"#, 7),
-        ] {
-            assert_eq!(page(body).expect(body).total, total);
-        }
-    }
-
-    #[test]
-    fn ids_keep_their_digits() {
-        let body = r#"{"code":200,"data":{"count":5,"list":[{"order_id":12345678901234567890123},
-            {"order_id":"007"},{"a":{"order_id":1}},{"order_id":""},{"order_id":null}]}}"#;
-        let ids = page(body).expect("a page").ids;
-        assert_eq!(ids, [Some("12345678901234567890123".into()), Some("007".into()), None, None, None]);
-        assert_eq!(rows(body.as_bytes()).expect("rows").len(), 5);
-    }
-
-    #[test]
-    fn what_is_no_page_says_what_it_is() {
-        for (body, expected) in [
-            (
-                "<html>moved</html>",
-                "the source answered /list?start_index=1 with \"<html>moved</html>\" (expected value at line 1 column 1), \
-                 expected a JSON object with code and data",
-            ),
-            (
-                r#"{"code":200,"data":{"list":[]}}"#,
-                "the source answered /list?start_index=1 with the total null, expected a number in data.count or data.totalItem",
-            ),
-            (
-                r#"{"code":200,"data":[]}"#,
-                "the source answered /list?start_index=1 with data without list, expected data.list",
-            ),
-            (
-                r#"{"code":404,"message":"Not Found"}"#,
-                "the source answered /list?start_index=1 with code 404: Not Found",
-            ),
-        ] {
-            assert_eq!(page(body).expect_err(body).to_string(), expected);
-        }
-        let denied = page(r#"{"error":"access_denied"}"#).expect_err("denied");
-        assert_eq!(denied.class(), http::Class::Credentials);
-    }
-}
+mod tests;

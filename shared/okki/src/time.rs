@@ -1,20 +1,11 @@
 //! Times in requests: the source takes local times without offset, in the zone of the account.
 
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::Span;
 
-/// The times a request template can name.
-#[derive(Debug, Clone)]
-pub struct Moment {
-    /// `LAST_SYNC_TIME`: the start of the window.
-    pub since: Timestamp,
-    /// `CURRENT_TIME`: the end of the window.
-    pub until: Timestamp,
-    /// The zone the source writes its times in.
-    pub zone: TimeZone,
-}
+use crate::Moment;
 
-/// Replaces every `{{NAME|format}}` of a request parameter.
+/// Replaces every `{{NAME|format}}` of a request parameter. Where the zone puts its clock back within the window, its start
+/// and its end are the earliest and the latest time that a clock there shows, so that every moment lies between the two texts.
 ///
 /// Names are `LAST_SYNC_TIME`, `CURRENT_TIME` and `DAYS_AGO_n`, which is `CURRENT_TIME` less `n` days; formats are
 /// `datetime` (`2025-03-06 16:55:25`, also when none is given), `date` (`2025-03-06`) and `timestamp` (seconds since
@@ -124,9 +115,11 @@ impl<'t> Variable<'t> {
     }
 
     fn at(&self, moment: &Moment) -> Result<String, String> {
-        let (start, days_ago) = match self.base {
-            Base::Since => (moment.since, 0),
-            Base::Until(days_ago) => (moment.until, days_ago),
+        let (start, days_ago) = match (&self.base, &self.format) {
+            (Base::Since, Format::Timestamp) => (moment.since, 0),
+            (Base::Until(days_ago), Format::Timestamp) => (moment.until, *days_ago),
+            (Base::Since, _) => (moment.earliest_on_the_clock(), 0),
+            (Base::Until(days_ago), _) => (moment.latest_on_the_clock(), *days_ago),
         };
         let local = start.to_zoned_datetime(moment.zone.clone());
         let local = local
@@ -188,6 +181,9 @@ fn digits(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use jiff::tz::TimeZone;
+
     use super::*;
 
     fn moment() -> Moment {

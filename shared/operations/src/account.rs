@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use events::{Micros, OrdersSkipped, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId, WindowOpened};
+use events::{
+    LONGEST_QUOTING, Micros, OrdersSkipped, Outcome, Proof, Stage, TargetName, WindowEvent, WindowId,
+    WindowOpened, shorten_to,
+};
 use futures::StreamExt;
 use journal::{From, Journal, JournalError, Label, Stream, Topology};
 use schemars::JsonSchema;
@@ -42,6 +45,11 @@ pub enum WindowState {
 }
 
 impl WindowState {
+    /// A window that failed. What was recorded before reasons were cut is cut here.
+    pub(crate) fn failed(reason: &str) -> Self {
+        Self::Failed { reason: shorten_to(reason, LONGEST_QUOTING).into_owned() }
+    }
+
     /// What a proof says.
     pub fn closed(proof: &Proof) -> Self {
         Self::Closed {
@@ -192,6 +200,11 @@ impl Account {
         self.dead + self.dead_pages + self.targets.iter().map(|target| target.dead).sum::<u64>()
     }
 
+    /// Orders that were read later than what a target holds, differ from it, and carry an older update time: not written.
+    pub fn older_stamps(&self) -> u64 {
+        self.targets.iter().map(|target| target.of(Outcome::OlderStamp)).sum()
+    }
+
     /// Folds SYNC; returns the first raw page and the time the first window was opened, `None` without pages.
     async fn fold_windows(
         &mut self,
@@ -218,11 +231,12 @@ impl Account {
                         first_raw = Some(first_raw.map_or(page.raw_seq, |seq| seq.min(page.raw_seq)));
                     }
                 }
+                WindowEvent::Refused(_) => {}
                 WindowEvent::Closed(closed) => {
                     self.end(closed.window.as_str(), WindowState::closed(&closed.proof));
                 }
                 WindowEvent::Failed(failed) => {
-                    self.end(failed.window.as_str(), WindowState::Failed { reason: failed.reason });
+                    self.end(failed.window.as_str(), WindowState::failed(&failed.reason));
                 }
             }
         }

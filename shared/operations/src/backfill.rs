@@ -145,6 +145,7 @@ impl BackfillProgress {
                 self.window = Some(WindowLine { window, since: opened.since, until: opened.until, state });
             }
             WindowEvent::Page(_) => self.pages += 1,
+            WindowEvent::Refused(_) => {}
             WindowEvent::Closed(closed) => {
                 self.closed += 1;
                 self.orders += closed.proof.distinct;
@@ -152,7 +153,7 @@ impl BackfillProgress {
             }
             WindowEvent::Failed(failed) => {
                 self.failed += 1;
-                self.end(&window, WindowState::Failed { reason: failed.reason });
+                self.end(&window, WindowState::failed(&failed.reason));
                 self.failure.clone_from(&self.window);
             }
         }

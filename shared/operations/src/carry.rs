@@ -16,6 +16,7 @@ use crate::again;
 use crate::letters::{Resolution, resolutions, resolve};
 use crate::operation::{Operation, State};
 use crate::replay;
+use crate::rewrite;
 use crate::run::{finished, who};
 
 /// After so many letters it is written down how far an operation is.
@@ -116,7 +117,7 @@ pub async fn carry(
     let me = journal.member();
     let (mut resolved, mut seen) = (HashMap::new(), 0);
     let copied = match &operation.work {
-        Some(Work::Replay { log: Log::Mapped, .. }) if operation.moved < now() => {
+        Some(Work::Replay { log: Log::Mapped, .. } | Work::Rewrite { .. }) if operation.moved < now() => {
             replay::copied(journal, names, operation).await?
         }
         _ => BTreeSet::new(),
@@ -247,6 +248,9 @@ async fn act(
             (Log::Raw, None) => Ok(Err("this process cannot map pages".into())),
         };
     }
+    if let Some(Work::Rewrite { target, .. }) = &operation.work {
+        return rewrite::send_prepared(journal, names, seq, operation, target).await;
+    }
     if let Some(resolution) = resolved.get(&seq) {
         let ours = resolution.operation.as_ref() == Some(&operation.id);
         let Resolution { how, reason, .. } = resolution;
@@ -260,7 +264,9 @@ async fn act(
             "retried"
         }
         Some(Work::Discard { .. }) => "discarded",
-        Some(Work::Replay { .. }) | None => return Ok(Err("it is not about letters".into())),
+        Some(Work::Replay { .. } | Work::Rewrite { .. }) | None => {
+            return Ok(Err("it is not about letters".into()));
+        }
     };
     let Operation { actor, reason, id, .. } = operation;
     resolve(journal, names, seq, how, (actor, reason, id)).await

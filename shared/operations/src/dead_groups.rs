@@ -51,7 +51,9 @@ impl DeadGroup {
         let mut log = journal.read(names, Stream::Dead, None, From::Start, true).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;
-            if entry.subject == names.dead_resolved() {
+            let no_letter = entry.subject == names.dead_resolved()
+                || names.receipt_of_older_stamp(&entry.subject).is_some();
+            if no_letter {
                 continue;
             }
             let target = entry.label(Label::Target).unwrap_or_default().to_string();

@@ -78,9 +78,9 @@ impl Sides {
 
 impl Side {
     /// Folds the orders of a page; `None` when they cannot be told apart.
-    fn fold(&mut self, StoredPage { seq, page }: &StoredPage) -> Option<()> {
+    fn fold(&mut self, StoredPage { seq, page, .. }: &StoredPage) -> Option<()> {
         let (body, details) = (page.body.unpack().ok()?, page.unpack_details().ok()?);
-        for (_, order) in okki::news(page, &body, &details).ok()? {
+        for (_, order) in okki::news(page, &body, &details).ok()?.rows {
             self.schema.fold(order, *seq);
         }
         Some(())

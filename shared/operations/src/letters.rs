@@ -173,7 +173,7 @@ pub async fn letter(
     seq: u64,
 ) -> Result<Option<DeadLetter>, JournalError> {
     let Some(entry) = journal.find(names, Stream::Dead, seq).await? else { return Ok(None) };
-    if entry.subject == names.dead_resolved() {
+    if entry.subject == names.dead_resolved() || names.receipt_of_older_stamp(&entry.subject).is_some() {
         return Ok(None);
     }
     let letter = entry.event::<DeadLetter>();

@@ -143,7 +143,8 @@ impl Operation {
             Some(
                 Work::Retry { per_second, .. }
                 | Work::Discard { per_second, .. }
-                | Work::Replay { per_second, .. },
+                | Work::Replay { per_second, .. }
+                | Work::Rewrite { per_second, .. },
             ) => *per_second,
             None => 0,
         };
@@ -235,14 +236,14 @@ impl Operation {
 fn messages(work: &Work) -> &[(u64, u64)] {
     match work {
         Work::Retry { letters, .. } | Work::Discard { letters, .. } => letters,
-        Work::Replay { messages, .. } => messages,
+        Work::Replay { messages, .. } | Work::Rewrite { messages, .. } => messages,
     }
 }
 
 fn weight(work: &Work) -> f64 {
     match work {
         Work::Replay { messages, orders, .. } => (*orders as f64 / count(messages).max(1) as f64).max(1.0),
-        Work::Retry { .. } | Work::Discard { .. } => 1.0,
+        Work::Retry { .. } | Work::Discard { .. } | Work::Rewrite { .. } => 1.0,
     }
 }
 

@@ -71,7 +71,7 @@ impl Reconciliation {
     /// When a stream cannot be read, or a receipt or a resolution in it cannot.
     pub async fn of(journal: &Journal, names: &Topology, target: &TargetName) -> Result<Self, JournalError> {
         let (mut fold, token) = (Fold::default(), target.token());
-        let for_no_writer = [names.skipped(), names.numbers()];
+        let for_no_writer = [names.skipped(), names.numbers(), names.prepared()];
         let mut log = journal.read(names, Stream::Mapped, None, From::Start, false).await?;
         while let Some(entry) = log.next().await {
             let entry = entry?;

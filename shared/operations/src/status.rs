@@ -1,6 +1,6 @@
 //! The status of a flow, from its streams and consumers. What is not known is `None`, never 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
     Instance, LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now,
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::instances;
+use crate::older_stamps;
 use crate::resume::{self, Stopped};
 use crate::stages::StageStatus;
 
@@ -56,6 +57,9 @@ pub struct Status {
     pub dead: Vec<DeadLetters>,
     /// Dead letters that nobody has dealt with.
     pub dead_open: u64,
+    /// Orders that were read later than what a target holds, differ from it and carry an older update time, as long as the
+    /// target has not been given anything since.
+    pub older_stamps: u64,
     /// Orders with a receipt, over all targets.
     pub orders: u64,
     /// How far each log is: the sequence of its last message. The difference of two looks is a rate.
@@ -103,6 +107,7 @@ impl Status {
             stopped.extend(resume::stopped(journal, names, target).await?);
         }
         let (dead, dead_open) = dead(journal, names).await?;
+        let older_stamps = older_stamps::count(journal, names, targets).await?;
         let (mut positions, mut last_minute, mut orders) = (BTreeMap::new(), BTreeMap::new(), 0);
         for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
             let (_, last, subjects) = journal.size(names, stream).await?;
@@ -130,15 +135,24 @@ impl Status {
             stopped,
             dead,
             dead_open,
+            older_stamps,
             orders,
             positions,
             last_minute,
         })
     }
 
-    /// Whether something waits for a person: a window without proof, open dead letters, a target whose writers have
-    /// stopped, orders of which the target's state is not known, a mapping that was changed and cannot be used, or
-    /// transformers with different mappings.
+    /// Whether the watermark, or the end of a window, lies in the future: a clock that was ahead wrote it.
+    pub fn is_in_the_future(&self) -> bool {
+        let watermark = self.watermark.as_ref().is_some_and(|watermark| watermark.age_seconds < -AHEAD);
+        let end = now() + AHEAD * 1_000_000;
+        watermark || self.window.iter().chain(&self.lanes).any(|line| line.until > end)
+    }
+
+    /// Whether something waits for a person: a window without proof, a watermark in the future, open dead letters, a
+    /// target whose writers have stopped, orders of which the target's state is not known or that carry an older update
+    /// time than it, a mapping that was changed and cannot be used,
+    /// transformers with different mappings, or something that cannot be stored in NATS.
     pub fn needs_attention(&self) -> bool {
         let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
         let rejecting = |instance: &Instance| instance.mapping_rejected.is_some();
@@ -146,10 +160,14 @@ impl Status {
         let first = mappings.next();
         let differing = mappings.any(|mapping| Some(mapping) != first);
         let unknown = self.instances.iter().filter_map(|instance| instance.writing.as_ref());
+        let storing = |instance: &Instance| instance.storage.is_some();
         let unknown = unknown.flat_map(|writing| &writing.partitions).any(|held| held.unknown > Some(0));
         self.window.iter().chain(&self.lanes).any(failed)
+            || self.is_in_the_future()
             || self.dead_open > 0
+            || self.older_stamps > 0
             || self.instances.iter().any(rejecting)
+            || self.instances.iter().any(storing)
             || differing
             || unknown
             || !self.stopped.is_empty()
@@ -174,6 +192,9 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
 /// A minute, in microseconds.
 const MINUTE: Micros = 60_000_000;
 
+/// Clocks may be so many seconds apart without anybody being told.
+const AHEAD: i64 = 60;
+
 /// Windows further back are not looked for, unless nothing was proved since.
 const LATELY: Micros = 2 * 86_400_000_000;
 
@@ -183,15 +204,20 @@ async fn newest_windows(journal: &Journal, names: &Topology) -> Result<Vec<Windo
     let lately = From::Time(now() - LATELY);
     let mut log = journal.read(names, Stream::Sync, Some(&names.windows()), lately, true).await?;
     let mut newest = BTreeMap::<String, WindowId>::new();
+    let mut seen = BTreeSet::new();
+    // The one that was opened last, which is not that of the highest number: those of sweeps are times, and a clock that was
+    // ahead opens one of the future.
     let mut note = |id: WindowId| {
-        let known = newest.entry(id.lane().to_string()).or_insert_with(|| id.clone());
-        *known = known.clone().max(id);
+        if seen.insert(id.clone()) {
+            newest.insert(id.lane().to_string(), id);
+        }
     };
-    if let Some(entry) = watermark {
-        note(entry.event::<WatermarkMoved>()?.body.window);
-    }
     while let Some(entry) = log.next().await {
         entry?.subject.rsplit('.').next().into_iter().map(WindowId::named).for_each(&mut note);
+    }
+    if let Some(entry) = watermark {
+        let id = entry.event::<WatermarkMoved>()?.body.window;
+        newest.entry(id.lane().to_string()).or_insert(id);
     }
     let mut lines = Vec::new();
     for id in newest.values() {
@@ -212,7 +238,7 @@ async fn line(
     let WindowOpened { since, until, .. } = first.event::<WindowOpened>()?.body;
     let state = match WindowEvent::decode(&last.payload).map_err(|source| last.unreadable(source))? {
         WindowEvent::Closed(closed) => WindowState::closed(&closed.proof),
-        WindowEvent::Failed(failed) => WindowState::Failed { reason: failed.reason },
+        WindowEvent::Failed(failed) => WindowState::failed(&failed.reason),
         // The pages of the last requests may still come in after the end.
         _ => ended(journal, names, &subject, first.seq).await?,
     };
@@ -231,7 +257,7 @@ async fn ended(
         let entry = entry?;
         match WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
             WindowEvent::Closed(closed) => return Ok(WindowState::closed(&closed.proof)),
-            WindowEvent::Failed(failed) => return Ok(WindowState::Failed { reason: failed.reason }),
+            WindowEvent::Failed(failed) => return Ok(WindowState::failed(&failed.reason)),
             _ => {}
         }
     }

@@ -56,6 +56,8 @@ pub enum Happened {
         status: Option<u16>,
         /// How many attempts it took; 0 when nothing was sent.
         attempts: u32,
+        /// The two update times, of a state that was read later than what the target holds and carries an older one.
+        times: Option<UpdateTimes>,
     },
     /// It became a dead letter.
     Dead {
@@ -77,6 +79,15 @@ pub enum Happened {
         /// Why.
         reason: String,
     },
+}
+
+/// Two update times, as the source says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
+pub struct UpdateTimes {
+    /// That of the state that was read, microseconds since the Unix epoch.
+    pub read: Option<Micros>,
+    /// That of the state that the target holds.
+    pub held: Option<Micros>,
 }
 
 /// A message in MAPPED.
@@ -259,9 +270,11 @@ impl Found {
         let receipt = entry.event::<Receipt>()?.body;
         self.settle(receipt.mapped_seq, &receipt.target);
         self.number = receipt.number.or(self.number.take());
-        let Receipt { target, outcome, mapped_seq, status, attempts, at, .. } = receipt;
+        let Receipt { target, outcome, mapped_seq, status, attempts, at, version, held, .. } = receipt;
         let target = target.to_string();
-        self.step(at, Happened::Outcome { target, outcome, mapped_seq, status, attempts }, entry);
+        let times = (outcome == Outcome::OlderStamp)
+            .then_some(UpdateTimes { read: version.updated_at, held: held.updated_at });
+        self.step(at, Happened::Outcome { target, outcome, mapped_seq, status, attempts, times }, entry);
         Ok(())
     }
 

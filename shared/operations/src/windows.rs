@@ -71,11 +71,24 @@ pub async fn windows(
                 story.ended = Some(entry.stored_at);
             }
             WindowEvent::Failed(failed) => {
-                story.line.state = WindowState::Failed { reason: failed.reason };
+                story.line.state = WindowState::failed(&failed.reason);
                 story.ended = Some(entry.stored_at);
             }
-            WindowEvent::Opened(_) => {}
+            WindowEvent::Opened(_) | WindowEvent::Refused(_) => {}
         }
     }
     Ok(found.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_was_recorded_whole_is_shown_shortly() {
+        let WindowState::Failed { reason } = WindowState::failed(&"x".repeat(5 << 20)) else {
+            unreachable!("it failed")
+        };
+        assert!(reason.len() < 4_100 && reason.ends_with("(cut, 5242880 bytes in all)"), "{}", reason.len());
+    }
 }

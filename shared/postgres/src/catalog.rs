@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_postgres::types::Type;
 
 use crate::error::{PostgresError, said};
 use crate::pool::Session;
@@ -54,7 +55,7 @@ impl Catalog {
     /// What [`PostgresError`] has about tables, or that of the server.
     pub(crate) async fn columns(
         &self,
-        session: &mut Session,
+        session: &Session,
         names: &Names,
         records: &[Record<'_>],
     ) -> Result<Arc<Columns>, PostgresError> {
@@ -84,16 +85,16 @@ impl Catalog {
     }
 }
 
-async fn look(session: &mut Session, names: &Names) -> Result<Columns, PostgresError> {
+async fn look(session: &Session, names: &Names) -> Result<Columns, PostgresError> {
     let failed = |source| PostgresError::database(false, source);
-    let statement = session.prepare(COLUMNS).await.map_err(failed)?;
-    let rows = session.client().query(&statement, &[&names.table.sql()]).await.map_err(failed)?;
+    let table = names.table.sql();
+    let rows = session.client().query_typed(COLUMNS, &[(&table, Type::TEXT)]).await.map_err(failed)?;
     let columns = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>();
     Ok(Columns(columns.map_err(failed)?))
 }
 
 /// Makes the table of versions unless it is there: to look first needs no right to create, and says nothing.
-async fn make_ledger(session: &mut Session, names: &Names) -> Result<(), PostgresError> {
+async fn make_ledger(session: &Session, names: &Names) -> Result<(), PostgresError> {
     if ledger_exists(session, names).await? {
         return Ok(());
     }
@@ -110,9 +111,9 @@ async fn make_ledger(session: &mut Session, names: &Names) -> Result<(), Postgre
     Ok(())
 }
 
-async fn ledger_exists(session: &mut Session, names: &Names) -> Result<bool, PostgresError> {
+async fn ledger_exists(session: &Session, names: &Names) -> Result<bool, PostgresError> {
     let failed = |source| PostgresError::database(false, source);
-    let statement = session.prepare(EXISTS).await.map_err(failed)?;
-    let row = session.client().query_one(&statement, &[&names.ledger.sql()]).await.map_err(failed)?;
-    row.try_get(0).map_err(failed)
+    let ledger = names.ledger.sql();
+    let rows = session.client().query_typed(EXISTS, &[(&ledger, Type::TEXT)]).await.map_err(failed)?;
+    rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(failed)
 }

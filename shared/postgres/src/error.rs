@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::Class;
+use tokio_postgres::error::Severity;
 
-use crate::sqlstate::class_of;
+use crate::sqlstate::{Others, ServerError, class_of};
 
 /// How much of what the server says is passed on: it may quote a whole value.
 const SAID: usize = 600;
@@ -138,6 +139,15 @@ pub enum PostgresError {
         /// The number, as the record has it.
         value: String,
     },
+    /// The table stored no row of the order, and said nothing.
+    #[error(
+        "the table {table} stored no row for this order and reported no error: a trigger or a rule of the table discarded \
+         it (a BEFORE trigger that returns NULL does)"
+    )]
+    Swallowed {
+        /// The table.
+        table: String,
+    },
     /// The server said no, or the connection broke.
     #[error("{said}")]
     Database {
@@ -145,6 +155,8 @@ pub enum PostgresError {
         said: String,
         /// Whether rows were on their way by then.
         sent: bool,
+        /// What it means, where more than the error was looked at.
+        judged: Option<Class>,
         /// What the driver said.
         #[source]
         source: tokio_postgres::Error,
@@ -155,7 +167,7 @@ impl PostgresError {
     /// What it means for the orders.
     pub fn class(&self) -> Class {
         match self {
-            Self::Record { .. } | Self::Inexact { .. } => Class::Permanent,
+            Self::Record { .. } | Self::Inexact { .. } | Self::Swallowed { .. } => Class::Permanent,
             Self::Vanished { .. } => Class::Retryable,
             Self::Timeout { sent: true, .. } => Class::Uncertain,
             // Before anything was sent no order can be at fault, whatever is said.
@@ -166,8 +178,9 @@ impl PostgresError {
                     _ => Class::Outage,
                 }
             }
-            Self::Database { sent, .. } => match self.sqlstate() {
-                Some(state) => class_of(state),
+            Self::Database { judged: Some(class), .. } => *class,
+            Self::Database { sent, source, .. } => match server_error(source) {
+                Some(error) => error.class(Others::Unknown),
                 None if *sent => Class::Uncertain,
                 None => Class::Outage,
             },
@@ -210,8 +223,26 @@ impl PostgresError {
     }
 
     pub(crate) fn database(sent: bool, source: tokio_postgres::Error) -> Self {
-        Self::Database { said: said(&source), sent, source }
+        Self::Database { said: said(&source), sent, judged: None, source }
     }
+
+    /// What the server said of itself, when it was the server that said no.
+    pub(crate) fn server_error(&self) -> Option<ServerError<'_>> {
+        match self {
+            Self::Database { source, .. } => server_error(source),
+            _ => None,
+        }
+    }
+}
+
+fn server_error(error: &tokio_postgres::Error) -> Option<ServerError<'_>> {
+    let said = error.as_db_error()?;
+    let fatal = match said.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // Poolers leave it out; theirs is in English.
+        None => matches!(said.severity(), "FATAL" | "PANIC"),
+    };
+    Some(ServerError { state: said.code().code(), routine: said.routine().unwrap_or_default(), fatal })
 }
 
 /// The driver has no public word for "no password, or not the right proof of it"; its texts tell them apart.
@@ -237,8 +268,9 @@ pub(crate) fn said(error: &tokio_postgres::Error) -> String {
             text
         }
     };
+    let text = secrets::redact(&text);
     match text.char_indices().nth(SAID) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
+        None => text.into_owned(),
     }
 }

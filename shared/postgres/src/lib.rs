@@ -8,10 +8,14 @@
 //! column digit by digit, what is nested reaches a `jsonb` column, and columns that the record does not name stay as they
 //! are. Names are taken literally: `orderId` is the column `"orderId"`.
 //!
+//! It works through a pooler that shares sessions between transactions (PgBouncer in mode
+//! `transaction`): statements and settings last for a transaction at most.
+//!
 //! The versions are what is believed. To have an order written again whatever the table holds (after a `TRUNCATE`, say),
 //! its row in the table of versions has to go as well.
 
 mod batch;
+mod blame;
 mod catalog;
 mod error;
 mod name;
@@ -20,6 +24,7 @@ mod record;
 mod settings;
 mod sqlstate;
 mod statement;
+mod suspects;
 mod tls;
 mod url;
 mod write;

@@ -1,48 +1,25 @@
 //! A few connections, made when they are needed and kept while they are good.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::PostgresError;
 use crate::url::Server;
 
-/// How many statements a connection keeps prepared. Records of one flow name a few sets of columns; should there be ever
-/// new ones, the server must not fill up with them.
-const PREPARED: usize = 200;
-
-/// One connection and what is prepared on it.
+/// One connection. Nothing is set or prepared on it that outlives a transaction: behind a pooler,
+/// the next transaction may be on another session of the server, and what is left behind would be
+/// somebody else's.
 pub(crate) struct Session {
     client: Client,
-    prepared: HashMap<String, Statement>,
     driver: JoinHandle<()>,
     at_rest: bool,
 }
 
 impl Session {
-    /// The statement, prepared at its first use.
-    pub(crate) async fn prepare(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.prepared.get(sql) {
-            return Ok(statement.clone());
-        }
-        let statement = self.client.prepare(sql).await?;
-        if self.prepared.len() >= PREPARED {
-            self.prepared.clear();
-        }
-        self.prepared.insert(sql.to_string(), statement.clone());
-        Ok(statement)
-    }
-
-    /// Prepares everything anew: the tables have changed.
-    pub(crate) fn forget(&mut self) {
-        self.prepared.clear();
-    }
-
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -62,27 +39,14 @@ impl Drop for Session {
 pub(crate) struct Pool {
     server: Server,
     tls: MakeRustlsConnect,
-    setup: String,
     slots: Semaphore,
     resting: Mutex<Vec<Session>>,
 }
 
 impl Pool {
-    pub(crate) fn new(server: Server, tls: MakeRustlsConnect, connections: usize, timeout: Duration) -> Self {
-        // A little less than we wait: then the server says that it has given up, and what it says is certain.
-        let millis = (timeout.as_millis() * 9 / 10).clamp(1, 2_147_483_647);
-        // What has been acknowledged is written off here, so a commit has to be on disk. How far beyond that it has to be
-        // (standbys) is the server's own setting.
-        let setup = format!(
-            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;\
-             SET statement_timeout = {millis};\
-             SET idle_in_transaction_session_timeout = {millis};\
-             SET standard_conforming_strings = on;\
-             SELECT set_config('synchronous_commit', 'on', false) \
-              WHERE current_setting('synchronous_commit') = 'off'"
-        );
+    pub(crate) fn new(server: Server, tls: MakeRustlsConnect, connections: usize) -> Self {
         let slots = Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS));
-        Self { server, tls, setup, slots, resting: Mutex::default() }
+        Self { server, tls, slots, resting: Mutex::default() }
     }
 
     /// Host, port and database.
@@ -128,8 +92,6 @@ impl Pool {
                 tracing::debug!(%server, error = crate::error::said(&error), "a connection has ended");
             }
         });
-        let session = Session { client, prepared: HashMap::new(), driver, at_rest: false };
-        session.client.batch_execute(&self.setup).await.map_err(failed)?;
-        Ok(session)
+        Ok(Session { client, driver, at_rest: false })
     }
 }

@@ -18,7 +18,8 @@ fn version(of: &str) -> String {
 impl Names {
     /// Writes one record when its version is newer than the one that is held. Parameters: scope, key, update time, sequence,
     /// generation, content, record. Gives one row: the first field that its column would round (then nothing is written), and
-    /// whether the version was taken.
+    /// whether the version was taken. Fails with [`SWALLOWED`] in its message when the table stored
+    /// no row although the version was taken: then the version is not taken either.
     ///
     /// An equal version with other content counts as newer: the order was mapped again by another mapping before its message
     /// was settled, and what is written last is what the receipts will say.
@@ -53,7 +54,15 @@ impl Names {
             true => "NULL".to_string(),
             false => format!("CASE{whens} END"),
         };
-        let (held, excluded) = (version("held"), version("excluded"));
+        let held = version("held");
+        let excluded = version("excluded");
+        // A row of nothing but its key that is there already is left as it is, and not returned.
+        let is_there = match sets.is_empty() {
+            true => {
+                format!(" AND NOT EXISTS (SELECT FROM {table} AS there, new WHERE there.{key} = new.{key})")
+            }
+            false => String::new(),
+        };
         format!(
             "WITH doc AS MATERIALIZED (SELECT $7::text::jsonb AS j), \
              new AS MATERIALIZED (SELECT r.* FROM doc, jsonb_populate_record(NULL::{table}, doc.j) AS r), \
@@ -66,8 +75,11 @@ impl Names {
              WHERE {held} < {excluded} OR ({held} = {excluded} AND held.content <> excluded.content) \
              RETURNING 1), \
              written AS (INSERT INTO {table} ({columns}) SELECT {news} FROM new, moved \
-             ON CONFLICT ({key}) DO {update}) \
-             SELECT checked.inexact, EXISTS (SELECT FROM moved) FROM checked"
+             ON CONFLICT ({key}) DO {update} RETURNING 1), \
+             stored AS (SELECT (SELECT count(*) FROM moved) AS versions, (SELECT count(*) FROM written) AS rows) \
+             SELECT checked.inexact, stored.versions > 0, \
+             CASE WHEN stored.versions > stored.rows{is_there} \
+             THEN ('{SWALLOWED}' || repeat('!', stored.versions::int))::int END FROM checked, stored"
         )
     }
 
@@ -94,6 +106,23 @@ impl Names {
         format!("ALTER TABLE {} ADD UNIQUE ({});", self.table.sql(), quoted(&self.key))
     }
 }
+
+/// What the statement fails with when no row was stored. A failed cast is the one way to fail that
+/// a statement has without a function of its own, and failing is what takes the version back,
+/// whoever shares the transaction.
+pub(crate) const SWALLOWED: &str = "orderflow: the table stored no row";
+
+/// Whether row-level security lets no row in, or no change, because a policy is missing that our statement needs: it inserts, it
+/// updates what is there, and it looks for the key. Parameter: the name of the table as it stands in a statement.
+pub(crate) const LACKS_POLICY: &str = "\
+    SELECT row_security_active(c.oid) AND EXISTS ( \
+        SELECT FROM unnest(ARRAY['a', 'w', 'r']::\"char\"[]) AS needed(command) \
+        WHERE NOT EXISTS ( \
+            SELECT FROM pg_catalog.pg_policy p \
+            WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('*', needed.command) \
+              AND (p.polroles = '{0}' \
+                   OR EXISTS (SELECT FROM unnest(p.polroles) AS role WHERE pg_has_role(role, 'USAGE'))))) \
+    FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1::text)";
 
 /// Whether there is a table of that name. Parameter: the name as it stands in a statement.
 pub(crate) const EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";

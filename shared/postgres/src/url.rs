@@ -86,6 +86,9 @@ impl Server {
             .keepalives_idle(idle)
             .keepalives_interval(interval)
             .keepalives_retries(retries);
+        if let Some(password) = config.get_password() {
+            secrets::remember(&String::from_utf8_lossy(password));
+        }
         let shown = shown(&config);
         Ok(Self { config, proof, shown })
     }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use events::{ContentHash, Version};
 use tokio::time::{Instant, timeout_at};
 
+use crate::batch::{self, FailedTry, Naming};
 use crate::catalog::Catalog;
 use crate::error::PostgresError;
 use crate::name::TableName;
 use crate::pool::{Pool, Session};
 use crate::record::Record;
 use crate::settings::Settings;
-use crate::sqlstate::is_about_the_tables;
+use crate::sqlstate::{is_about_the_tables, is_of_the_session};
 use crate::statement::Names;
+use crate::suspects::Suspects;
 use crate::tls;
 use crate::url::Server;
 
@@ -56,6 +58,9 @@ pub struct Postgres {
     pub(crate) names: Names,
     pub(crate) scope: String,
     pub(crate) catalog: Catalog,
+    pub(crate) suspects: Suspects,
+    /// What begins a transaction.
+    pub(crate) begin: String,
     pool: Pool,
     timeout: Duration,
 }
@@ -77,9 +82,15 @@ impl Postgres {
             let what = format!("key {:?} is no name of a column", names.key);
             return Err(PostgresError::Settings { what });
         }
-        let pool = Pool::new(server, tls, settings.connections, settings.timeout);
-        let (scope, timeout) = (settings.scope, settings.timeout);
-        Ok(Self { names, scope, catalog: Catalog::default(), pool, timeout })
+        Ok(Self {
+            names,
+            scope: settings.scope,
+            catalog: Catalog::default(),
+            suspects: Suspects::default(),
+            begin: batch::begin(settings.timeout),
+            pool: Pool::new(server, tls, settings.connections),
+            timeout: settings.timeout,
+        })
     }
 
     /// Writes orders: all of them or, when one of them cannot be written, none. An order may be among them several times; the
@@ -130,24 +141,66 @@ impl Postgres {
         let _slot = self.pool.slot().await;
         *phase = Phase::Looking;
         let mut session = self.pool.take().await?;
-        let mut result = self.once(&mut session, rows, records, phase).await;
-        let stale = result.as_ref().err().and_then(PostgresError::sqlstate).is_some_and(is_about_the_tables);
-        if stale {
+        let mut result = self.once(&session, rows, records, Naming::Named, phase).await;
+        if let Err(failed) = &result
+            && let Some(again) = again(failed, records)
+        {
             // The tables are not what they were: look again at once, so that a change is no outage.
-            session.forget();
-            self.catalog.forget();
-            if Self::clean(&session).await {
-                result = self.once(&mut session, rows, records, phase).await;
+            if again == Again::WithAnotherLook {
+                self.catalog.forget();
+            }
+            let naming = if again == Again::Unnamed { Naming::Unnamed } else { Naming::Named };
+            if again == Again::OnAnotherConnection {
+                drop(session);
+                session = self.pool.take().await?;
+                result = self.once(&session, rows, records, naming, phase).await;
+            } else if Self::clean(&session).await {
+                result = self.once(&session, rows, records, naming, phase).await;
             }
         }
-        if result.is_ok() || Self::clean(&session).await {
-            self.pool.give_back(session);
+        let failed = match result {
+            Ok(verdicts) => {
+                self.suspects.note_passed(rows.iter().map(|row| row.key));
+                self.pool.give_back(session);
+                return Ok(verdicts);
+            }
+            Err(failed) => failed,
+        };
+        if !Self::clean(&session).await {
+            return Err(failed.error);
         }
-        result
+        let error = self.judge(&session, rows, records, failed).await;
+        self.pool.give_back(session);
+        Err(error)
     }
 
     /// Ends whatever an error has left open. The server says so with a warning when there was nothing.
-    async fn clean(session: &Session) -> bool {
+    pub(crate) async fn clean(session: &Session) -> bool {
         session.client().batch_execute("ROLLBACK").await.is_ok()
+    }
+}
+
+/// How a try that failed is repeated at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    AsItWas,
+    WithAnotherLook,
+    OnAnotherConnection,
+    /// Behind a pooler, somebody else has left a statement of that name on the session.
+    Unnamed,
+}
+
+/// Whether a try that failed is worth another one at once.
+fn again(failed: &FailedTry, records: &[Record<'_>]) -> Option<Again> {
+    if matches!(failed.error, PostgresError::Swallowed { .. }) {
+        // A row of nothing but its key may have been stored by somebody else since the statement
+        // began, which it cannot see.
+        return records.iter().any(|record| record.fields().count() == 1).then_some(Again::AsItWas);
+    }
+    match failed.error.sqlstate()? {
+        "42P05" => Some(Again::Unnamed),
+        state if is_about_the_tables(state) => Some(Again::WithAnotherLook),
+        state if is_of_the_session(state) => Some(Again::OnAnotherConnection),
+        _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! The one table that decides what an answer of the target means. The body decides; HTTP 200 alone proves nothing.
 
+use http::foreign::Code;
 use http::{Answer, Class, HttpError};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+
+use crate::statement::{Saying, Statement, Tally};
 
 /// What the target did with the orders of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub enum Verdict {
     Written,
     /// It has this key already and keeps what it had (`idCheck`).
     Repeat,
+}
+
+/// Who has answered a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// The target itself: the body has its success or its code.
+    Target,
+    /// Something in front of it: a proxy or a firewall. The target has not seen the orders.
+    Front,
+    /// Nobody knows: the orders may have been taken.
+    Unknown,
 }
 
 /// Why an order was not written, or not known to be.
@@ -32,6 +44,8 @@ pub enum WriteError {
         excerpt: String,
         /// What it means.
         class: Class,
+        /// Who has answered, as far as the body tells.
+        from: Speaker,
     },
     /// Some orders of the batch were refused, and the answer does not say which.
     #[error("the target answered HTTP {status}: {failed} of {rows} orders failed: {theirs}")]
@@ -72,6 +86,35 @@ impl WriteError {
         }
     }
 
+    /// Whether the answer may be about one order, although it reads as if it were about all: a firewall refuses the text of
+    /// an order with 403 or with a web page, and lets others pass. What the target says of our credentials, and a server
+    /// in trouble, are about all.
+    pub fn may_be_about_an_order(&self) -> bool {
+        match self {
+            Self::Answer { status, class: Class::Outage | Class::Credentials, from, .. } => match from {
+                Speaker::Target => false,
+                Speaker::Front => *status < 500 && !matches!(status, 401 | 407),
+                Speaker::Unknown => true,
+            },
+            _ => false,
+        }
+    }
+
+    /// The same for a call that carried no orders.
+    pub(crate) fn about_everything(self) -> Self {
+        match self {
+            Self::Answer { status, ours, theirs, excerpt, class, .. } => {
+                Self::Answer { status, ours, theirs, excerpt, class, from: Speaker::Target }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the orders may have been taken although the answer does not say so.
+    pub fn may_be_done(&self) -> bool {
+        self.class() == Class::Uncertain || matches!(self, Self::Answer { from: Speaker::Unknown, .. })
+    }
+
     /// The part of the message that the target wrote, which may name a person.
     pub fn theirs(&self) -> Option<&str> {
         match self {
@@ -91,95 +134,153 @@ impl WriteError {
     }
 }
 
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(default)]
-    success: Option<bool>,
-    #[serde(default, borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default, borrow)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Counts {
-    #[serde(default)]
-    inserted: u64,
-    #[serde(default)]
-    failed: u64,
-}
-
-/// Decides what the answer to a request with `rows` orders means. With `trust_status`, HTTP 2xx with a body that says
-/// nothing either way is success, as the case has it; without, only a body that says so is.
+/// Decides what the answer to a request with `rows` orders means. With `trust_status`, HTTP 2xx with a body that is no JSON
+/// object is success, as the case has it; without, only a body that says so is.
 ///
 /// # Errors
 /// [`WriteError`]; its class says what to do.
 pub fn judge(answer: &Answer, trust_status: bool, rows: usize) -> Result<Verdict, WriteError> {
-    let status = answer.status;
-    let failed = |class, ours: String, theirs: String| WriteError::Answer {
-        status,
-        ours,
-        theirs,
-        excerpt: answer.excerpt(),
-        class,
+    // The words of a refusal may be in another charset; its fields can be read all the same.
+    let body = String::from_utf8_lossy(&answer.body);
+    let Some(statement) = Statement::read(body.as_bytes()) else {
+        return judge_status(answer, trust_status);
     };
-    let of_status = Class::of_status(answer.status, answer.retry_after);
-    let body = serde_json::from_slice::<Body<'_>>(&answer.body).ok();
-    let code = body
-        .as_ref()
-        .and_then(|body| body.code)
-        .and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
-    let success = body.as_ref().and_then(|body| body.success);
-    let message = body.as_ref().and_then(|body| body.message.clone()).unwrap_or_default();
     // Of a batch it says only that some order is there already, not which.
-    let repeat = rows == 1 && message.to_ascii_uppercase().contains("REPEAT");
-    let says_no = success == Some(false) || code.is_some_and(|code| code != 0 && code != 200);
-    if says_no {
-        if repeat {
+    let is_repeat = rows == 1 && statement.says_repeat;
+    match judge_envelope(answer, &statement) {
+        Err(WriteError::Answer { .. }) if is_repeat && statement.saying() == Saying::No => {
             return Ok(Verdict::Repeat);
         }
-        let class = of_code(code, answer).or(of_status).unwrap_or(Class::Refusing);
-        let code = code.map_or_else(|| "no code".to_string(), |code| format!("code {code}"));
-        return Err(failed(class, format!("{code}: "), message));
+        judged => judged?,
     }
-    if let Some(class) = of_status {
-        // A proxy's page says nothing of an order, whatever its status.
-        let class = if class == Class::Permanent && answer.is_html() { Class::Outage } else { class };
-        return Err(failed(class, String::new(), answer.excerpt()));
-    }
-    let counts = body
-        .as_ref()
-        .and_then(|body| body.content)
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or(Counts { inserted: 0, failed: 0 });
-    let counted = counts.inserted.saturating_add(counts.failed);
-    // Without failures it may count what it likes: lines, for example.
-    if counts.failed > 0 && counted > rows as u64 {
-        return Err(WriteError::Another { status, counted, rows, excerpt: answer.excerpt() });
-    }
-    match (counts.failed, rows) {
-        (0, _) => {}
-        (_, 1) if repeat => return Ok(Verdict::Repeat),
-        (_, 1) => return Err(failed(Class::Permanent, "success, but failed > 0: ".into(), message)),
-        (failed, _) => {
+    let status = answer.status;
+    match statement.tally(rows) {
+        Tally::NoFailures => Ok(Verdict::Written),
+        Tally::Unclear(why) => Err(unclear(answer, &why)),
+        // Without failures it may count what it likes: lines, for example.
+        Tally::Failures { failed, inserted } if failed.saturating_add(inserted) > rows as u64 => {
+            let counted = failed.saturating_add(inserted);
+            Err(WriteError::Another { status, counted, rows, excerpt: answer.excerpt() })
+        }
+        Tally::Failures { .. } if is_repeat => Ok(Verdict::Repeat),
+        Tally::Failures { .. } if rows == 1 => {
+            let ours = "success, but failed > 0: ".into();
+            Err(refused(answer, Class::Permanent, Speaker::Target, ours, statement.message))
+        }
+        Tally::Failures { failed, .. } => {
             let excerpt = answer.excerpt();
-            return Err(WriteError::Partly { status, failed, rows, theirs: message, excerpt });
+            Err(WriteError::Partly { status, failed, rows, theirs: statement.message, excerpt })
         }
     }
-    let says_yes = success == Some(true) || code.is_some();
-    // A web page with status 200 is a login form or a proxy's notice, whatever one is willing to trust.
-    if says_yes || (trust_status && !answer.is_html()) {
-        return Ok(Verdict::Written);
-    }
-    let theirs = format!("{:?}", answer.excerpt());
-    Err(failed(Class::Outage, "which neither confirms nor refuses: ".into(), theirs))
 }
 
-/// The documented codes (contract of the `store` form; the `execute` form has shown the same ones).
-fn of_code(code: Option<i64>, answer: &Answer) -> Option<Class> {
-    match code? {
+/// Decides what an answer means that carries no orders' fate: a token, or what the target holds.
+///
+/// # Errors
+/// [`WriteError`]; its class says what to do.
+pub(crate) fn judge_call(answer: &Answer) -> Result<(), WriteError> {
+    let body = String::from_utf8_lossy(&answer.body);
+    match Statement::read(body.as_bytes()) {
+        Some(statement) => judge_envelope(answer, &statement),
+        None => judge_status(answer, false).map(drop),
+    }
+}
+
+/// As [`judge_call`], of an answer that may hold an access token: nothing of it is repeated.
+///
+/// # Errors
+/// [`WriteError`]; its class says what to do.
+pub(crate) fn judge_token(answer: &Answer) -> Result<(), WriteError> {
+    let Err(error) = judge_call(answer) else { return Ok(()) };
+    let body = String::from_utf8_lossy(&answer.body);
+    let code = match Statement::read(body.as_bytes()).map(|statement| statement.code) {
+        Some(code @ Code::Number(_)) => format!("{code}, "),
+        _ => String::new(),
+    };
+    Err(without_words(answer, error.class(), code))
+}
+
+/// An answer without the access token that was asked for.
+pub(crate) fn no_token(answer: &Answer) -> WriteError {
+    without_words(answer, Class::Outage, "without content.access_token, ".into())
+}
+
+fn without_words(answer: &Answer, class: Class, what: String) -> WriteError {
+    let outline = answer.outline();
+    let ours = format!(
+        "{what}to the request for an access token ({outline}); its text is not shown, for it may hold a token"
+    );
+    WriteError::Answer {
+        status: answer.status,
+        ours,
+        theirs: String::new(),
+        excerpt: String::new(),
+        class,
+        from: Speaker::Target,
+    }
+}
+
+/// Judges success and code of an answer, and then its status.
+fn judge_envelope(answer: &Answer, statement: &Statement<'_>) -> Result<(), WriteError> {
+    let of_status = Class::of_status(answer.status, answer.retry_after);
+    match (statement.saying(), of_status) {
+        (Saying::No, _) => {
+            let of_code = class_of_code(&statement.code, answer);
+            let class = of_code.or(of_status).unwrap_or(Class::Refusing);
+            let ours = format!("{}: ", statement.code);
+            Err(refused(answer, class, Speaker::Target, ours, statement.message.clone()))
+        }
+        (_, Some(_)) => judge_status(answer, false).map(drop),
+        (Saying::Unclear(why), None) => Err(unclear(answer, &why)),
+        (Saying::Yes, None) => Ok(()),
+    }
+}
+
+/// Judges an answer by its status, for its body says nothing.
+fn judge_status(answer: &Answer, trust_status: bool) -> Result<Verdict, WriteError> {
+    if let Some(class) = Class::of_status(answer.status, answer.retry_after) {
+        let is_of_size = matches!(answer.status, 413 | 414 | 431);
+        // A proxy's page says nothing of an order, whatever its status, unless it is about the size of the request.
+        let is_proxy = class == Class::Permanent && answer.is_html() && !is_of_size;
+        let class = if is_proxy { Class::Outage } else { class };
+        return Err(refused(answer, class, Speaker::Front, String::new(), answer.said()));
+    }
+    // A web page with status 200 is a login form or a proxy's notice, whatever one is willing to trust.
+    if answer.is_html() {
+        let ours = "which neither confirms nor refuses (it is a web page): ".into();
+        return Err(refused(answer, Class::Outage, Speaker::Front, ours, quoted(answer)));
+    }
+    if matches!(answer.body.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return Err(unclear(answer, "it begins like JSON and cannot be read as an object"));
+    }
+    if trust_status {
+        return Ok(Verdict::Written);
+    }
+    let advice =
+        "it is no JSON object; if HTTP 2xx alone means that an order was taken, set trust_status = true";
+    Err(unclear(answer, advice))
+}
+
+fn refused(answer: &Answer, class: Class, from: Speaker, ours: String, theirs: String) -> WriteError {
+    WriteError::Answer { status: answer.status, ours, theirs, excerpt: answer.excerpt(), class, from }
+}
+
+/// Nobody knows what became of the orders: they wait, and go out again under the same key.
+fn unclear(answer: &Answer, why: &str) -> WriteError {
+    let ours = format!("which neither confirms nor refuses ({why}): ");
+    refused(answer, Class::Outage, Speaker::Unknown, ours, quoted(answer))
+}
+
+fn quoted(answer: &Answer) -> String {
+    format!("{:?}", answer.excerpt())
+}
+
+/// The documented codes (contract of the `store` form; the `execute` form has shown the same ones). One of three digits
+/// means what the same HTTP status means.
+fn class_of_code(code: &Code, answer: &Answer) -> Option<Class> {
+    let Code::Number(code) = *code else { return None };
+    match code {
+        300..=599 => Class::of_status(u16::try_from(code).ok()?, answer.retry_after),
         40_101..=40_199 | 40_301..=40_399 => Some(Class::Credentials),
         // No such scheme: configuration. Not one order is at fault.
         40_401..=40_499 => Some(Class::Outage),
@@ -193,84 +294,4 @@ fn of_code(code: Option<i64>, answer: &Answer) -> Option<Class> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        let body = bytes::Bytes::copy_from_slice(body.as_bytes());
-        Answer { status, content_type: "application/json".into(), retry_after: None, date: None, body }
-    }
-
-    fn class(status: u16, body: &str) -> Class {
-        judge(&answer(status, body), false, 1).expect_err(body).class()
-    }
-
-    #[test]
-    fn only_a_body_that_says_so_is_success() {
-        for body in [
-            r#"{"success":true,"code":0,"message":"success","content":{"inserted":1,"failed":0}}"#,
-            r#"{"code":200}"#,
-            r#"{"success":true}"#,
-        ] {
-            assert_eq!(judge(&answer(200, body), false, 1).expect(body), Verdict::Written);
-        }
-        for body in ["", "ok", "{}", "[]", "<html>login</html>"] {
-            assert_eq!(class(200, body), Class::Outage, "{body}");
-        }
-        assert!(judge(&answer(200, "ok"), true, 1).is_ok());
-        assert!(judge(&answer(200, "<html>login</html>"), true, 1).is_err());
-    }
-
-    #[test]
-    fn the_table_of_codes() {
-        let said = |code: i64| format!(r#"{{"success":false,"code":{code},"message":"x","content":null}}"#);
-        assert_eq!(class(200, &said(40_002)), Class::Permanent);
-        assert_eq!(class(200, &said(40_102)), Class::Credentials);
-        assert_eq!(class(200, &said(40_301)), Class::Credentials);
-        assert_eq!(class(200, &said(40_401)), Class::Outage);
-        assert_eq!(class(429, &said(42_901)), Class::Throttled(None));
-        assert_eq!(class(200, &said(50_001)), Class::Retryable);
-        assert_eq!(class(200, &said(50_301)), Class::Outage);
-        assert_eq!(class(200, r#"{"success":false}"#), Class::Refusing);
-        assert_eq!(class(503, "<html>"), Class::Outage);
-        assert_eq!(class(400, "<html>"), Class::Outage);
-        assert_eq!(class(400, "no"), Class::Permanent);
-        assert_eq!(class(200, r#"{"success":false,"code":1}"#), Class::Refusing);
-        assert_eq!(class(500, r#"{"success":true}"#), Class::Retryable);
-        assert_eq!(class(200, r#"{"success":true,"content":{"inserted":0,"failed":1}}"#), Class::Permanent);
-    }
-
-    #[test]
-    fn repeat_is_an_outcome_of_its_own() {
-        let repeat = answer(200, r#"{"success":false,"code":40901,"message":"REPEAT"}"#);
-        assert_eq!(judge(&repeat, false, 1).expect("an outcome"), Verdict::Repeat);
-    }
-
-    #[test]
-    fn a_batch_is_judged_by_its_counts() {
-        let said = |inserted: u64, failed: u64, message: &str| {
-            format!(
-                r#"{{"success":true,"code":0,"message":"{message}","content":{{"inserted":{inserted},"failed":{failed}}}}}"#
-            )
-        };
-        let judged = |body: &str, rows| judge(&answer(200, body), false, rows);
-        assert_eq!(judged(&said(3, 0, "success"), 3).expect("all"), Verdict::Written);
-        // Updates are not counted as inserted.
-        assert_eq!(judged(&said(1, 0, "success"), 3).expect("all"), Verdict::Written);
-        let partly = judged(&said(2, 1, "客户不存在"), 3).expect_err("one failed");
-        assert!(matches!(partly, WriteError::Partly { failed: 1, rows: 3, .. }), "{partly}");
-        assert_eq!(partly.theirs(), Some("客户不存在"));
-        let one = judged(&said(0, 1, "客户不存在"), 1).expect_err("it failed");
-        assert_eq!(
-            (one.theirs(), one.to_string().replace("客户不存在", "***")),
-            (Some("客户不存在"), "the target answered HTTP 200, success, but failed > 0: ***".to_string())
-        );
-        let repeat = judged(&said(2, 1, "REPEAT"), 3).expect_err("which one is not said");
-        assert!(matches!(repeat, WriteError::Partly { .. }), "{repeat}");
-        assert_eq!(judged(&said(0, 1, "REPEAT"), 1).expect("an outcome"), Verdict::Repeat);
-        let another = judged(&said(99, 1, "x"), 50).expect_err("an answer about 100 orders");
-        assert!(matches!(another, WriteError::Another { counted: 100, rows: 50, .. }), "{another}");
-        let whole = r#"{"success":false,"code":40901,"message":"REPEAT"}"#;
-        assert_eq!(judged(whole, 3).expect_err("refused whole").class(), Class::Retryable);
-    }
-}
+mod tests;

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Answer, Class, Client, Method, Request, Token, TokenCache};
-use serde::Deserialize;
+use http::foreign::{read_fields, read_life, read_scalar};
+use http::{Answer, Class, Client, LARGEST_ANSWER, Method, Request, Token, TokenCache};
 
-use crate::answer::{Verdict, WriteError, judge};
+use crate::answer::{Speaker, Verdict, WriteError, judge, judge_call, judge_token, no_token};
 use crate::found::{self, Found};
+
+/// An answer to a write may hold what was sent so many times, beside what any answer may hold.
+const ECHOES: usize = 8;
 
 /// Which endpoint an order is written to.
 #[derive(Clone)]
@@ -69,17 +72,6 @@ pub struct Written {
     pub status: u16,
 }
 
-#[derive(Deserialize)]
-struct OauthAnswer {
-    content: Option<OauthContent>,
-}
-
-#[derive(Deserialize)]
-struct OauthContent {
-    access_token: String,
-    expires_in: Option<u64>,
-}
-
 impl Qeasy {
     /// A target.
     pub fn new(settings: Settings, client: Client) -> Self {
@@ -91,6 +83,34 @@ impl Qeasy {
             Form::Store { .. } => (br#"{"content":["#.to_vec(), &b"]}"[..]),
         };
         Self { settings, client, tokens: TokenCache::default(), around }
+    }
+
+    /// Whether the requests to the target can be made at all, without making one.
+    ///
+    /// # Errors
+    /// [`http::HttpError::Build`] for the first that cannot.
+    pub fn check(&self) -> Result<(), http::HttpError> {
+        let base = self.settings.url.trim_end_matches('/');
+        let urls = match &self.settings.form {
+            Form::Execute { .. } => vec![self.settings.url.clone()],
+            Form::Store { scheme_id, .. } => vec![token_url(base), store_url(base, scheme_id, "store")],
+        };
+        let mut headers = self.settings.headers.clone();
+        headers.push((self.settings.idempotency_header.clone(), "key".into()));
+        for url in urls {
+            let (method, timeout) = (self.settings.method, self.settings.timeout);
+            let headers = headers.clone();
+            self.client.check(&Request {
+                method,
+                url,
+                query: Vec::new(),
+                headers,
+                body: None,
+                timeout,
+                most: LARGEST_ANSWER,
+            })?;
+        }
+        Ok(())
     }
 
     /// Writes orders in one request: each record goes out byte for byte. A `store` token that is refused is renewed once.
@@ -124,14 +144,9 @@ impl Qeasy {
         let Form::Store { key, .. } = &self.settings.form else { return Ok(None) };
         let Some(body) = found::question(record, key) else { return Ok(None) };
         let answer = self.open_api("query", &Bytes::from(body), None).await?;
-        judge(&answer, false, usize::MAX)?;
-        found::answered(&answer.body, record).map(Some).ok_or_else(|| WriteError::Answer {
-            status: answer.status,
-            ours: "expected a list of records in content".into(),
-            theirs: String::new(),
-            excerpt: answer.excerpt(),
-            class: Class::Outage,
-        })
+        judge_call(&answer)?;
+        let found = found::find_record(&answer.body, record, key);
+        found.map(Some).map_err(|problem| malformed(&answer, problem.to_string()))
     }
 
     fn body(&self, records: &[&[u8]]) -> Bytes {
@@ -160,14 +175,15 @@ impl Qeasy {
                 theirs: String::new(),
                 excerpt: String::new(),
                 class: Class::Outage,
+                from: Speaker::Target,
             });
         };
         let base = self.settings.url.trim_end_matches('/');
-        let url = format!("{base}/v2/open-api/business/{scheme_id}/{call}");
+        let url = store_url(base, scheme_id, call);
         let query = |token: String| vec![("access_token".to_string(), token)];
         let token = self.token(base, app_key, app_secret).await?;
         let answer = self.post(Method::Post, url.clone(), query(token.clone()), body.clone(), key).await?;
-        match judge(&answer, false, usize::MAX) {
+        match judge_call(&answer) {
             Err(error) if error.class() == Class::Credentials => {
                 self.tokens.refused(&token).await;
                 let token = self.token(base, app_key, app_secret).await?;
@@ -188,8 +204,13 @@ impl Qeasy {
         let mut headers = self.settings.headers.clone();
         let key = idempotency_key.map(|key| (self.settings.idempotency_header.clone(), key.to_string()));
         headers.extend(key);
+        // It may repeat what it was sent, order by order.
+        let most = LARGEST_ANSWER.saturating_add(body.len().saturating_mul(ECHOES));
         let timeout = self.settings.timeout;
-        Ok(self.client.send(&Request { method, url, query, headers, body: Some(body), timeout }).await?)
+        Ok(self
+            .client
+            .send(&Request { method, url, query, headers, body: Some(body), timeout, most })
+            .await?)
     }
 
     async fn token(&self, base: &str, app_key: &str, app_secret: &str) -> Result<String, WriteError> {
@@ -199,25 +220,57 @@ impl Qeasy {
                 .client
                 .send(&Request {
                     method: Method::Post,
-                    url: format!("{base}/v2/oauth"),
+                    url: token_url(base),
                     query: Vec::new(),
                     headers: Vec::new(),
                     body: Some(Bytes::from(body.to_string())),
                     timeout: self.settings.timeout,
+                    most: LARGEST_ANSWER,
                 })
                 .await?;
-            judge(&answer, false, usize::MAX)?;
-            let parsed: Option<OauthAnswer> = serde_json::from_slice(&answer.body).ok();
-            let content = parsed.and_then(|answer| answer.content).ok_or_else(|| WriteError::Answer {
-                status: answer.status,
-                ours: "expected content.access_token".into(),
-                theirs: String::new(),
-                excerpt: answer.excerpt(),
-                class: Class::Outage,
-            })?;
-            let life = content.expires_in.map(Duration::from_secs);
-            Ok::<_, WriteError>(Token { value: content.access_token, life })
+            judge_token(&answer)?;
+            let fields = read_fields(&answer.body).unwrap_or_default();
+            let content = fields.get("content").and_then(|content| read_fields(content.get().as_bytes()));
+            let content = content.unwrap_or_default();
+            let value = read_scalar(content.get("access_token").copied());
+            let value = value.ok_or_else(|| no_token(&answer))?;
+            secrets::remember_token(&value);
+            let life = read_life(content.get("expires_in").copied());
+            Ok::<_, WriteError>(Token { value, life })
         };
-        self.tokens.get(fetch).await
+        self.tokens.get(fetch, too_soon).await.map_err(WriteError::about_everything)
+    }
+}
+
+/// Tokens were asked for too often a moment ago.
+fn too_soon() -> WriteError {
+    WriteError::Answer {
+        status: 0,
+        ours: "its tokens are refused or over as soon as they are given; the next is asked for in a moment"
+            .into(),
+        theirs: String::new(),
+        excerpt: String::new(),
+        class: Class::Outage,
+        from: Speaker::Target,
+    }
+}
+
+fn token_url(base: &str) -> String {
+    format!("{base}/v2/oauth")
+}
+
+fn store_url(base: &str, scheme_id: &str, call: &str) -> String {
+    format!("{base}/v2/open-api/business/{scheme_id}/{call}")
+}
+
+/// An answer that is not what was asked for.
+fn malformed(answer: &Answer, ours: String) -> WriteError {
+    WriteError::Answer {
+        status: answer.status,
+        ours,
+        theirs: String::new(),
+        excerpt: answer.excerpt(),
+        class: Class::Outage,
+        from: Speaker::Target,
     }
 }

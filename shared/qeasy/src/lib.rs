@@ -3,7 +3,8 @@
 mod answer;
 mod client;
 mod found;
+mod statement;
 
-pub use answer::{Verdict, WriteError, judge};
+pub use answer::{Speaker, Verdict, WriteError, judge};
 pub use client::{Form, Qeasy, Settings, Written};
 pub use found::Found;

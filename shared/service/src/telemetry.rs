@@ -1,5 +1,6 @@
 //! Logs for people or machines, and traces over OTLP when an endpoint is named.
 
+use std::env::VarError;
 use std::io::IsTerminal;
 
 use opentelemetry::trace::{
@@ -11,6 +12,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::log_lines::LogLines;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,9 @@ pub enum TelemetryError {
     /// `ORDERFLOW_LOG`.
     #[error("ORDERFLOW_LOG is no filter such as info,orderflow_writer=debug")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// `ORDERFLOW_LOG` is no text.
+    #[error("ORDERFLOW_LOG is not UTF-8, expected a filter such as info,orderflow_writer=debug")]
+    NotText,
 }
 
 /// Keeps the exporter alive; dropping it sends what is left.
@@ -49,9 +55,10 @@ impl Telemetry {
     pub fn start(service: &str, format: LogFormat, default_filter: &str) -> Result<Self, TelemetryError> {
         let filter = match std::env::var("ORDERFLOW_LOG") {
             Ok(text) => EnvFilter::try_new(text)?,
-            Err(_) => EnvFilter::new(default_filter),
+            Err(VarError::NotUnicode(_)) => return Err(TelemetryError::NotText),
+            Err(VarError::NotPresent) => EnvFilter::new(default_filter),
         };
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt::layer().with_writer(LogLines(format));
         let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let lines = match format {
             LogFormat::Text => lines.with_ansi(colour).with_target(false).boxed(),
@@ -60,6 +67,7 @@ impl Telemetry {
         let provider = match std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT") {
             None => None,
             Some(_) => {
+                remember_secrets();
                 // The exporter sends from a thread of its own with a blocking client, which must not be made inside of a
                 // runtime.
                 let building = || opentelemetry_otlp::SpanExporter::builder().with_http().build();
@@ -91,6 +99,19 @@ impl Drop for Telemetry {
         if let Some(provider) = &self.provider {
             let _ = provider.shutdown();
         }
+    }
+}
+
+/// What the exporter is told by the environment may hold secrets.
+fn remember_secrets() {
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+        let headers = std::env::var(name).unwrap_or_default();
+        for (header, value) in headers.split(',').filter_map(|pair| pair.split_once('=')) {
+            secrets::remember_header(header.trim(), value);
+        }
+    }
+    for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+        secrets::address::remember_secrets(&std::env::var(name).unwrap_or_default());
     }
 }
 

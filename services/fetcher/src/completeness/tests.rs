@@ -154,3 +154,43 @@ fn a_late_page_changes_nothing() {
     slice.page(1, 2, facts(3, [3]));
     assert_eq!((slice.rows(), slice.wants(1, 2), slice.wants(2, 1)), (0, false, true));
 }
+
+#[test]
+fn a_total_that_is_nonsense_does_not_fill_the_memory_with_pages() {
+    let mut slice = reading(true);
+    slice.take_unasked();
+    read(&mut slice, &[(2 * MOST_PAGES, &[1, 2])]);
+    assert_eq!(slice.take_unasked().len(), PAGES_AHEAD as usize);
+    slice.page(1, 2, facts(2 * MOST_PAGES, [3, 4]));
+    assert_eq!(slice.take_unasked(), [PAGES_AHEAD + 2], "one more for each that was read");
+    assert_eq!(slice.state, State::Reading);
+}
+
+#[test]
+fn a_slice_of_more_pages_than_are_asked_for_ahead_is_read_to_its_end() {
+    let pages = PAGES_AHEAD * 3 + 1;
+    let mut slice = Reading::new(SLICE, 1, 2, true);
+    for _ in 0..2 {
+        let pass = slice.pass;
+        let mut read = 0;
+        loop {
+            let asked = slice.take_unasked();
+            if asked.is_empty() || slice.pass != pass {
+                break;
+            }
+            for page in asked {
+                assert_eq!((pass, &slice.state), (slice.pass, &State::Reading), "page {page}");
+                slice.page(pass, page, facts(u64::from(pages), [u128::from(page)]));
+                read += 1;
+                if slice.pass != pass {
+                    break;
+                }
+            }
+            if slice.pass != pass {
+                break;
+            }
+        }
+        assert_eq!(read, pages);
+    }
+    assert_eq!(proof(&slice), (2, Some(2), pages, u64::from(pages)));
+}

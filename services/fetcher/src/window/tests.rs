@@ -43,6 +43,8 @@ struct Model {
     dice: u64,
     sorting: Sorting,
     page_size: u32,
+    /// Pages behind the first from this number on are refused.
+    refused_from: Option<u32>,
 }
 
 impl Model {
@@ -150,9 +152,13 @@ fn run(mut model: Model, drift: &Drift, by_day: bool) -> Outcome {
     let (mut jobs, mut read, mut seen) = (Vec::new(), Vec::new(), HashSet::<String>::new());
     for pages in 0.. {
         jobs.extend(window.take_unasked());
-        if window.next(0, &granularity) != Next::Pages || (jobs.is_empty() && read.is_empty()) {
+        if window.next(0, Micros::MAX, &granularity) != Next::Pages || (jobs.is_empty() && read.is_empty()) {
             owed.retain(|id, at| model.orders.get(id) == Some(at) && !seen.contains(&id.to_string()));
-            return Outcome { next: window.next(0, &granularity), missed: owed.into_keys().collect(), pages };
+            return Outcome {
+                next: window.next(0, Micros::MAX, &granularity),
+                missed: owed.into_keys().collect(),
+                pages,
+            };
         }
         assert!(pages < 50_000, "it does not end");
         if !jobs.is_empty() && (read.len() < 4 && model.roll(2) == 0 || read.is_empty()) {
@@ -161,9 +167,15 @@ fn run(mut model: Model, drift: &Drift, by_day: bool) -> Outcome {
             }
             let at = model.roll(jobs.len() as u64) as usize;
             let (slice, pass, page) = jobs.swap_remove(at);
+            if page > 1 && model.refused_from.is_some_and(|from| page >= from) {
+                let (window, reason) = (WindowId::live(1), "refused".to_string());
+                let refused = PageRefused { window, pass, page, slice: Some(slice), reason };
+                read.push(WindowEvent::Refused(refused));
+                continue;
+            }
             let (total, ids) = model.list(slice, page, by_day);
             seen.extend(ids.iter().cloned());
-            read.push(PageFetched {
+            read.push(WindowEvent::Page(PageFetched {
                 window: WindowId::live(1),
                 pass,
                 page,
@@ -174,13 +186,14 @@ fn run(mut model: Model, drift: &Drift, by_day: bool) -> Outcome {
                 contents: Vec::new(),
                 details: Vec::new(),
                 gone: Vec::new(),
+                living: Vec::new(),
                 source_now: None,
                 read_at: None,
-            });
+            }));
         } else {
             let at = model.roll(read.len() as u64) as usize;
             let fetched = read.swap_remove(at);
-            window.apply(WindowEvent::Page(fetched), 2, &granularity);
+            window.apply(fetched, 2, &granularity);
         }
     }
     unreachable!("the loop returns")
@@ -207,10 +220,11 @@ prop_compose! {
             Just(Sorting::Time), Just(Sorting::TimeDescending), Just(Sorting::Id), Just(Sorting::None)
         ],
         page_size in 1_u32..12,
+        refused_from in proptest::option::weighted(0.2, 2_u32..6),
     ) -> Model {
         let burst = burst.into_iter().flat_map(|(at, count)| std::iter::repeat_n(at * SECOND, count));
         let orders: BTreeMap<u32, Micros> = (0..).zip(times.into_iter().chain(burst)).collect();
-        Model { next_id: orders.len() as u32, orders, dice, sorting, page_size }
+        Model { next_id: orders.len() as u32, orders, dice, sorting, page_size, refused_from }
     }
 }
 
@@ -235,7 +249,7 @@ proptest! {
     #[test]
     fn a_source_that_holds_still_is_proved_in_two_looks(model in any_model()) {
         let still = Drift { edit: 0, delete: 0, late: 0, swap: 0, rests_after: 0 };
-        let sorted = Model { sorting: Sorting::Time, ..model };
+        let sorted = Model { sorting: Sorting::Time, refused_from: None, ..model };
         let (calm, size) = (sorted.orders.len() as u64, u64::from(sorted.page_size));
         let Outcome { next, missed, pages } = run(sorted, &still, false);
         let Next::Close(proof, until) = next else { return Err(TestCaseError::fail("not proved")) };
@@ -251,7 +265,8 @@ proptest! {
 #[test]
 fn a_source_that_moves_on_every_page_is_proved_in_slices() {
     let orders: BTreeMap<u32, Micros> = (0..300).map(|id| (id, Micros::from(id) * SECOND)).collect();
-    let model = Model { next_id: 300, orders, dice: 7, sorting: Sorting::Time, page_size: 10 };
+    let model =
+        Model { next_id: 300, orders, dice: 7, sorting: Sorting::Time, page_size: 10, refused_from: None };
     let drift = Drift { edit: 100, delete: 0, late: 0, swap: 100, rests_after: 150 };
     let Outcome { next, missed, .. } = run(model, &drift, false);
     let Next::Close(proof, _) = next else { panic!("{next:?}") };
@@ -270,6 +285,7 @@ fn fetched(pass: u32, page: u32, total: u64, ids: &[&str], source_now: Option<Mi
         contents: Vec::new(),
         details: Vec::new(),
         gone: Vec::new(),
+        living: Vec::new(),
         source_now,
         read_at: None,
     })
@@ -287,13 +303,15 @@ fn a_proof_reaches_as_far_as_the_sources_clock_had_come() {
     ] {
         let mut window = Window::new(opened(10, 2), 1, 0, &granularity);
         window.apply(fetched(1, 1, 1, &["1"], source_now), 2, &granularity);
-        let Next::Close(_, to) = window.next(settle, &granularity) else { panic!("{source_now:?}") };
+        let Next::Close(_, to) = window.next(settle, Micros::MAX, &granularity) else {
+            panic!("{source_now:?}")
+        };
         assert_eq!(to, reaches, "{source_now:?}");
     }
     let mut window = Window::new(opened(10, 2), 1, 0, &granularity);
     window.apply(fetched(1, 1, 1, &["1"], Some(settle)), 2, &granularity);
     assert!(
-        matches!(window.next(settle, &granularity), Next::Fail(why) if why.contains("the source's clock"))
+        matches!(window.next(settle, Micros::MAX, &granularity), Next::Fail(why) if why.contains("the source's clock"))
     );
 }
 
@@ -307,7 +325,7 @@ fn a_window_that_ended_wants_nothing_and_remembers_how_far_it_came() {
     assert!(!window.wants((whole, 1, 2)) && window.may_want((whole, 1, 2)) && window.may_want((whole, 2, 1)));
     assert!(window.may_want((Slice { since: 0, until: SECOND }, 1, 1)));
     window.apply(fetched(1, 1, 2, &["1", "2"], None), 2, &granularity);
-    let Next::Close(proof, until) = window.next(0, &granularity) else { panic!("{window:?}") };
+    let Next::Close(proof, until) = window.next(0, Micros::MAX, &granularity) else { panic!("{window:?}") };
     let closed = WindowClosed { window: WindowId::live(1), since: 0, until, proof };
     window.apply(WindowEvent::Closed(closed), 3, &granularity);
     assert!(!window.wants((whole, 1, 1)) && !window.may_want((whole, 2, 1)));
@@ -323,7 +341,7 @@ fn a_source_that_ignores_the_window_is_given_up_within_bounds() {
     let mut pages = 0;
     // Always the same ten of a hundred, whatever is asked for.
     let ids: Vec<String> = (0..10).map(|id| id.to_string()).collect();
-    while window.next(0, &granularity) == Next::Pages {
+    while window.next(0, Micros::MAX, &granularity) == Next::Pages {
         for (slice, pass, page) in window.take_unasked() {
             let WindowEvent::Page(fetched) = fetched(pass, page, 100, &[], None) else { unreachable!() };
             let fetched = PageFetched { slice: Some(slice), ids: ids.clone(), ..fetched };
@@ -331,5 +349,10 @@ fn a_source_that_ignores_the_window_is_given_up_within_bounds() {
             pages += 1;
         }
     }
-    assert!(matches!(window.next(0, &granularity), Next::Fail(_)) && pages < 2_000, "{pages} pages");
+    assert!(
+        matches!(window.next(0, Micros::MAX, &granularity), Next::Fail(_)) && pages < 2_000,
+        "{pages} pages"
+    );
 }
+
+mod answers;

@@ -12,7 +12,7 @@ use service::Config;
 
 use crate::cli::Output;
 use crate::columns::padded;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_json};
 use crate::language;
 use crate::stages::connect;
 use crate::status::time;
@@ -55,7 +55,7 @@ pub async fn run(output: Output, config: &Config) -> anyhow::Result<Exit> {
     let look = alerter::looked(config, &journal, &names).await?;
     let shown = Shown::of(look, &alerter::state(&journal, &names).await?, config);
     match output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&shown)?)),
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&shown)?)),
         Output::Table => print(&shown.text(&config.zone())),
     }
     let untold = shown.webhooks.values().any(|webhook| webhook.error.is_some());
@@ -109,6 +109,7 @@ impl Shown {
                 "zh" => alerter::sentence_in_chinese(&line.finding, zone),
                 _ => alerter::sentence(&line.finding, zone),
             };
+            let what = service::escape_value(&what);
             let since = t!("since %{since}, %{told}", since = at(line.since), told = told);
             out.push_str(&row(&t!("holds"), &format!("{}: {what}\n{under}{since}", line.id)));
         }

@@ -1,5 +1,6 @@
 //! What a person sees of a backfill: the plan before, a bar or log lines while it runs, the outcome.
 
+use crate::exit::say_line;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -113,7 +114,7 @@ impl View {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(progress.closed);
-                bar.set_message(self.message(progress));
+                bar.set_message(service::escape_value(&self.message(progress)).into_owned());
             }
             None => self.line(before, progress),
         }
@@ -156,8 +157,8 @@ impl View {
     /// Says something beside the bar.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| say_line(text)),
+            None => say_line(text),
         }
     }
 
@@ -165,7 +166,7 @@ impl View {
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.abandon();
-            eprintln!();
+            say_line("");
         }
     }
 }

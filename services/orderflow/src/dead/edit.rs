@@ -16,7 +16,7 @@ use transformer::{Again, Uncorrectable};
 use super::Context;
 use super::act::reason;
 use super::set::set;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_line, say_line};
 use crate::map::pretty::pretty;
 use crate::words;
 
@@ -53,13 +53,13 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
             how = words::how(&resolution.how),
             reason = resolution.reason
         );
-        eprintln!("{closed}");
+        say_line(&closed);
         return Ok(Exit::Refused);
     }
     let editable = match operations::editable(journal, names, args.letter).await? {
         Ok(editable) => editable,
         Err(why) => {
-            eprintln!("{}", not_editable(args.letter, &why));
+            say_line(&not_editable(args.letter, &why));
             return Ok(Exit::NothingMatched);
         }
     };
@@ -84,17 +84,18 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
         About::Row(origin, listing) => {
             let again = Again::new(&context.config, journal)?;
             if let Some(why) = again.uncorrectable(mapping.as_deref()) {
-                eprintln!("{}", uncorrectable(args.letter, why));
+                say_line(&uncorrectable(args.letter, why));
                 return Ok(Exit::Refused);
             }
             keeps_its_identity(&again, *listing, &before, &after)?;
             // What cannot be mapped either would only be the next letter.
-            if let Err(why) = again.row(json(&after)?, *listing, origin, ("", 0))? {
+            if let Err(why) = again.row(json(&after)?, *listing, origin, None, ("", 0))? {
                 let why = mask.text(&why, &mask.json(&after).1);
-                eprintln!("{}", t!("corrected like this it cannot be mapped: %{why}", why = why));
+                say_line(&t!("corrected like this it cannot be mapped: %{why}", why = why));
                 return Ok(Exit::Refused);
             }
-            Some(again)
+            let stored_at = again.stored_at(origin.raw_seq).await?;
+            Some((again, stored_at))
         }
     };
     let shown = |json: &str| format!("{}\n", pretty(&mask.json(json).0));
@@ -111,10 +112,10 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let map = |text: &[u8], origin: &Origin, listing: Listing, run: (&str, u32)| {
         let row = serde_json::from_slice::<&RawValue>(text).map_err(|error| error.to_string());
         match (&again, row) {
-            (Some(again), Ok(row)) => {
+            (Some((again, stored_at)), Ok(row)) => {
                 // What is said of it is kept.
                 let hidden = mask.json(row.get()).1;
-                Ok(again.row(row, listing, origin, run)?.map_err(|why| mask.text(&why, &hidden)))
+                Ok(again.row(row, listing, origin, *stored_at, run)?.map_err(|why| mask.text(&why, &hidden)))
             }
             (_, Err(why)) => Ok(Err(why)),
             (None, Ok(_)) => Ok(Err("it is a record, not a row".into())),
@@ -123,7 +124,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
     let id = match operations::edit(journal, names, editable, after.into_bytes(), reason, &map).await? {
         Ok(id) => id,
         Err(why) => {
-            eprintln!("{}", t!("letter %{letter}: %{why}", letter = args.letter, why = why));
+            say_line(&t!("letter %{letter}: %{why}", letter = args.letter, why = why));
             return Ok(Exit::Partial);
         }
     };

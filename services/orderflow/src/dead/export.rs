@@ -7,7 +7,7 @@ use clap::Args;
 use super::Context;
 use super::select::Select;
 use super::show::Whole;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print_json, say_line};
 use operations::Mask;
 
 /// Flags of `dead export`.
@@ -29,14 +29,14 @@ pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
         // One at a time: they may be large, and many.
         match operations::letter(&context.journal, &context.names, line.letter).await? {
             Some(letter) => {
-                print(&format!("{}\n", serde_json::to_string(&Whole::new(line, letter, &mask))?));
+                print_json(&format!("{}\n", serde_json::to_string(&Whole::new(line, letter, &mask))?));
                 exported += 1;
             }
             None => unreadable += 1,
         }
     }
     if unreadable > 0 {
-        eprintln!("{}", t!("%{count} letters cannot be read", count = unreadable));
+        say_line(&t!("%{count} letters cannot be read", count = unreadable));
     }
     Ok(match (exported, unreadable) {
         (0, 0) => Exit::NothingMatched,

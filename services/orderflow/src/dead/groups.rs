@@ -8,7 +8,7 @@ use operations::{DeadGroup, Mask};
 
 use super::{Context, stage};
 use crate::cli::Output;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_json, print_line};
 use crate::status::time;
 
 /// Flags of `dead groups`.
@@ -29,7 +29,7 @@ pub async fn run(args: GroupsArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut groups = DeadGroup::all(&context.journal, &context.names, &Mask::of(&context.config)).await?;
     groups.retain(|group| args.all || group.open > 0);
     match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&groups)?)),
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&groups)?)),
         Output::Table if groups.is_empty() => print_line(&t!("no open dead letters")),
         Output::Table => print(&shown(&groups, &context.config.zone())),
     }
@@ -52,6 +52,8 @@ fn shown(groups: &[DeadGroup], zone: &TimeZone) -> String {
             last = time(group.last_seen, zone),
             mappings = mappings
         );
+        let pattern = service::escape_value(pattern);
+        let kind = service::escape_value(kind);
         out.push_str(&format!(
             "{}  {count}  {} {kind}\n          {pattern}\n          {seen}\n",
             short(&group.fingerprint),

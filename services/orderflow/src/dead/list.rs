@@ -10,7 +10,8 @@ use operations::LetterLine;
 use super::Context;
 use super::select::Select;
 use crate::cli::Output;
-use crate::exit::{Exit, print, print_line};
+use crate::columns::cells;
+use crate::exit::{Exit, print, print_json, print_line};
 use crate::status::time;
 use crate::words;
 
@@ -39,7 +40,7 @@ pub async fn run(args: ListArgs, context: &Context) -> anyhow::Result<Exit> {
     let first = if args.limit == 0 { 0 } else { count.saturating_sub(args.limit) };
     let lines = &lines[first..];
     match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(lines)?)),
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(lines)?)),
         Output::Table if lines.is_empty() => print_line(&t!("no such dead letters")),
         Output::Table => {
             print(&shown(lines, &context.config.zone()));
@@ -70,7 +71,7 @@ fn shown(lines: &[LetterLine], zone: &TimeZone) -> String {
     ]);
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
     for line in lines {
-        table.add_row([
+        table.add_row(cells([
             line.letter.to_string(),
             time(line.at, zone),
             line.stage.to_string(),
@@ -82,7 +83,7 @@ fn shown(lines: &[LetterLine], zone: &TimeZone) -> String {
             line.resolution
                 .as_ref()
                 .map_or_else(|| "-".into(), |resolution| words::how(&resolution.how).into()),
-        ]);
+        ]));
     }
     for column in [0, 7] {
         if let Some(column) = table.column_mut(column) {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Context, stage};
 use crate::cli::Output;
 use crate::columns::padded;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_json, say_line};
 use crate::map::pretty::pretty;
 use crate::status::time;
 use crate::words;
@@ -103,7 +103,9 @@ impl Whole {
     fn text(&self, zone: &TimeZone) -> String {
         let line = &self.line;
         let mut out = String::new();
-        let mut tell = |name: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(name, LABEL)));
+        let mut tell = |name: &str, text: &str| {
+            out.push_str(&format!("{}{}\n", padded(name, LABEL), service::escape_value(text)));
+        };
         let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
         let stored = t!("%{letter}, stored at %{time}", letter = line.letter, time = time(line.at, zone));
         tell(&t!("letter"), &stored);
@@ -169,12 +171,12 @@ pub async fn run(args: ShowArgs, context: &Context) -> anyhow::Result<Exit> {
             "there is no dead letter %{letter}; `orderflow dead list` shows which there are",
             letter = args.letter
         );
-        eprintln!("{none}");
+        say_line(&none);
         return Ok(Exit::NothingMatched);
     };
     let whole = Whole::new(line, letter, &Mask::of(&context.config));
     match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&whole)?)),
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&whole)?)),
         Output::Table => print(&whole.text(&context.config.zone())),
     }
     Ok(Exit::Ok)

@@ -16,7 +16,7 @@ use service::Config;
 
 use crate::backfill::moment;
 use crate::cli::Output;
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_json};
 use crate::stages::connect;
 use crate::status::with_server;
 
@@ -100,7 +100,7 @@ pub async fn run(args: DriftArgs, path: &Path) -> anyhow::Result<Exit> {
     })?;
     let report = Report::of(&config, moment, sides);
     match args.output {
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
         Output::Table => print(&show::shown(&report, &config)),
     }
     Ok(if report.needs_attention() { Exit::Partial } else { Exit::Ok })

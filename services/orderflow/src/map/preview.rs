@@ -13,7 +13,7 @@ use operations::Mask;
 use serde_json::value::RawValue;
 
 use super::source::{MappingArgs, Source};
-use crate::exit::{Exit, print};
+use crate::exit::{Exit, print, print_json, say_line};
 
 /// Flags of `map preview`.
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
                     count = count,
                     nth = args.nth
                 );
-                eprintln!("{none}");
+                say_line(&none);
                 return Ok(Exit::NothingMatched);
             };
             let place = Place::File { file: file.clone(), nth: args.nth, count };
@@ -121,10 +121,10 @@ pub async fn run(args: PreviewArgs, config: &Path) -> anyhow::Result<Exit> {
         },
     };
     let shown = show::Preview::of(&plan, &source, &found);
-    print(&match args.output {
-        Form::Json => format!("{}\n", serde_json::to_string_pretty(&shown)?),
-        Form::Table => shown.text(),
-    });
+    match args.output {
+        Form::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&shown)?)),
+        Form::Table => print(&shown.text()),
+    }
     Ok(if shown.failed() { Exit::Failure } else { Exit::Ok })
 }
 
@@ -138,7 +138,7 @@ fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exi
                 for mapped in mapped {
                     records += 1;
                     marked += u64::from(!mapped.marks.is_empty());
-                    print(&format!("{}\n", mask.json(&String::from_utf8_lossy(&mapped.record)).0));
+                    print_json(&format!("{}\n", mask.json(&String::from_utf8_lossy(&mapped.record)).0));
                 }
             }
             Ok(Outcome::Skipped(order)) => *skipped.entry(order.reason).or_default() += 1,
@@ -154,7 +154,7 @@ fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exi
                     kind = error.kind(),
                     why = said
                 );
-                eprintln!("{failed}");
+                say_line(&failed);
             }
         }
     }
@@ -171,7 +171,7 @@ fn all(plan: &Plan, orders: &[Box<RawValue>], mask: &Mask) -> anyhow::Result<Exi
         marked = marked,
         failed = failed
     );
-    eprintln!("{counts}");
+    say_line(&counts);
     Ok(match (orders, failed) {
         (0, _) => Exit::NothingMatched,
         (_, 0) => Exit::Ok,

@@ -25,6 +25,8 @@ pub struct Source {
     pub text: String,
     /// The zone of local times.
     pub zone: TimeZone,
+    /// `schedule.deleted.when`.
+    pub deleted_when: Option<String>,
     /// What is not shown of orders.
     pub mask: Mask,
 }
@@ -41,12 +43,14 @@ impl Source {
         };
         let path = args.mapping.clone().unwrap_or_else(|| config.mapping.file.clone());
         let text = transformer::read_mapping(&path)?;
-        Ok(Source { path, text, zone: config.zone(), mask: Mask::of(&config) })
+        let deleted_when = config.schedule.deleted.as_ref().and_then(|deleted| deleted.when.clone());
+        Ok(Source { path, text, zone: config.zone(), deleted_when, mask: Mask::of(&config) })
     }
 
     /// The plan.
     pub fn plan(&self) -> anyhow::Result<Plan> {
-        Ok(Plan::compile(&self.name(), &self.text, &self.zone)?)
+        let plan = Plan::compile(&self.name(), &self.text, &self.zone)?;
+        Ok(plan.with_deleted_when("schedule.deleted.when", self.deleted_when.as_deref())?)
     }
 
     /// The name of the file, for errors.

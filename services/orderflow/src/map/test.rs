@@ -10,7 +10,7 @@ use similar::{ChangeTag, TextDiff};
 use super::pretty::canonical;
 use super::source::{MappingArgs, Source};
 use crate::columns::padded;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_line, say_line};
 
 /// Flags of `map test`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
                 file = source.name()
             ),
         };
-        eprintln!("{none}");
+        say_line(&none);
         return Ok(Exit::NothingMatched);
     }
     let (mut said, mut failed) = (String::new(), 0);
@@ -115,7 +115,7 @@ fn found(outcome: &Result<Outcome, mapping::RowError>) -> String {
         Ok(Outcome::Records(records)) => {
             let records: Vec<_> =
                 records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
-            t!("found %{found}", found = records.join("\n"))
+            t!("found %{found}", found = records.join("\n"); lines)
         }
         Ok(Outcome::Skipped(skipped)) => t!("found it skipped: %{reason}", reason = skipped.reason),
         Err(error) => t!("found an error of kind %{kind}: %{why}", kind = error.kind(), why = error),

@@ -7,7 +7,7 @@ use events::{Actor, Command};
 use jiff::tz::TimeZone;
 use operations::{Operation, State};
 
-use crate::columns::padded;
+use crate::columns::{cells, padded};
 use crate::status::time;
 
 /// So many columns are for what a line is about.
@@ -63,14 +63,14 @@ pub(super) fn list(all: &[Operation], zone: &TimeZone) -> String {
         t!("reason"),
     ]);
     for operation in all {
-        table.add_row([
+        table.add_row(cells([
             operation.id.clone(),
             time(operation.began, zone),
             who(&operation.actor),
             state(operation).into(),
             progress(operation),
             if operation.reason.is_empty() { operation.plan.clone() } else { operation.reason.clone() },
-        ]);
+        ]));
     }
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -80,7 +80,9 @@ pub(super) fn list(all: &[Operation], zone: &TimeZone) -> String {
 
 pub(super) fn whole(operation: &Operation, zone: &TimeZone) -> String {
     let mut out = String::new();
-    let mut tell = |what: &str, text: &str| out.push_str(&format!("{}{text}\n", padded(what, LABEL)));
+    let mut tell = |what: &str, text: &str| {
+        out.push_str(&format!("{}{}\n", padded(what, LABEL), service::escape_value(text)));
+    };
     tell(&t!("operation"), &operation.id);
     tell(&t!("plan"), &operation.plan);
     tell(&t!("who"), &who(&operation.actor));

@@ -47,7 +47,7 @@ pub async fn run(
         if stored.page.listing != events::Listing::Orders {
             continue;
         }
-        for (row, order) in okki::news(&stored.page, &body, &details)? {
+        for (row, order) in okki::news(&stored.page, &body, &details)?.rows {
             let who = plan.identify(order).key;
             if key.is_none_or(|key| who.as_deref() == Some(key.as_str())) {
                 let place = format!("{raw_seq}/{row}");

@@ -1,5 +1,6 @@
 //! The demo: a sandbox beside the flow, and a configuration that points at it.
 
+use crate::exit::say_line;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -61,7 +62,7 @@ impl Demo {
             let kept = home.path("orderflow.toml");
             std::fs::write(&kept, CONFIG)
                 .with_context(|| t!("%{file} cannot be written", file = kept.display()))?;
-            Config::parse(&kept, CONFIG, std::env::vars())?
+            Config::parse(&kept, CONFIG, service::config::variables()?.into_iter())?
         };
         config.source.base_url = Some(sandbox.url());
         config.source.client_id = "demo".into();
@@ -74,7 +75,7 @@ impl Demo {
                 service::config::TargetKind::Postgres => continue,
             };
         }
-        eprintln!("{}", t!("sandbox at %{url} (report: %{url}/sandbox/report)", url = sandbox.url()));
+        say_line(&t!("sandbox at %{url} (report: %{url}/sandbox/report)", url = sandbox.url()));
         Ok((config, Self { sandbox }))
     }
 

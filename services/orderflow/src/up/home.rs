@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context;
+use journal::LocalAddress;
 
 use crate::exit::NoServer;
 
@@ -22,6 +23,18 @@ impl Home {
     /// Creates and locks the folder; one in use is waited for a moment.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let shown = folder.display();
+        if let Some(bad) = unwritable(folder) {
+            return Err(service::ConfigError::Key {
+                place: "--data".into(),
+                message: t!(
+                    "%{character} in %{folder} cannot be written into the configuration of nats-server; choose another folder",
+                    character = format!("{bad:?}"),
+                    folder = format!("{folder:?}")
+                )
+                .into_owned(),
+            }
+            .into());
+        }
         let patience = || {
             tracing::info!(folder = %shown, "the data folder is in use; waiting a moment");
             LET_GO
@@ -37,9 +50,9 @@ impl Home {
     /// `None`: somebody else had it all the time. `patience`, asked when the folder is in use, says how long to wait.
     fn locked(folder: &Path, patience: impl FnOnce() -> Duration) -> anyhow::Result<Option<Self>> {
         let shown = folder.display();
-        std::fs::create_dir_all(folder)
+        journal::create_folder(folder)
             .with_context(|| t!("the data folder %{folder} cannot be created", folder = shown))?;
-        let lock = File::create(folder.join("lock"))
+        let lock = journal::open_file(&folder.join("lock"))
             .with_context(|| t!("the data folder %{folder} cannot be written", folder = shown))?;
         let locked = match lock.try_lock() {
             Ok(()) => Some(Ok(lock)),
@@ -66,6 +79,13 @@ impl Home {
     }
 }
 
+/// A character of the folder's path that cannot be written into a configuration file as it is, or that is no text.
+fn unwritable(folder: &Path) -> Option<char> {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let is_bad = |c: &char| c.is_control() || *c == char::REPLACEMENT_CHARACTER;
+    whole.to_string_lossy().chars().find(is_bad)
+}
+
 /// The lock, once nobody else has it; `None` when that took too long.
 fn waited(lock: File, patience: Duration) -> Option<std::io::Result<File>> {
     let (got, answer) = mpsc::channel();
@@ -79,9 +99,9 @@ pub fn resting(data: &Path) -> Option<Home> {
     data.join("nats").is_dir().then(|| Home::locked(data, || Duration::ZERO).ok()).flatten().flatten()
 }
 
-/// The address of the nats-server that a running `orderflow up` started in its data folder.
-pub fn running_server(data: &Path) -> anyhow::Result<String> {
-    journal::local_url(&data.join("nats")).ok_or_else(|| {
+/// How to reach the nats-server that a running `orderflow up` started in its data folder.
+pub fn running_server(data: &Path) -> anyhow::Result<LocalAddress> {
+    journal::local_address(&data.join("nats"))?.ok_or_else(|| {
         let said = t!(
             "nats.url is missing and no `orderflow up` runs in %{folder}: start it, name its folder with --data (of a demo: \
              the folder demo-... below that of `up`), or say where NATS is (ORDERFLOW_NATS__URL)",

@@ -11,14 +11,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use events::TargetName;
 use fetcher::Mode;
-use journal::{Connection, Journal, LocalServer, Topology};
+use journal::{Journal, LocalServer, Topology};
 use service::Config;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Telling;
+use crate::caution;
 use crate::cli::UpArgs;
 use crate::exit::Exit;
+use crate::stages::{connection, use_local};
 use demo::Demo;
 use home::Home;
 pub use home::{resting, running_server};
@@ -36,11 +38,12 @@ struct Flow {
 pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = if args.demo { None } else { Some(Config::load(path)?) };
     let folder = if args.demo { args.data.join(demo::folder(&args)) } else { args.data.clone() };
+    config.iter().for_each(caution::log);
     let home = Home::open(&folder)?;
     // The sandbox and the server outlive the stages, which still need them to drain.
     let support = CancellationToken::new();
     let _support = support.clone().drop_guard();
-    let (config, demo) = match config {
+    let (mut config, demo) = match config {
         Some(config) => (config, None),
         None => {
             let (config, demo) = Demo::start(&args, path, &home, support.clone()).await?;
@@ -51,10 +54,10 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
         Some(_) => None,
         None => Some(LocalServer::start(&journal::find_server().await?, &home.nats()).await?),
     };
-    let url = match (&server, &config.nats.url) {
-        (Some(server), _) => server.url().to_string(),
-        (None, url) => url.clone().context(t!("nats.url is missing"))?,
-    };
+    if let Some(server) = &server {
+        use_local(&mut config, server.url().to_string(), server.identity());
+    }
+    let url = config.nats.url.clone().context(t!("nats.url is missing"))?;
     let died = async {
         match &mut server {
             Some(server) => server.died().await,
@@ -83,12 +86,7 @@ async fn carry(
     demo: Option<&Demo>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
-    let connection = Connection {
-        url,
-        credentials_file: config.nats.credentials_file.clone(),
-        name: format!("orderflow up {}", config.flow),
-    };
-    let journal = Journal::connect(&connection).await?;
+    let journal = Box::pin(Journal::connect(&connection(&config, url, "up")?)).await?;
     let flow = Arc::new(Flow {
         names: Topology::new(&config.flow, config.writer.partitions),
         targets: config.targets.iter().map(|target| TargetName::new(&target.name)).collect(),

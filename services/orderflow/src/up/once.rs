@@ -14,7 +14,7 @@ use transformer::Retried;
 use super::demo::Demo;
 use super::{Flow, progress};
 use crate::cli::UpArgs;
-use crate::exit::{Exit, print, print_line};
+use crate::exit::{Exit, print, print_line, say_line};
 use crate::language;
 use crate::summary::{summary, verdict};
 
@@ -109,6 +109,14 @@ pub async fn run(
             flags = flags
         ));
     }
+    // Those of this run are in its verdict.
+    if status.older_stamps > account.older_stamps() {
+        print_line(&t!(
+            "%{count} orders in all, also of earlier runs, carry an older update time than what the target holds: \
+             `orderflow reconcile --repair` writes them.",
+            count = status.older_stamps
+        ));
+    }
     match waited {
         Waited::Stuck => {
             let moved = t!(
@@ -116,7 +124,7 @@ pub async fn run(
                 seconds = args.patience,
                 trouble = trouble
             );
-            eprintln!("{moved}");
+            say_line(&moved);
         }
         Waited::Stopped(target) => {
             let stopped = t!(
@@ -125,9 +133,9 @@ pub async fn run(
                 trouble = trouble,
                 target = target
             );
-            eprintln!("{stopped}");
+            say_line(&stopped);
         }
-        Waited::Interrupted => eprintln!("{}", t!("interrupted; the same command goes on from here")),
+        Waited::Interrupted => say_line(&t!("interrupted; the same command goes on from here")),
         Waited::Drained => {}
     }
     if let Some((window, reason)) = &ended.failed {
@@ -136,11 +144,13 @@ pub async fn run(
             window = window,
             reason = reason
         );
-        eprintln!("{failed}");
+        say_line(&failed);
     }
     // What was tried again is of earlier windows: the account does not show whether the target took it, the open letters do.
     let left = if retried == Retried::default() { 0 } else { status.dead_open };
-    Ok(match (complete, account.dead_letters() + left) {
+    // Those that were repaired since do not wait any more.
+    let older = account.older_stamps().min(status.older_stamps);
+    Ok(match (complete, account.dead_letters() + older + left) {
         (true, 0) => Exit::Ok,
         (true, _) => Exit::Partial,
         (false, _) => Exit::Failure,

@@ -1,5 +1,6 @@
 //! The live view: one line a stage on a terminal, a log line every other second elsewhere.
 
+use crate::exit::say_line;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,15 +69,17 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
         set(&fetch, shown.orders);
         set(&transform, shown.pages);
         set(&write, shown.writes);
-        fetch.set_message(match shown.pass {
+        let message = match shown.pass {
             0 | 1 => shown.window.clone(),
             pass => t!("%{window}, pass %{pass}", window = shown.window, pass = pass).into(),
-        });
+        };
+        fetch.set_message(service::escape_value(&message).into_owned());
         let dead = match shown.dead {
             0 => String::new(),
             count => format!("{}  ", t!("%{count} dead", count = count)),
         };
-        write.set_message(format!("{dead}{}", shown.trouble.clone().unwrap_or_default()));
+        let message = format!("{dead}{}", shown.trouble.clone().unwrap_or_default());
+        write.set_message(service::escape_value(&message).into_owned());
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(REDRAW) => {}
@@ -88,7 +91,7 @@ async fn bars(flow: &Flow, before: (u64, u64), stop: &CancellationToken) {
     for bar in [fetch, transform, write] {
         bar.abandon();
     }
-    eprintln!();
+    say_line("");
 }
 
 fn set(bar: &ProgressBar, (done, total): (u64, Option<u64>)) {

@@ -28,6 +28,21 @@ async fn faults_are_read_and_changed_while_it_runs() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_changes_nothing() {
+    let bench = generated(20, json!({})).await;
+    let asked = async |method: &str, path: &str, origin: &str| {
+        bench.call(method, path, &format!("origin: {origin}\r\n"), "{}").await.unwrap().status
+    };
+    for origin in ["https://example.com", "null", "http://x.example", "http://x:1", "file://"] {
+        assert_eq!(asked("POST", "/sandbox/edit?n=3", origin).await, 403, "{origin}");
+        assert_eq!(asked("POST", "/execute", origin).await, 403, "{origin}");
+        assert_eq!(asked("PATCH", "/sandbox/faults", origin).await, 403, "{origin}");
+    }
+    assert_eq!(bench.sandbox.report().source.edits, 0);
+    assert_eq!(asked("POST", "/sandbox/edit?n=3", "http://x").await, 200, "a page of its own");
+}
+
+#[tokio::test]
 async fn orders_are_changed_and_the_report_tells() {
     let bench = generated(20, json!({})).await;
     for (what, n) in [("edit", 3), ("insert", 2), ("remove", 4), ("silent_edit", 5), ("insert_late", 6)] {
@@ -39,8 +54,10 @@ async fn orders_are_changed_and_the_report_tells() {
         1
     );
     assert_eq!(bench.call("POST", "/sandbox/burn", "", "").await.unwrap().status, 404);
+    let set_back = bench.call("POST", "/sandbox/backdated_edit?n=2&seconds=60", "", "").await.unwrap();
+    assert_eq!(set_back.json()["orders"].as_array().unwrap().len(), 2);
     let report = bench.call("GET", "/sandbox/report", "", "").await.unwrap().json();
     assert_eq!(report, serde_json::to_value(bench.sandbox.report()).unwrap());
-    assert_eq!((&report["source"]["live"], &report["source"]["edits"]), (&json!(24), &json!(9)));
+    assert_eq!((&report["source"]["live"], &report["source"]["edits"]), (&json!(24), &json!(11)));
     assert_eq!(report["target"]["missing"], 24);
 }

@@ -6,6 +6,7 @@ fn row(record: &str) -> Write<'_> {
         record,
         total: Total::Amount(Decimal::ONE),
         updated: None,
+        revision: None,
         deletion: false,
         idempotency: None,
         id_check: false,
@@ -114,7 +115,7 @@ fn a_deletion_is_neither_stale_nor_a_duplicate_of_what_it_ends() {
     let ledger = Ledger::new();
     ledger.write(Write { updated: Some(7), ..row("live") }, None);
     ledger.write(Write { updated: Some(5), ..deletion("gone") }, None);
-    let expected = Newest { updated: Some(7), total: Some(Decimal::ONE), deletion: true };
+    let expected = Newest { updated: Some(7), total: Some(Decimal::ONE), revision: None, deletion: true };
     assert_eq!(newest(&ledger), expected);
     let counts = &ledger.counts;
     assert_eq!((count(&counts.deletions), count(&counts.accepted)), (1, 2));
@@ -156,4 +157,19 @@ fn a_row_over_a_deletion_is_stale_or_the_newest() {
             "{deleted:?} {updated:?}"
         );
     }
+}
+
+#[test]
+fn a_later_revision_with_an_older_time_is_not_stale() {
+    let ledger = Ledger::new();
+    let write = |revision, updated, record| {
+        ledger.write(Write { updated: Some(updated), revision, ..row(record) }, None);
+    };
+    write(Some(0), 9, "first");
+    write(Some(1), 5, "set back");
+    assert_eq!(count(&ledger.counts.stale), 0);
+    assert_eq!(newest(&ledger).updated, Some(5));
+    write(Some(0), 9, "the first again");
+    write(None, 3, "never like that");
+    assert_eq!(count(&ledger.counts.stale), 1);
 }

@@ -38,14 +38,24 @@ impl Book {
     /// Edits of `n` live orders that leave the update time as it is. Only orders whose total changes are taken: nothing
     /// else tells the versions of one update time apart at the target.
     pub(crate) fn plan_silent_edits(&self, n: u64) -> Vec<Change> {
+        self.plan_edits_of_totals(n, 4, 0)
+    }
+
+    /// Edits of `n` live orders that set the update time back by so many seconds. Only orders whose total changes are taken.
+    pub(crate) fn plan_backdated_edits(&self, n: u64, seconds: Seconds) -> Vec<Change> {
+        self.plan_edits_of_totals(n, 6, seconds)
+    }
+
+    fn plan_edits_of_totals(&self, n: u64, purpose: u64, back: Seconds) -> Vec<Change> {
         let shows = |index: &u32| {
             let revision = self.entry(*index).revision;
             let (before, after) = (self.total(*index, revision), self.total(*index, revision + 1));
             before.is_some() && after.is_some() && before != after
         };
-        let chosen = self.choose(self.live_count(), 4).into_iter().filter(shows);
+        let chosen = self.choose(self.live_count(), purpose).into_iter().filter(shows);
         let n = usize::try_from(n).unwrap_or(usize::MAX);
-        chosen.take(n).map(|index| Change::Edit { index, at: self.entry(index).times.updated }).collect()
+        let at = |index| self.entry(index).times.updated.saturating_sub(back);
+        chosen.take(n).map(|index| Change::Edit { index, at: at(index) }).collect()
     }
 
     /// Deletions of `n` live orders.
@@ -238,6 +248,23 @@ mod tests {
         assert!(book.is_current(index, Some(at), book.total(index, 1)));
         assert!(!book.is_current(index, Some(at), before.0));
         assert_eq!(book.plan_silent_edits(1000).len(), 100);
+    }
+
+    #[test]
+    fn a_backdated_edit_is_the_newest_revision_with_an_older_time() {
+        let mut book = book();
+        let changes = book.plan_backdated_edits(2, 120);
+        let Change::Edit { index, at } = changes[0] else { panic!("not an edit") };
+        let before = book.entry(index).times.updated;
+        let key = book.apply(changes).remove(0);
+        assert_eq!((at, book.entry(index).times.updated, book.entry(index).revision), (before - 120, at, 1));
+        let totals = [0, 1].map(|revision| book.total(index, revision));
+        assert!(
+            book.is_current(index, Some(at), totals[1]) && !book.is_current(index, Some(before), totals[0])
+        );
+        let revisions = [(before, totals[0]), (at, totals[1]), (before, totals[1])]
+            .map(|(time, total)| book.revision_of(&key, Some(time), total));
+        assert_eq!(revisions, [Some(0), Some(1), None]);
     }
 
     #[test]

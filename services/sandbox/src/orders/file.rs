@@ -15,6 +15,9 @@ use crate::key::Key;
 use crate::money;
 use crate::options::SandboxError;
 
+/// A packed file may hold so much: a million orders have room.
+const PLAIN_BYTES: u64 = 4 << 30;
+
 /// The orders of one file, and what was copied from them later.
 pub(crate) struct FileOrders {
     /// One order each, without its line break.
@@ -53,11 +56,20 @@ pub(crate) fn load(path: &Path) -> Result<FileOrders, SandboxError> {
     let failed = |source| SandboxError::File { path: path.to_owned(), source };
     let mut bytes = std::fs::read(path).map_err(failed)?;
     if path.extension().is_some_and(|ending| ending == "gz") {
-        let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain).map_err(failed)?;
-        bytes = plain;
+        bytes = unpacked(&bytes).map_err(failed)?;
     }
     parse(Bytes::from(bytes), path)
+}
+
+fn unpacked(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(packed).take(PLAIN_BYTES + 1).read_to_end(&mut plain)?;
+    if plain.len() as u64 > PLAIN_BYTES {
+        let message =
+            format!("found more than {} GiB when unpacked, expected at most that", PLAIN_BYTES >> 30);
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(plain)
 }
 
 fn parse(bytes: Bytes, path: &Path) -> Result<FileOrders, SandboxError> {

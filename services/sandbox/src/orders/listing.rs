@@ -25,6 +25,8 @@ pub(crate) struct Window {
     pub(crate) time: TimeType,
     /// `true`: only deleted orders; `false`: only live ones.
     pub(crate) removed: bool,
+    /// Beside deleted ones, live ones too, by their update time.
+    pub(crate) and_living: bool,
     /// First and last second, both included.
     pub(crate) start: Seconds,
     pub(crate) end: Seconds,
@@ -99,6 +101,11 @@ impl Book {
         (indexes[first..end].iter().map(|index| self.row(*index)).collect(), indexes.len() as u64)
     }
 
+    /// The live order that was updated first.
+    pub(crate) fn first_live(&self) -> Option<u32> {
+        self.live.first().map(|(_, index)| *index)
+    }
+
     /// Live orders updated from `start` to `end`, both included, by (update time, id).
     pub(crate) fn live_between(&self, start: Seconds, end: Seconds) -> &[(Seconds, u32)] {
         let from = self.live.partition_point(|(time, _)| *time < start);
@@ -131,11 +138,13 @@ impl Book {
                 TimeType::Update => Some(entry.times.updated),
                 TimeType::Create => Some(entry.times.created),
                 TimeType::Order => Some(entry.times.ordered),
+                TimeType::Delete if window.and_living => entry.deleted.or(Some(entry.times.updated)),
                 TimeType::Delete => entry.deleted,
             }
         };
         let candidates: Box<dyn Iterator<Item = u32>> = if window.removed {
-            Box::new(self.removed.iter().copied())
+            let living = self.live.iter().map(|(_, index)| *index).filter(move |_| window.and_living);
+            Box::new(self.removed.iter().copied().chain(living))
         } else {
             Box::new(self.live.iter().map(|(_, index)| *index))
         };
@@ -167,6 +176,7 @@ mod tests {
     const ALL: Window = Window {
         time: TimeType::Update,
         removed: false,
+        and_living: false,
         start: Seconds::MIN,
         end: Seconds::MAX,
         hidden: 0.0,

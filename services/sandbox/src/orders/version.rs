@@ -41,6 +41,20 @@ impl Book {
         candidates.all(|revision| self.total(index, revision).is_some_and(|total| Some(total) != written))
     }
 
+    /// The last revision with this update time and total; `None` when the order never was like that.
+    pub(crate) fn revision_of(
+        &self,
+        key: &Key,
+        updated: Option<Seconds>,
+        total: Option<Decimal>,
+    ) -> Option<u32> {
+        let index = self.find(key)?;
+        let is_it = |revision: &u32| {
+            updated == Some(self.updated_at(index, *revision)) && self.total(index, *revision) == total
+        };
+        (0..=self.entry(index).revision).rev().find(is_it)
+    }
+
     /// Whether a record with this update time and total shows the order as it is now. Two revisions of one second are
     /// told apart by their totals.
     pub(crate) fn is_current(&self, index: u32, updated: Option<Seconds>, total: Option<Decimal>) -> bool {

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::{Query, State as Shared};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::{before, failure, finish, open_envelope};
+use super::{before, error_body, failure, finish, open_envelope};
 use crate::answer;
 use crate::civil::{self, Seconds};
 use crate::faults::{PastEnd, SourceFaults, TotalField, TotalShape};
@@ -50,6 +50,10 @@ pub(super) async fn list(
         start.extend_from_slice(b"{\"list\":[");
         return answer::padded(start, faults.huge_bytes);
     }
+    let last = asked.page.saturating_mul(u64::from(asked.size));
+    if faults.most_rows > 0 && asked.page > 1 && last > faults.most_rows {
+        return refuse_page(&state, faults);
+    }
     let Some((rows, total)) = cut(&state, faults, asked) else {
         return failure(&state, faults, 400, "page out of range");
     };
@@ -84,6 +88,7 @@ fn bend(state: &State, faults: &SourceFaults, mut asked: Asked) -> Asked {
     if faults.same_page {
         asked.page = 1;
     }
+    window.and_living = faults.removed_lists_living && window.removed;
     asked
 }
 
@@ -103,6 +108,17 @@ fn cut(state: &State, faults: &SourceFaults, asked: Asked) -> Option<(Vec<Row>, 
         PastEnd::Last if page > last => Some(rows_of(last)),
         PastEnd::Error if page > last => None,
         PastEnd::Empty | PastEnd::Last | PastEnd::Error => Some((rows, total)),
+    }
+}
+
+/// A page that lies too deep.
+fn refuse_page(state: &State, faults: &SourceFaults) -> Response {
+    let message = "the page lies too deep";
+    match StatusCode::from_u16(faults.deep_status) {
+        Ok(status) if status != StatusCode::OK => {
+            answer::json(status, error_body(state, faults, i64::from(faults.deep_status), message))
+        }
+        _ => failure(state, faults, 400, message),
     }
 }
 
@@ -157,6 +173,7 @@ fn parse(parameters: &[(String, String)], page_limit: u32) -> Result<Asked, Stri
             "1" => true,
             other => return Err(format!("removed {other:?} is neither 0 nor 1")),
         },
+        and_living: false,
         hidden: 0.0,
     };
     if window.start > window.end {

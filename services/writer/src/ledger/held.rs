@@ -1,7 +1,7 @@
 //! What the target holds of each order of a partition, in as little memory as it takes: all of them are held for as long as the
 //! writer runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use events::{ContentHash, MappedOrder, Micros, OrderDigest, OrderKey, Outcome, Receipt, Version};
 
@@ -20,6 +20,8 @@ pub(crate) struct Held {
     pub(crate) receipt_seq: u64,
     /// The sequence of the last receipt that says the target took something; 0 for none.
     pub(crate) last_write: u64,
+    /// What was read later with an older update time and other content, while nothing was given to the target since.
+    pub(crate) older_stamp: Option<Version>,
 }
 
 impl Held {
@@ -33,6 +35,7 @@ impl Held {
             mapped_seq: receipt.mapped_seq,
             receipt_seq: seq,
             last_write: if took { seq } else { receipt.last_write },
+            older_stamp: receipt.older_stamp,
         }
     }
 
@@ -54,7 +57,7 @@ impl Held {
     }
 }
 
-/// A [`Held`] as it is kept: 52 bytes instead of 80.
+/// A [`Held`] as it is kept: 52 bytes instead of 80. What few orders have is kept beside it.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     /// `NEVER` when the order has no update time.
@@ -122,6 +125,7 @@ impl From<Row> for Held {
             mapped_seq: row.mapped_seq.into(),
             receipt_seq: row.receipt_seq.into(),
             last_write: row.last_write.into(),
+            older_stamp: None,
         }
     }
 }
@@ -131,22 +135,42 @@ impl From<Row> for Held {
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     rows: BTreeMap<OrderDigest, Row>,
+    older_stamps: HashMap<OrderDigest, Version>,
     unknown: u64,
 }
 
 impl Holdings {
     pub(super) fn get(&self, key: &OrderKey) -> Option<Held> {
-        self.rows.get(&OrderDigest::of(key.as_str())).copied().map(Held::from)
+        self.find(&OrderDigest::of(key.as_str()))
+    }
+
+    fn find(&self, digest: &OrderDigest) -> Option<Held> {
+        let row = self.rows.get(digest).copied()?;
+        Some(Held { older_stamp: self.older_stamps.get(digest).copied(), ..Held::from(row) })
     }
 
     /// Takes note of a receipt, unless a newer one is known.
     pub(super) fn set(&mut self, key: &OrderKey, held: Held) {
         let digest = OrderDigest::of(key.as_str());
-        let before = self.rows.get(&digest).copied().map(Held::from);
-        if before.is_some_and(|before| before.receipt_seq > held.receipt_seq) {
-            return;
+        let before = self.find(&digest);
+        if before.is_none_or(|before| before.receipt_seq <= held.receipt_seq) {
+            self.put(digest, before, held);
         }
+    }
+
+    /// Takes note of a receipt in place of what is known.
+    pub(super) fn replace(&mut self, key: &OrderKey, held: Held) {
+        let digest = OrderDigest::of(key.as_str());
+        let before = self.find(&digest);
+        self.put(digest, before, held);
+    }
+
+    fn put(&mut self, digest: OrderDigest, before: Option<Held>, held: Held) {
         self.rows.insert(digest, held.into());
+        match held.older_stamp {
+            Some(version) => self.older_stamps.insert(digest, version),
+            None => self.older_stamps.remove(&digest),
+        };
         self.unknown += u64::from(held.is_unknown());
         self.unknown -= u64::from(before.is_some_and(|before| before.is_unknown()));
     }
@@ -168,7 +192,21 @@ mod tests {
     fn held(receipt_seq: u64, updated_at: Option<Micros>, known: bool) -> Held {
         let content = ContentHash::of(&receipt_seq.to_le_bytes());
         let version = Version { updated_at, raw_seq: (1 << 48) - 1, generation: u32::MAX / 2 };
-        Held { version, content, known, mapped_seq: 7, receipt_seq, last_write: 5 }
+        Held { version, content, known, mapped_seq: 7, receipt_seq, last_write: 5, older_stamp: None }
+    }
+
+    #[test]
+    fn an_older_stamp_is_kept_until_a_receipt_says_nothing_of_it() {
+        let mut holdings = Holdings::default();
+        let key = OrderKey::new("1").expect("not empty");
+        let older = Version { updated_at: Some(1), raw_seq: 9, generation: 0 };
+        let open = Held { older_stamp: Some(older), ..held(2, Some(8), true) };
+        holdings.set(&key, open);
+        holdings.set(&key, held(1, Some(7), true));
+        assert_eq!(holdings.get(&key), Some(open), "an older receipt changes nothing");
+        let written = held(3, Some(9), true);
+        holdings.set(&key, written);
+        assert_eq!((holdings.get(&key), holdings.older_stamps.len()), (Some(written), 0));
     }
 
     #[test]
@@ -189,6 +227,9 @@ mod tests {
             "the newest receipt counts, in whatever order they are read"
         );
         assert_eq!((holdings.len(), holdings.unknown()), (3, 0));
+        holdings.replace(&key("1"), held(4, Some(9), false));
+        assert_eq!(holdings.get(&key("1")), Some(held(4, Some(9), false)), "the newer one was removed");
+        assert_eq!((holdings.len(), holdings.unknown()), (3, 1));
         let beyond = Version { updated_at: None, raw_seq: u64::MAX, generation: u32::MAX };
         holdings.set(&key("2"), Held { version: beyond, ..held(5, None, true) });
         let kept = holdings.get(&key("2")).expect("kept").version;

@@ -27,6 +27,12 @@ pub fn replay() -> OperationStarted {
     OperationStarted { work: Some(work), ..started() }
 }
 
+pub fn rewrite() -> OperationStarted {
+    let target = TargetName::new("qeasy");
+    let work = Some(Work::Rewrite { messages: vec![(12, 13)], target, per_second: 1_000 });
+    OperationStarted { reason: "corrected in the database".into(), work, ..started() }
+}
+
 pub fn moved() -> OperationMoved {
     OperationMoved {
         id: "retry-1".into(),

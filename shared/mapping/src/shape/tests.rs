@@ -105,3 +105,20 @@ fn one_value_can_be_wanted_in_several_ways() {
     let inner = shapes.elements(&inner, elements.slots(0), &frame);
     assert_eq!([inner.slots(0)[deep], inner.slots(1)[deep]], [Value("5"), Value("6")]);
 }
+
+#[test]
+fn a_wanted_name_that_stands_there_twice_is_found() {
+    let mut shapes = Shapes::new();
+    for path in ["price", "lines[0].q", "total"] {
+        shapes.slot(ORDER, &steps(path));
+    }
+    for (order, repeated) in [
+        (r#"{"price":1,"total":2,"lines":[{"q":1,"q":2}]}"#, None),
+        (r#"{"price":1,"other":1,"other":2}"#, None),
+        (r#"{"price":1,"total":2,"price":"3"}"#, Some("price")),
+        (r#"{"lines":[],"\u006cines":[1]}"#, Some("lines")),
+        ("[1]", None),
+    ] {
+        assert_eq!(shapes.repeated_name(order).as_deref(), repeated, "{order}");
+    }
+}

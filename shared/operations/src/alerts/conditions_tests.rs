@@ -29,6 +29,7 @@ fn status() -> Status {
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,
+        older_stamps: 0,
         orders: 0,
         positions: BTreeMap::new(),
         last_minute: BTreeMap::new(),
@@ -55,6 +56,7 @@ fn writer(trouble: Option<&str>) -> Instance {
         mapping: None,
         mapping_rejected: None,
         trouble: None,
+        storage: None,
         writing: Some(Writing { target, partitions: Vec::new(), trouble, concurrency: 1 }),
     }
 }

@@ -144,7 +144,11 @@ impl Fold {
             }
             // Whatever comes next may have to replace something else.
             Outcome::Unknown => order.last = None,
-            Outcome::Unchanged | Outcome::Superseded | Outcome::Repeat | Outcome::Ignored => {}
+            Outcome::Unchanged
+            | Outcome::Superseded
+            | Outcome::OlderStamp
+            | Outcome::Repeat
+            | Outcome::Ignored => {}
         }
     }
 

@@ -6,7 +6,8 @@ use events::Outcome;
 use serde::Serialize;
 
 /// What became of the messages of MAPPED at one target:
-/// `mapped = written + unchanged + superseded + repeat + unknown + ignored + dead + in_flight`.
+/// `mapped = written + unchanged + superseded + repeat + unknown + ignored + older_stamp + dead +
+/// in_flight`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Messages {
     /// Messages for writers.

@@ -97,6 +97,15 @@ impl Model {
         let empty = (Version::OLDEST, order.content, 0, false);
         let (version, content, basis, known) = held.unwrap_or(empty);
         let outcome = match held {
+            // Each window has one page here, so what lies further on in RAW was read later.
+            Some(_)
+                if order.version.updated_at < version.updated_at
+                    && order.version.raw_seq > version.raw_seq
+                    && order.content != content
+                    && matches!(event, MappedEvent::Order(_)) =>
+            {
+                Outcome::OlderStamp
+            }
             Some(_) if order.version < version => Outcome::Superseded,
             Some(_) if known && content == order.content => Outcome::Unchanged,
             _ if matches!(event, MappedEvent::Deleted(_)) => Outcome::Ignored,
@@ -107,7 +116,7 @@ impl Model {
             _ => Outcome::Written,
         };
         let next = match outcome {
-            Outcome::Superseded | Outcome::Ignored => (version, content, basis, known),
+            Outcome::Superseded | Outcome::OlderStamp | Outcome::Ignored => (version, content, basis, known),
             Outcome::Unchanged => (order.version.max(version), content, basis, known),
             _ => (order.version, order.content, self.logs.receipts.len() as u64 + 1, true),
         };
@@ -126,6 +135,7 @@ impl Model {
             last_write: basis,
             idempotency_key: format!("{}-{basis}-{}", order.key, order.content),
             at: 0,
+            older_stamp: (outcome == Outcome::OlderStamp).then_some(order.version),
         });
         self.held.insert(order.key.clone(), next);
     }

@@ -116,7 +116,21 @@ impl Webhook {
         if !["http://", "https://"].iter().any(|scheme| url.reveal().starts_with(scheme)) {
             return Err(ConfigError::key(place(), "`url`: expected http:// or https://"));
         }
+        // Each part of it that does not read like a word of a path may be the secret.
+        let may_be_secret = |value: &&str| {
+            value.len() >= 2 * secrets::LONG
+                || (value.len() >= secrets::LONG && value.bytes().any(|byte| byte.is_ascii_digit()))
+        };
+        let parts = url.reveal().split(['/', '?', '&', '#']).skip(3);
+        let values = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+        values.filter(may_be_secret).for_each(secrets::remember);
+        secrets::address::remember_secrets(url.reveal());
         Ok(url)
+    }
+
+    /// Whether this process was given its address.
+    pub fn has_address(&self) -> bool {
+        !self.url.is_empty() || self.url_file.as_ref().is_some_and(|file| file.exists())
     }
 
     /// What requests are signed with; empty when they are not.
@@ -138,7 +152,9 @@ impl Config {
     pub fn watermark_limit(&self) -> Option<Duration> {
         let limit = match (self.alerts.watermark_age, self.schedule.every) {
             (Some(limit), _) => limit.get(),
-            (None, Some(every)) => (every.get() * 3 + self.schedule.settle.get()).max(HOUR),
+            (None, Some(every)) => {
+                every.get().saturating_mul(3).saturating_add(self.schedule.settle.get()).max(HOUR)
+            }
             (None, None) => A_DAY_AND_MORE,
         };
         (!limit.is_zero()).then_some(limit)
@@ -156,7 +172,7 @@ pub(super) fn wrong(config: &Config) -> Option<(&'static str, String)> {
         return Some(("alerts.repeat", message));
     }
     // It is that old just before each sync, with nothing wrong.
-    let usual = config.schedule.every.map(|every| every.get() + config.schedule.settle.get());
+    let usual = config.schedule.every.map(|every| every.get().saturating_add(config.schedule.settle.get()));
     if let (Some(limit), Some(usual)) = (alerts.watermark_age, usual)
         && !limit.get().is_zero()
         && limit.get() <= usual

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use secrets::address::is_secret_name;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::env::overlay;
+use super::env::{overlay, variables};
+use super::literal::refuse_literal_secrets;
+use super::text::{bad_character, read_configuration};
 use super::validate::validate;
 use super::{Config, ConfigError, DEFAULTS};
 
@@ -15,13 +18,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming the file and line or the variable.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file = |source| ConfigError::File {
-            what: "configuration (--config; `orderflow check --defaults` shows every key)".into(),
-            path: path.to_path_buf(),
-            source,
-        };
-        let text = std::fs::read_to_string(path).map_err(file)?;
-        Self::parse(path, &text, std::env::vars())
+        let what = "configuration (--config; `orderflow check --defaults` shows every key)";
+        let text = read_configuration(what, path)?;
+        Self::parse(path, &text, variables()?.into_iter())
     }
 
     /// As [`Config::load`], from a text and given variables.
@@ -35,10 +34,11 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let syntax = |error: toml::de::Error| ConfigError::Syntax {
             path: path.to_path_buf(),
-            message: error.to_string(),
+            message: without_secret_line(&error.to_string()),
         };
         let file: Table = toml::from_str(text).map_err(syntax)?;
         refuse_literal_secrets(path, text, &file)?;
+        refuse_bad_characters(path, text, &file)?;
         let mut table: Table = toml::from_str(DEFAULTS).map_err(syntax)?;
         // `cron` in the file replaces the default `every`; giving both is refused later.
         if let Some(schedule) = file.get("schedule").and_then(Value::as_table)
@@ -58,8 +58,28 @@ impl Config {
         })?;
         settle_paths(path, &mut config);
         validate(path, text, &config)?;
+        let addresses = config.targets.iter().map(|target| &target.url);
+        let addresses = addresses.chain(&config.source.base_url).chain(&config.nats.url);
+        addresses.for_each(|address| secrets::address::remember_secrets(address));
+        let parameters = config.source.request.iter();
+        let secret = parameters.filter(|(name, _)| secrets::address::is_secret_name(name));
+        secret.filter_map(|(_, value)| value.as_str()).for_each(secrets::remember);
         Ok(config)
     }
+}
+
+/// The message of the parser, which shows the line it stumbled over; not if that may hold a secret.
+fn without_secret_line(message: &str) -> String {
+    let shown = |line: &str| line.split_once('|').map(|(_, shown)| shown.trim().to_string());
+    let is_secret = |text: &str| {
+        let header = text.contains("headers") || text.contains("://") || text.contains("Bearer");
+        let mut words = text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'));
+        header || words.any(is_secret_name)
+    };
+    if !message.lines().filter_map(shown).any(|text| is_secret(&text)) {
+        return message.to_string();
+    }
+    message.lines().filter(|line| !line.contains('|')).collect::<Vec<_>>().join("\n")
 }
 
 fn typed(table: &Table) -> Result<Config, String> {
@@ -114,66 +134,52 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     text.lines().position(sets).map(|at| at + 1)
 }
 
-/// A secret that stands in a configuration file ends up in version control, tickets and backups.
-fn refuse_literal_secrets(path: &Path, text: &str, file: &Table) -> Result<(), ConfigError> {
-    let refuse = |key: &str, section: &str, variable: String| {
-        let (before, rest) = text.split_at(text.find(section).unwrap_or(0));
-        let line = line_of(rest, key).map(|line| line + before.lines().count());
-        let line = line.map_or_else(String::new, |line| format!(":{line}"));
-        Err(ConfigError::key(
-            format!("{}{line}", path.display()),
-            format!(
-                "`{key}` must not stand in this file; give it as {variable}, or name a file with {key}_file"
-            ),
-        ))
-    };
-    if file.get("source").and_then(|source| source.get("client_secret")).is_some() {
-        return refuse("client_secret", "[source", "ORDERFLOW_SOURCE__CLIENT_SECRET".into());
-    }
-    let targets = file.get("target").and_then(Value::as_array).into_iter().flatten();
-    for (at, target) in targets.enumerate() {
-        let name = || target.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
-        for secret in ["app_secret", "password"] {
-            if target.get(secret).is_some() {
-                let variable = format!("ORDERFLOW_TARGET__{}__{}", name(), secret.to_uppercase());
-                return refuse(secret, "[[target", variable);
+/// The keys of addresses, names and headers that go out as they are: what was pasted along with one
+/// would spoil every request. Parameters of requests are encoded, and may hold anything.
+const SENT_AS_THEY_ARE: [&str; 8] =
+    ["base_url", "url", "client_id", "scope", "app_key", "scheme_id", "idempotency_header", "headers"];
+
+fn refuse_bad_characters(path: &Path, text: &str, table: &Table) -> Result<(), ConfigError> {
+    for (key, value) in table {
+        let is_sent = SENT_AS_THEY_ARE.contains(&key.as_str());
+        match value {
+            Value::String(value) if is_sent => refuse_bad_character(path, text, key, value)?,
+            Value::Table(headers) if is_sent => {
+                let mut values = headers.values().filter_map(Value::as_str);
+                values.try_for_each(|value| refuse_bad_character(path, text, key, value))?;
             }
-        }
-        let url = target.get("url").and_then(Value::as_str).unwrap_or_default();
-        if url.starts_with("postgres") && has_password(url) {
-            let message = format!(
-                "`url` must not hold a password; give it as ORDERFLOW_TARGET__{}__PASSWORD, or name a file with password_file",
-                name()
-            );
-            return Err(place(path, text, message));
-        }
-    }
-    let webhooks = file.get("alerts").and_then(|alerts| alerts.get("webhook")).and_then(Value::as_array);
-    for (at, webhook) in webhooks.into_iter().flatten().enumerate() {
-        let name = || webhook.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
-        // The address of a chat robot is all that is needed to write there.
-        for secret in ["url", "secret"] {
-            if webhook.get(secret).is_some() {
-                let variable = format!("ORDERFLOW_ALERTS__WEBHOOK__{}__{}", name(), secret.to_uppercase());
-                return refuse(secret, "[[alerts.webhook", variable);
+            Value::Table(section) if key != "request" => refuse_bad_characters(path, text, section)?,
+            Value::Array(sections) => {
+                let mut sections = sections.iter().filter_map(Value::as_table);
+                sections.try_for_each(|section| refuse_bad_characters(path, text, section))?;
             }
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// Whether an address says `user:password@`, or `password=` in its query.
-fn has_password(url: &str) -> bool {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let user =
-        rest.split(['/', '?']).next().and_then(|host| host.rsplit_once('@')).map_or("", |(user, _)| user);
-    user.contains(':') || rest.split_once('?').is_some_and(|(_, query)| query.contains("password="))
+fn refuse_bad_character(path: &Path, text: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+    match bad_character(value) {
+        None => Ok(()),
+        Some(bad) => Err(place(path, text, format!("`{key}`: {bad}, which no value can hold"))),
+    }
+}
+
+/// As [`line_of`], from where `section` begins.
+pub(super) fn line_within(text: &str, section: &str, key: &str) -> Option<usize> {
+    let (before, rest) = text.split_at(text.find(section).unwrap_or(0));
+    line_of(rest, key).map(|line| line + before.lines().count())
 }
 
 /// Files are named relative to the configuration; from here on they are known by where they are.
 fn settle_paths(path: &Path, config: &mut Config) {
     config.mapping.file = beside(path, &config.mapping.file);
-    for file in [&mut config.nats.credentials_file, &mut config.source.client_secret_file] {
+    let nats = &mut config.nats;
+    let own =
+        [&mut nats.credentials_file, &mut nats.password_file, &mut nats.token_file, &mut nats.nkey_file];
+    let tls = nats.tls.iter_mut().flat_map(|tls| [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]);
+    for file in own.into_iter().chain(tls).chain([&mut config.source.client_secret_file]) {
         *file = file.as_ref().map(|file| beside(path, file));
     }
     for webhook in &mut config.alerts.webhooks {

@@ -96,12 +96,17 @@ fn what_is_wrong_is_named_with_its_place() {
         (&long, "conf/orderflow.toml:5: `target.batch`: found 5000, expected 1 to 1000 orders a request"),
         (
             "[[target]]\nname = \"db\"\nkind = \"postgres\"\nurl = \"postgres://u:pw@h/d\"\ntable = \"t\"\n",
-            "conf/orderflow.toml:4: `url` must not hold a password; give it as ORDERFLOW_TARGET__DB__PASSWORD",
+            "conf/orderflow.toml:4: `url` must not hold a password in this file; give it as ORDERFLOW_TARGET__DB__PASSWORD",
         ),
         (
             "[[target]]\nname = \"db\"\nkind = \"postgres\"\nurl = \"http://h/d\"\ntable = \"t\"\n",
             "`target.url`: found scheme \"http\", expected postgres:// or postgresql://",
         ),
+        (
+            "[source]\nbase_url = \"https://h\u{200b}/\"",
+            "conf/orderflow.toml:2: `base_url`: character 10 is U+200B (a zero-width space), which no value can hold",
+        ),
+        ("[source]\nclient_id = \"me\\r\"", ":2: `client_id`: character 3 is U+000D (a carriage return)"),
         (&twice, "two targets are called \"qeasy\""),
         (
             &secret,
@@ -135,7 +140,12 @@ fn every_key_of_the_model_is_in_the_commented_defaults() {
         let error =
             Config::deserialize(toml::from_str::<Table>(&full(section)).expect("toml")).expect_err("unknown");
         let error = error.to_string();
-        for key in error.split('`').skip(3).step_by(2).filter(|key| *key != "client_secret") {
+        for key in error
+            .split('`')
+            .skip(3)
+            .step_by(2)
+            .filter(|key| !["client_secret", "password", "token"].contains(key))
+        {
             assert!(
                 DEFAULTS.contains(&format!("{key} ="))
                     || DEFAULTS.contains(&format!("[{key}]"))
@@ -158,4 +168,23 @@ fn full(section: &str) -> String {
     }
     inner.insert("zzz_unknown".into(), Value::Integer(1));
     table.to_string()
+}
+
+#[test]
+fn what_has_the_wrong_shape_is_named_without_the_secret() {
+    for text in [
+        "[source]\nclient_secret = \"s3cret-of-file\n",
+        "[source]\nclient_secret = s3cret-of-file\n",
+        "[[target]]\nheaders = { Authorization = \"Bearer s3cret-of-file }\n",
+        "[nats]\nurl = \"nats://me:s3cret-of-file@h\n",
+    ] {
+        let error = parse(text, &[]).expect_err(text);
+        assert!(error.contains("TOML parse error at line 2") && !error.contains("s3cret"), "{error}");
+    }
+    let error = parse("flow = [\n", &[]).expect_err("no TOML");
+    assert!(error.contains("flow = ["), "{error}");
+    let variable = ("ORDERFLOW_TARGET__QEASY__HEADERS", "Bearer s3cret-of-variable");
+    let variables = std::iter::once((variable.0.to_string(), variable.1.to_string()));
+    let error = Config::parse(Path::new("o.toml"), TARGET, variables).expect_err("no table");
+    assert!(!crate::chain(&error).contains("s3cret"), "{}", crate::chain(&error));
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Alerts, Operators, Secret, Span};
+use super::{Alerts, Deleted, Nats, Operators, Secret, Span};
 
 /// The whole configuration of a flow.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,16 +29,6 @@ pub struct Config {
     pub operators: Operators,
     /// What they are told of.
     pub alerts: Alerts,
-}
-
-/// `[nats]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nats {
-    /// Absent: a server of our own.
-    pub url: Option<String>,
-    /// A `.creds` file.
-    pub credentials_file: Option<PathBuf>,
 }
 
 /// The kinds of source there are.
@@ -83,6 +73,9 @@ pub struct Source {
     pub max_passes: u32,
     /// How finely its time filter counts.
     pub granularity: Granularity,
+    /// The field of a row that its time filter is about; absent: by `time_type`, empty: rows are not judged by their time.
+    #[serde(default)]
+    pub time_field: Option<String>,
     /// The request's parameters.
     pub request: toml::Table,
     /// How often we may ask.
@@ -162,18 +155,6 @@ pub struct Sweep {
     /// Whether every detail is fetched and compared.
     #[serde(default)]
     pub details: bool,
-}
-
-/// `[schedule.deleted]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deleted {
-    /// How often.
-    #[serde(default = "ten_minutes")]
-    pub every: Span,
-    /// What differs from `source.request`.
-    #[serde(default = "deleted_request")]
-    pub request: toml::Table,
 }
 
 /// `[mapping]`
@@ -352,12 +333,6 @@ fn order_id() -> String {
 }
 fn four() -> usize {
     4
-}
-fn ten_minutes() -> Span {
-    Span::from(std::time::Duration::from_secs(600))
-}
-fn deleted_request() -> toml::Table {
-    [("removed", 1), ("time_type", 4)].into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 fn write_nothing_further() -> String {
     "写入空操作".into()

@@ -23,7 +23,7 @@ impl Operators {
     pub fn hidden(&self, error: &dyn Error, theirs: Option<&str>) -> Option<String> {
         let theirs = theirs.filter(|theirs| !self.personal.is_empty() && !theirs.is_empty())?;
         // Wherever it stands: a short one may also be part of our own words.
-        Some(error.to_string().replace(theirs, HIDDEN))
+        Some(secrets::redact(&error.to_string().replace(theirs, HIDDEN)).into_owned())
     }
 
     /// The same, or the error with its causes where there is nothing to hide.

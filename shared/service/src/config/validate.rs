@@ -5,7 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::load::line_of;
+use super::load::{line_of, line_within};
+use super::text::{check_header_value, wrong_header_name};
 use super::{Config, ConfigError, TargetKind};
 
 pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), ConfigError> {
@@ -17,6 +18,10 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
     let token = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
+    // First: what follows computes with these.
+    if let Some((key, message)) = super::limits::too_large(config) {
+        return wrong(key, message);
+    }
     if !token(&config.flow) {
         return wrong("flow", format!("found \"{}\", expected letters, digits, - and _", config.flow));
     }
@@ -39,6 +44,9 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
     if !matches!(config.source.method.as_str(), "GET" | "POST") {
         return wrong("source.method", format!("found \"{}\", expected GET or POST", config.source.method));
     }
+    if config.source.base_url.as_ref().is_some_and(|url| url.contains(['?', '#'])) {
+        return wrong("source.base_url", "found ? or #, expected an address that paths can follow".into());
+    }
     if config.source.max_passes == 0 {
         return wrong("source.max_passes", "found 0, expected at least 1".into());
     }
@@ -51,6 +59,11 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
     }
     if config.source.detail.as_ref().is_some_and(|detail| detail.concurrency == 0) {
         return wrong("source.detail.concurrency", "found 0, expected at least 1".into());
+    }
+    if let Some(share) = config.schedule.deleted.as_ref().map(|deleted| deleted.max_share)
+        && !(0.0..=1.0).contains(&share)
+    {
+        return wrong("schedule.deleted.max_share", format!("found {share}, expected 0 to 1"));
     }
     for sweep in &config.schedule.sweeps {
         let second = std::time::Duration::from_secs(1);
@@ -106,6 +119,22 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
                 format!("found scheme \"{found}\", expected {}", schemes.join(" or ")),
             );
         }
+        if target.kind == TargetKind::Store && target.url.contains(['?', '#']) {
+            return wrong("target.url", "found ? or #, expected an address that paths can follow".into());
+        }
+        if let Some(message) = wrong_header_name(&target.idempotency_header) {
+            return wrong("idempotency_header", message);
+        }
+        for (header, value) in &target.headers {
+            if let Some(message) = wrong_header_name(header) {
+                return wrong("headers", format!("header {header:?}: {message}"));
+            }
+            // What stands in the environment or in a file is read by who needs it.
+            let is_elsewhere = ["env:", "file:"].iter().any(|prefix| value.starts_with(prefix));
+            if !is_elsewhere {
+                check_header_value(&format!("target {name}, header {header}"), "the configuration", value)?;
+            }
+        }
         if !matches!(target.method.as_str(), "POST" | "PUT") {
             return wrong("target.method", format!("found \"{}\", expected POST or PUT", target.method));
         }
@@ -138,9 +167,6 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
             let (after, of) = (target.stop.after, target.stop.of);
             return wrong("target.stop", format!("found after = {after} of = {of}, expected after <= of"));
         }
-        if target.limit.requests_per_minute.is_some_and(|requests| !requests.is_finite() || requests < 0.0) {
-            return wrong("requests_per_minute", "expected 0 (no limit) or more".into());
-        }
         if target.limit.penalty.get() < std::time::Duration::from_secs(1) {
             return wrong("penalty", format!("found {}, expected at least 1s", target.limit.penalty));
         }
@@ -150,6 +176,13 @@ pub(super) fn validate(path: &Path, text: &str, config: &Config) -> Result<(), C
         if target.kind == TargetKind::Postgres && target.table.is_empty() {
             return wrong("target.kind", "\"postgres\" needs a table".into());
         }
+    }
+    if let Some((key, message)) = super::nats::wrong(config) {
+        let at = path.display().to_string();
+        let section = if key.starts_with("nats") { "[nats" } else { "" };
+        let line = line_within(text, section, key).or_else(|| line_of(text, "nats"));
+        let place = line.map_or_else(|| at.clone(), |line| format!("{at}:{line}"));
+        return Err(ConfigError::key(place, format!("`{key}`: {message}")));
     }
     match super::alerts::wrong(config) {
         Some((key, message)) => wrong(key, message),
@@ -194,10 +227,21 @@ impl Config {
         if self.source.client_id.is_empty() {
             return missing("source.client_id", "it comes with the API account at the source");
         }
+        let detail = self.source.detail.as_ref().map(|detail| ("source.detail.api", &detail.api));
+        for (key, api) in [("source.api", &self.source.api)].into_iter().chain(detail) {
+            // Without it the path would become a part of the host's name.
+            if !api.starts_with('/') {
+                let message = format!("`{key}`: expected a path that begins with /");
+                return Err(ConfigError::key("configuration", message));
+            }
+        }
         match self.source.base_url.as_deref() {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url),
             Some(url) => {
-                let found = format!("`source.base_url`: found \"{url}\", expected http:// or https://");
+                // What stands there may hold a password: it is not repeated.
+                let found = url.split_once("://").map_or("none", |(scheme, _)| scheme);
+                let found =
+                    format!("`source.base_url`: found scheme \"{found}\", expected http:// or https://");
                 Err(ConfigError::key("configuration", found))
             }
             None => missing("source.base_url", "for example \"https://api-sandbox.xiaoman.cn\""),

@@ -105,7 +105,7 @@ fn differences(changes: &[Line<Change>]) -> Table {
         let of = &line.of;
         table.add_row([
             &*words(of.change),
-            &of.path,
+            &*service::escape_value(&of.path),
             &reads(line.mapping_reads),
             &counts(&of.before, of.within_before),
             &counts(&of.since, of.within_since),
@@ -120,7 +120,7 @@ fn fields(report: &Report) -> Table {
     for Line { mapping_reads, of } in report.fields.iter().flatten() {
         let Seen { first, last, .. } = of.types.all();
         table.add_row([
-            &*of.path,
+            &*service::escape_value(&of.path),
             &reads(*mapping_reads),
             &counts(&of.types, of.within),
             &t!("%{first} to %{last}", first = first, last = last),

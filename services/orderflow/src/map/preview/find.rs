@@ -1,5 +1,6 @@
 //! An order in RAW: by the sequence of its page, or by its number or key.
 
+use crate::exit::say_line;
 use std::path::Path;
 
 use anyhow::Context;
@@ -25,7 +26,7 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
     let raw = names.stream(Stream::Raw);
     if let Some(seq) = args.seq {
         let Some(stored) = journal.page_at(&names, seq).await? else {
-            eprintln!("{}", t!("%{stream} has no message %{seq}", stream = raw, seq = seq));
+            say_line(&t!("%{stream} has no message %{seq}", stream = raw, seq = seq));
             return Ok(None);
         };
         let found = rows(&stored)?.into_iter().find(|(at, _)| *at == args.row);
@@ -37,7 +38,7 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
                 row = args.row,
                 rows = stored.page.rows
             );
-            eprintln!("{none}");
+            say_line(&none);
         }
         return Ok(found.map(|(row, order)| of(&raw, &stored, row, order)));
     }
@@ -50,7 +51,7 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
             what = what,
             stream = raw
         );
-        eprintln!("{none}");
+        say_line(&none);
     }
     Ok(found)
 }
@@ -102,8 +103,8 @@ fn rows(stored: &StoredPage) -> anyhow::Result<Vec<(u32, Box<RawValue>)>> {
     let unreadable = || t!("page %{seq} of RAW cannot be read", seq = stored.seq);
     let body = page.body.unpack().with_context(unreadable)?;
     let details = page.unpack_details().with_context(unreadable)?;
-    let rows = okki::news(page, &body, &details).with_context(unreadable)?;
-    Ok(rows.into_iter().map(|(at, row)| (at, row.to_owned())).collect())
+    let news = okki::news(page, &body, &details).with_context(unreadable)?;
+    Ok(news.rows.into_iter().map(|(at, row)| (at, row.to_owned())).collect())
 }
 
 fn of(raw: &str, stored: &StoredPage, row: u32, order: Box<RawValue>) -> Found {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use service::config::HIDDEN;
 
 use super::{Found, Place};
-use crate::columns::padded;
+use crate::columns::{cells, padded};
 use crate::language;
 use crate::map::pretty::pretty;
 use crate::map::source::Source;
@@ -104,6 +104,11 @@ impl<'a> Preview<'a> {
     }
 
     fn deletion(&mut self, plan: &Plan) {
+        if let Ok(false) = plan.is_deletion(&self.before) {
+            self.outcome = "skipped";
+            self.reason = Some("on the list of deletions, but schedule.deleted.when does not hold".into());
+            return;
+        }
         match plan.map_deleted(&self.before) {
             Ok(deletion) => match deletion.record {
                 Some(record) => self.after.extend(raw(record)),
@@ -174,7 +179,7 @@ fn table(fields: &[Provenance]) -> Table {
             (None, None) => t!("- (left out)").into(),
         };
         let found = field.found.clone().unwrap_or_else(|| "-".into());
-        table.add_row([field.to.clone(), field.from.clone(), found, became]);
+        table.add_row(cells([field.to.clone(), field.from.clone(), found, became]));
     }
     table
 }
