@@ -205,7 +205,8 @@ async fn what_the_target_took_is_recorded_also_when_its_partition_is_cut_off_mea
     kill(first).await;
 }
 
-async fn late_receipt(world: &World, key: OrderKey) {
+/// A receipt that comes late, as of a writer that had the partition before.
+pub async fn late_receipt(world: &World, key: OrderKey) {
     let (names, target) = (world.names(), world.targets()[0].clone());
     let older = Version { updated_at: Some(0), raw_seq: 0, generation: 0 };
     let receipt = Receipt {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{Outcome, Stage, Writing};
+use events::{OrderKey, Outcome, Stage, Writing};
 use journal::Stream;
 use operations::{Account, Status, instances};
 use orderflow_tests::{Program, World, eventually, until};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::PROGRAM;
+use crate::take_over::late_receipt;
 
 async fn writer(world: &World, stages: &mut JoinSet<()>) -> CancellationToken {
     let (config, journal, stop) =
@@ -73,17 +74,38 @@ async fn partitions_are_shared_and_status_shows_who_holds_them() {
     operations::drained(&world.journal, &world.names(), &world.targets()).await.unwrap();
     world.assert_all_arrived_once();
     assert_eq!(world.report().target.retried_same_key, 0, "a hand-over leaves nothing to be sent twice");
-    until("all receipts are counted", async || {
-        let writing = writing(&world).await;
-        let held = writing.iter().flat_map(|writing| &writing.partitions);
-        held.map(|held| held.orders).sum::<Option<u64>>() == Some(3_000)
-    })
-    .await;
+    counted(&world, 3_000).await;
     for token in [second, others[1].clone(), stop] {
         token.cancel();
     }
     writers.join_all().await;
     transformers.join_all().await;
+}
+
+/// Waits until the writers say so many receipts between them.
+async fn counted(world: &World, receipts: u64) {
+    until(&format!("{receipts} receipts are counted"), async || {
+        let writing = writing(world).await;
+        let held = writing.iter().flat_map(|writing| &writing.partitions);
+        held.map(|held| held.orders).sum::<Option<u64>>() == Some(receipts)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_former_holder_records_late_is_counted_without_a_message() {
+    let world = World::new(0, Faults::default()).await;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let mut writers = JoinSet::new();
+    let stop = writer(&world, &mut writers).await;
+    shared_by(&world, 1).await;
+    counted(&world, 0).await;
+    for order in ["1", "2"] {
+        late_receipt(&world, OrderKey::new(order).unwrap()).await;
+    }
+    counted(&world, 2).await;
+    stop.cancel();
+    writers.join_all().await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod order;
 mod part;
 mod partition_troubles;
 mod presence;
+mod read_ahead;
 mod receipt;
 mod seen_through;
 mod send;

@@ -25,12 +25,12 @@ use crate::unrecordable::why_unrecordable;
 
 /// How the ledger came to know what it knows.
 #[derive(Debug, Default)]
-struct CaughtUp {
+pub(crate) struct CaughtUp {
     /// Whether all receipts have been read once.
-    once: bool,
+    pub(crate) once: bool,
     /// The pin under which they were read last, and when: after another pin, or a silence, another writer may have
     /// written meanwhile.
-    under: Option<(Option<String>, Moment)>,
+    pub(crate) under: Option<(Option<String>, Moment)>,
     /// Whether receipts that waited may have been stored since.
     behind: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Partition {
     number: u16,
     pub(crate) ledger: Ledger,
     /// Caught up with the first message of each pin: only then are the receipts of its last holder complete.
-    caught_up: tokio::sync::Mutex<CaughtUp>,
+    pub(crate) caught_up: tokio::sync::Mutex<CaughtUp>,
     keys: Arc<Keys>,
     pub(crate) attempts: AllAttempts,
     /// Cancelled when the partition is to be handed over.
@@ -73,24 +73,7 @@ impl Partition {
         self.number
     }
 
-    /// Orders with a receipt, and orders of which it is not known what the target holds; `None` while that is being read.
-    pub(crate) fn counts(&self) -> Option<(u64, u64)> {
-        let caught_up = self.caught_up.try_lock().ok()?;
-        caught_up.once.then(|| self.ledger.counts())
-    }
-
-    /// Reads the receipts ahead of the first message: less to read then, and `status` knows what is open.
-    pub(crate) async fn read_ahead(&self) {
-        let mut caught_up = self.caught_up.lock().await;
-        if !caught_up.once {
-            match self.catch_up().await {
-                Ok(()) => caught_up.once = true,
-                Err(error) => tracing::debug!(%error, partition = self.number, "receipts are read later"),
-            }
-        }
-    }
-
-    async fn catch_up(&self) -> Result<(), JournalError> {
+    pub(crate) async fn catch_up(&self) -> Result<(), JournalError> {
         let writer = &*self.writer;
         self.ledger.catch_up(&writer.journal, &writer.topology, &writer.name, self.number).await
     }
