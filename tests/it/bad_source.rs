@@ -32,7 +32,7 @@ async fn came_of(count: u64, source: SourceFaults) -> Came {
     let window = status.window.as_ref().expect("a window");
     match &failed {
         Some(reason) => {
-            assert!(status.needs_attention());
+            assert!(world.needs_person(&status));
             assert_eq!(window.state, WindowState::Failed { reason: reason.clone() });
         }
         None => assert!(matches!(window.state, WindowState::Closed { .. }), "{window:?}"),

@@ -81,7 +81,7 @@ async fn a_total_that_lies_or_is_missing_fails_the_window_and_the_watermark_stay
         let names = world.names();
         assert!(world.journal.last(&names, Stream::Sync, &names.watermark()).await.unwrap().is_none());
         let status = operations::Status::read(&world.journal, &names, &world.targets()).await.unwrap();
-        assert!(status.needs_attention());
+        assert!(world.needs_person(&status));
     }
 }
 

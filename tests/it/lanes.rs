@@ -171,7 +171,7 @@ async fn a_first_pass_that_would_delete_much_asks_first() {
         assert!(reason.contains("60 of the 100") && reason.contains("max_share = 0.2"), "{reason}");
         assert_eq!(deleted_keys(&world).await, Vec::<String>::new());
         let status = Status::read(&world.journal, &world.names(), &world.targets()).await.unwrap();
-        assert!(status.needs_attention());
+        assert!(world.needs_person(&status));
     }
     world.config.schedule.deleted = Some(Deleted { max_share: 1.0, ..deletions() });
     assert!(world.sync().await.ended.complete);

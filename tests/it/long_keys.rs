@@ -85,7 +85,7 @@ async fn an_order_with_a_key_that_is_too_long_is_a_dead_letter_when_it_is_mapped
     until("the status says so", async || {
         let status =
             operations::Status::read(&world.journal, &names, &world.targets()).await.expect("a status");
-        status.needs_attention() && status.instances.iter().any(|instance| instance.storage.is_some())
+        world.needs_person(&status) && status.instances.iter().any(|instance| instance.storage.is_some())
     })
     .await;
     assert!(letters(&world, Stage::Transform).await.is_empty());

@@ -52,6 +52,7 @@ mod take_over;
 mod targets;
 mod telemetry;
 mod trace;
+mod verdict;
 mod windows;
 mod writers;
 

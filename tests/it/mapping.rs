@@ -137,7 +137,7 @@ async fn a_changed_mapping_is_used_without_a_restart_and_what_failed_is_tried_ag
     })
     .await;
     let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
-    assert!(status.needs_attention());
+    assert!(world.needs_person(&status));
     assert_eq!(open_letters(&world).await.len(), 1);
 
     // One under which the order fails otherwise: the letter says so, and is still one.

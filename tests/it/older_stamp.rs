@@ -53,7 +53,7 @@ async fn an_order_whose_time_was_set_back_is_seen_told_and_repaired() {
 
     let text = tells(&folder, 4, &["status"]).await;
     assert!(text.contains("2 orders were read later"), "{text}");
-    assert!(status(&world).await.needs_attention());
+    assert!(world.needs_person(&status(&world).await));
     let text = tells(&folder, 0, &["trace", &older[0]]).await;
     assert!(text.contains("older stamp") && text.contains("its update time is older"), "{text}");
     let text = tells(&folder, 4, &ALL).await;
@@ -69,7 +69,7 @@ async fn an_order_whose_time_was_set_back_is_seen_told_and_repaired() {
     let report = world.report();
     assert_eq!((report.target.stale_overwrites, world.sandbox.behind()), (0, vec![]), "{report}");
     let now = status(&world).await;
-    assert_eq!((now.older_stamps, now.needs_attention()), (0, false));
+    assert_eq!((now.older_stamps, world.needs_person(&now)), (0, false));
     tells(&folder, 0, &ALL).await;
 
     // A replay says nothing new, and what the source says next wins.

@@ -125,7 +125,7 @@ async fn answering(journal: &Journal, says: &'static str, until: &CancellationTo
 async fn whoever_answers_is_heard_also_after_the_connection_came_back() {
     let mut nats = Nats::start().await;
     let (one, other, until) = (nats.journal().await, nats.journal().await, CancellationToken::new());
-    let nobody = one.ask("test.here.x", Duration::from_secs(600));
+    let nobody = one.ask("test.here.x", Duration::from_secs(600), |_| false);
     let nobody = tokio::time::timeout(Duration::from_secs(60), nobody).await;
     assert!(nobody.is_ok_and(|answers| answers.is_empty()), "that nobody listens is known at once");
     answering(&one, "one", &until).await;
@@ -135,7 +135,7 @@ async fn whoever_answers_is_heard_also_after_the_connection_came_back() {
     let heard = async |journal: &Journal| {
         let asking = async {
             loop {
-                let answers = journal.ask("test.here.x", WAIT).await;
+                let answers = journal.ask("test.here.x", WAIT, |_| false).await;
                 let said = answers.iter().map(|answer| String::from_utf8(answer.to_vec()).unwrap());
                 if said.collect::<HashSet<_>>() == all && answers.len() == all.len() {
                     return;
@@ -146,7 +146,7 @@ async fn whoever_answers_is_heard_also_after_the_connection_came_back() {
     };
     heard(&nats.journal().await).await;
     nats.kill().await;
-    assert_eq!(one.ask("test.here.x", WAIT).await.len(), 0, "without a server nobody is heard");
+    assert_eq!(one.ask("test.here.x", WAIT, |_| false).await.len(), 0, "without a server nobody is heard");
     nats.restart().await;
     heard(&nats.journal().await).await;
     heard(&one).await;

@@ -115,7 +115,7 @@ async fn a_used_up_quota_sends_nothing_again() {
     let sent = sent_in_trouble(&world, &live).await;
     assert!(sent <= 100, "{sent} of {ORDERS} requests");
     let status = status(&world).await;
-    assert!(status.needs_attention(), "{status:?}");
+    assert!(world.needs_person(&status), "{status:?}");
     world.nats.limit_account(PLENTY).await;
     assert_all_recorded(&world, &live, stop, writing).await;
 }
@@ -183,7 +183,7 @@ async fn a_full_stream_sends_nothing_again() {
     assert!(why.contains("maximum bytes exceeded") && !why.contains("away"), "{why}");
     let sent = sent_in_trouble(&world, &live).await;
     assert!(sent < ORDERS, "{sent} of {ORDERS} requests");
-    assert!(status(&world).await.needs_attention());
+    assert!(world.needs_person(&status(&world).await));
     world.nats.update_stream(&stream, |config| config["max_bytes"] = (-1).into()).await;
     assert_all_recorded(&world, &live, stop, writing).await;
 }
@@ -268,7 +268,7 @@ async fn the_source_is_left_alone_while_pages_cannot_be_stored() {
     let asked = world.report().source.list_requests;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(world.report().source.list_requests, asked);
-    assert!(status(&world).await.needs_attention());
+    assert!(world.needs_person(&status(&world).await));
     world.nats.update_stream(&stream, |config| config["max_bytes"] = (-1).into()).await;
     let ended = fetching.await.expect("no panic").expect("it ran");
     assert!(ended.complete, "{ended:?}");

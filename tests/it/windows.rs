@@ -190,7 +190,7 @@ async fn a_watermark_of_the_future_is_told_and_put_back() {
     let record = Record::happened(names.watermark(), "watermark:ahead", &moved, month).unwrap();
     world.journal.publish(&record.expecting(before.seq)).await.unwrap();
     let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
-    assert!(status.is_in_the_future() && status.needs_attention());
+    assert!(status.is_in_the_future() && world.needs_person(&status));
     world.sandbox.edit(13);
     world.let_settle().await;
     let run = world.sync().await;
@@ -198,7 +198,7 @@ async fn a_watermark_of_the_future_is_told_and_put_back() {
     world.assert_all_arrived_once();
     assert!(watermark(&world).await <= now());
     let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
-    assert!(!status.is_in_the_future() && !status.needs_attention());
+    assert!(!status.is_in_the_future() && !world.needs_person(&status));
 }
 
 #[tokio::test]

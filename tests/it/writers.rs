@@ -125,7 +125,7 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
     .await;
     let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
     assert!(
-        status.needs_attention() && status.stopped[0].reason.contains("客户不存在"),
+        world.needs_person(&status) && status.stopped[0].reason.contains("客户不存在"),
         "{:?}",
         status.stopped
     );
@@ -226,7 +226,7 @@ async fn what_stays_open_is_unknown_in_the_receipts_and_in_the_status() {
     shared_by(&world, 1).await;
     until("the receipts are read", async || unknown(&world).await == Some(3)).await;
     let status = Status::read(&world.journal, &names, &world.targets()).await.unwrap();
-    assert!(status.needs_attention());
+    assert!(world.needs_person(&status));
     stop.cancel();
     writers.join_all().await;
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use events::TargetName;
+use events::{AlertState, TargetName};
 use fetcher::{Ended, Mode};
 use futures::StreamExt;
 use journal::{Entry, From, Journal, Stream, Topology};
-use operations::Account;
+use operations::{Account, Status, Verdict};
 use sandbox::{Faults, Options, Orders, Report, Sandbox};
 use service::Config;
 use service::config::Span;
@@ -45,6 +45,11 @@ pub struct Run {
 }
 
 impl World {
+    /// Whether the verdict on this status is that a person has to do something.
+    pub fn needs_person(&self, status: &Status) -> bool {
+        Verdict::of(status, &AlertState::default(), &self.config).needs_person
+    }
+
     /// `count` generated orders and a sandbox that behaves as `faults` say.
     pub async fn new(count: u64, faults: Faults) -> Self {
         Self::with(Options { orders: Orders::Generated { count }, faults, ..Options::default() }).await

@@ -64,7 +64,7 @@ fn own(message: &Message, wording: &Wording) -> Value {
         let Notice { number, event, id, at, since, finding, .. } = notice;
         // For people, perhaps in a chat; the finding itself is exact.
         let text = make_harmless(&english::sentence(finding, &wording.zone));
-        let command = english::command(finding);
+        let command = operations::command_for(finding);
         let item =
             Item { number: *number, event: *event, id, at: *at, since: *since, text, command, finding };
         serde_json::to_value(item).unwrap_or_default() // texts and numbers: it cannot fail

@@ -38,20 +38,30 @@ pub fn sentence(finding: &Finding, zone: &TimeZone) -> String {
         Finding::Backlog { stage, target, lag, limit } => {
             format!("{lag} messages wait for {stage}{}; {limit} are allowed", of(target))
         }
-    }
-}
-
-/// The command that shows more.
-pub(crate) fn command(finding: &Finding) -> String {
-    match finding {
-        Finding::WindowFailed { window, .. } => format!("orderflow windows {window}"),
-        Finding::WatermarkOld { .. } => "orderflow windows".into(),
-        Finding::DeadLetters { .. } => "orderflow dead groups".into(),
-        Finding::DeadGroup { fingerprint, .. } => {
-            format!("orderflow dead list --group {}", short(fingerprint))
+        Finding::SourceTrouble { reason } => format!("the source cannot be read: {reason}"),
+        Finding::NobodyRuns { stage, target, host } => {
+            let seen = host.as_ref().map_or_else(String::new, |host| format!("; the last one was on {host}"));
+            format!("no process runs {stage}{}{seen}", of(target))
         }
-        Finding::TargetLeftAlone { .. } | Finding::Backlog { .. } => "orderflow status".into(),
-        Finding::TargetStopped { target, .. } => format!("orderflow resume --target {target}"),
+        Finding::RunOverdue { command, last, usual_seconds } => format!(
+            "`orderflow {command}` has not ended well since {}; it usually does every {usual_seconds} s",
+            time(*last)
+        ),
+        Finding::MappingRejected { reason } => {
+            format!("the new mapping cannot be used, the one before goes on: {reason}")
+        }
+        Finding::MappingsDiffer => "transformers work with different mappings".into(),
+        Finding::UnknownResults { target, orders } => {
+            format!("of {orders} orders it is not known whether {target} took them")
+        }
+        Finding::OlderUpdateTimes { orders } => format!(
+            "{orders} orders were read later with other content and an older update time, and were not written"
+        ),
+        Finding::StorageTrouble { stage, reason } => format!("{stage} cannot store in NATS: {reason}"),
+        Finding::ClockAhead => "the watermark or a window lies in the future: a clock was ahead".into(),
+        Finding::Paused { stage, target, by, reason } => {
+            format!("{stage}{} was paused by {by}: {reason}", of(target))
+        }
     }
 }
 
@@ -84,7 +94,7 @@ pub(crate) fn text(message: &Message, zone: &TimeZone) -> String {
             Announcement::Resolved => "RESOLVED",
         };
         let what = make_harmless(&sentence(&notice.finding, zone));
-        format!("{word} {what} (more: {})", command(&notice.finding))
+        format!("{word} {what} (more: {})", operations::command_for(&notice.finding))
     };
     message.notices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -22,12 +22,9 @@ pub use message::Message;
 pub use webhook::Channel;
 pub use wording::sentence_in_chinese;
 
-/// Looks and tells until `stop`; returns at once when the configuration names no webhook. Whatever goes wrong is logged and
-/// tried again: no order waits for it.
+/// Looks and tells until `stop`; looks also when the configuration names no webhook, so that `status` can say since when
+/// something lasts. Whatever goes wrong is logged and tried again: no order waits for it.
 pub async fn run(config: &Config, journal: Journal, stop: CancellationToken) {
-    if config.alerts.webhooks.is_empty() {
-        return;
-    }
     let names = Topology::new(&config.flow, config.writer.partitions);
     let cell = cell(&journal, &names);
     let seen = cell.follow::<AlertState>(stop.clone());

@@ -19,7 +19,8 @@ const CALM: Micros = 600_000_000;
 /// When the server does not answer, or the flow has never run.
 pub async fn looked(config: &Config, journal: &Journal, names: &Topology) -> Result<Look, JournalError> {
     let status = Status::read(journal, names, &targets(config)).await?;
-    Ok(Look::of(&status, &DeadGroup::all(journal, names, &Mask::of(config)).await?, config))
+    let groups = DeadGroup::all(journal, names, &Mask::of(config)).await?;
+    Ok(Look::of(&status, &groups, &crate::state(journal, names).await?, config))
 }
 
 fn targets(config: &Config) -> Vec<TargetName> {
@@ -74,7 +75,7 @@ impl<'a> Looker<'a> {
         let at = now();
         let status = Status::read(self.journal, &self.names, &self.targets).await?;
         let config = self.config;
-        let look = Look::of(&status, self.groups(&status).await?, config);
+        let look = Look::of(&status, self.groups(&status).await?, &state, config);
         loop {
             let (state, seq) = self.cell.get::<AlertState>().await?;
             if (at..=now()).contains(&state.looked_at) {

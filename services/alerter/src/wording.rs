@@ -94,8 +94,32 @@ impl Wording {
                 format!("目标端 {target} 被拒过多，已停止写入，等人处理：{reason}")
             }
             Finding::Backlog { stage, target, lag, limit } => {
-                let target = target.as_ref().map_or_else(String::new, |target| format!(" {target}"));
-                format!("{stage}{target} 积压 {lag} 条（上限 {limit} 条）")
+                format!("{} 积压 {lag} 条（上限 {limit} 条）", stage_in_chinese(stage, target.as_deref()))
+            }
+            Finding::SourceTrouble { reason } => format!("读不到源端：{reason}"),
+            Finding::NobodyRuns { stage, target, host } => {
+                let seen = host.as_ref().map_or_else(String::new, |host| format!("，最后一次在 {host} 上"));
+                format!("{}没有进程在运行{seen}", stage_in_chinese(stage, target.as_deref()))
+            }
+            Finding::RunOverdue { command, last, usual_seconds } => format!(
+                "orderflow {command} 自 {} 以来没有成功结束，通常每 {} 一次",
+                self.time(*last),
+                length(usual_seconds.unsigned_abs())
+            ),
+            Finding::MappingRejected { reason } => format!("新的映射不能用，仍用原来的：{reason}"),
+            Finding::MappingsDiffer => "各转换进程用的映射不一致".into(),
+            Finding::UnknownResults { target, orders } => {
+                format!("目标端 {target} 有 {orders} 张订单不知是否写入")
+            }
+            Finding::OlderUpdateTimes { orders } => {
+                format!("{orders} 张订单后读到，内容不同，更新时间却更早，没有写入")
+            }
+            Finding::StorageTrouble { stage, reason } => {
+                format!("{}不能把数据存入 NATS：{reason}", stage_in_chinese(stage.name(), None))
+            }
+            Finding::ClockAhead => "水位或窗口的时间在未来：有时钟走快了".into(),
+            Finding::Paused { stage, target, by, reason } => {
+                format!("{}已由 {by} 暂停：{reason}", stage_in_chinese(stage, target.as_deref()))
             }
         }
     }
@@ -112,8 +136,23 @@ impl Wording {
             Finding::TargetLeftAlone { target, .. } => format!("目标端 {target} 已恢复写入"),
             Finding::TargetStopped { target, .. } => format!("目标端 {target} 已继续写入"),
             Finding::Backlog { stage, target, limit, .. } => {
-                let target = target.as_ref().map_or_else(String::new, |target| format!(" {target}"));
-                format!("{stage}{target} 积压已不多于 {limit} 条")
+                format!("{} 积压已不多于 {limit} 条", stage_in_chinese(stage, target.as_deref()))
+            }
+            Finding::SourceTrouble { .. } => "源端已能读取".into(),
+            Finding::NobodyRuns { stage, target, .. } => {
+                format!("{}已有进程在运行", stage_in_chinese(stage, target.as_deref()))
+            }
+            Finding::RunOverdue { command, .. } => format!("orderflow {command} 已成功结束"),
+            Finding::MappingRejected { .. } => "映射已可用".into(),
+            Finding::MappingsDiffer => "各转换进程用的映射已一致".into(),
+            Finding::UnknownResults { target, .. } => format!("目标端 {target} 的订单结果都已知道"),
+            Finding::OlderUpdateTimes { .. } => "更新时间更早的订单已处理".into(),
+            Finding::StorageTrouble { stage, .. } => {
+                format!("{}又能存入 NATS", stage_in_chinese(stage.name(), None))
+            }
+            Finding::ClockAhead => "水位与窗口的时间已正常".into(),
+            Finding::Paused { stage, target, .. } => {
+                format!("{}已恢复运行", stage_in_chinese(stage, target.as_deref()))
             }
         }
     }
@@ -124,8 +163,19 @@ impl Wording {
     }
 }
 
+/// A stage, as people call it.
+fn stage_in_chinese(stage: &str, target: Option<&str>) -> String {
+    match (stage, target) {
+        ("fetch", _) => "读取".into(),
+        ("fetch background", _) => "读取（后台）".into(),
+        ("transform", _) => "转换".into(),
+        (_, Some(target)) => format!("写入 {target} "),
+        (_, None) => "写入".into(),
+    }
+}
+
 fn seen_with(finding: &Finding) -> String {
-    let command = crate::english::command(finding);
+    let command = operations::command_for(finding);
     match finding {
         Finding::TargetStopped { .. } => format!("先排除原因，再：{command} --execute --reason \"…\""),
         _ => format!("查看：{command}"),

@@ -30,8 +30,9 @@ mod window;
 
 use std::sync::{Arc, Mutex};
 
-use events::{Instance, Stage};
-use journal::{Committer, Journal, JournalError, StorageTrouble};
+use events::{Instance, Micros, Stage, Trouble, now};
+use futures::FutureExt;
+use journal::{Committer, Journal, JournalError, Pause, StorageTrouble};
 use service::{Config, ConfigError};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Live {
     progress: watch::Sender<Progress>,
-    trouble: watch::Sender<Option<String>>,
+    trouble: watch::Sender<Option<Trouble>>,
     storage: StorageTrouble,
 }
 
@@ -90,7 +91,20 @@ impl Live {
 
     /// The last thing that went wrong and has not gone right since.
     pub fn trouble(&self) -> Option<String> {
-        self.storage().or_else(|| self.trouble.borrow().clone())
+        self.storage().or_else(|| self.source_trouble().map(|trouble| trouble.why))
+    }
+
+    /// Why a page could not be fetched, while none could since.
+    fn source_trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Notes that a page could not be fetched, and in how many microseconds it is tried again.
+    fn note_trouble(&self, why: String, again_in: Option<Micros>) {
+        let at = now();
+        let next_attempt = again_in.map(|wait| at.saturating_add(wait));
+        self.trouble
+            .send_modify(|trouble| *trouble = Some(Trouble::at(trouble.as_ref(), why, at, next_attempt)));
     }
 
     /// Why something that was fetched cannot be stored; nothing more is fetched meanwhile.
@@ -139,12 +153,37 @@ pub async fn run_by(
     let settings = Arc::new(settings::Settings::of(config)?.by(clock));
     let journal = journal.reporting_to(live.storage.clone());
     journal.ensure(&settings.topology).await?;
-    let stop = shutdown.child_token();
+    let shown = live.clone();
+    let here = move |plain| {
+        let trouble = shown.source_trouble();
+        Instance {
+            trouble: shown.trouble(),
+            storage: shown.storage(),
+            trouble_since: trouble.as_ref().map(|trouble| trouble.since),
+            next_attempt: trouble.and_then(|trouble| trouble.next_attempt),
+            ..plain
+        }
+    };
+    let _here = journal.here(&settings.topology, Stage::Fetch, service::host(), here).await?;
+    let pause = Pause::follow(&journal, &settings.topology, (Stage::Fetch, None), shutdown.clone()).await?;
+    let work = |token| fetch(&settings, &journal, mode, &live, token).boxed();
+    Ok(pause.work_between(&shutdown, work).await?.unwrap_or_default())
+}
+
+/// Plans and fetches until `stop`, or as its mode says.
+async fn fetch(
+    settings: &Arc<settings::Settings>,
+    journal: &Journal,
+    mode: Mode,
+    live: &Live,
+    stop: CancellationToken,
+) -> Result<Ended, FetchError> {
+    let stop = stop.child_token();
     let history = Arc::new(history::Shared::new(settings.granularity.clone()));
     let pages = Arc::new(page::Pages {
-        source: source::Source::new(&settings, &journal)?,
+        source: source::Source::new(settings, journal)?,
         turns: [false, true].map(|background| Semaphore::new(settings.at_a_time(background))),
-        settings: Arc::clone(&settings),
+        settings: Arc::clone(settings),
         journal: journal.clone(),
         raw: Committer::start(journal.clone()),
         facts: Committer::start(journal.clone()),
@@ -154,12 +193,9 @@ pub async fn run_by(
         unstored: Mutex::default(),
         first_deletions: first_deletions::FirstDeletions::default(),
     });
-    let shown = live.clone();
-    let here = move |plain| Instance { trouble: shown.trouble(), storage: shown.storage(), ..plain };
-    let _here = journal.here(&settings.topology, Stage::Fetch, service::host(), here).await?;
     let ready = CancellationToken::new();
     let consuming = [false, true].map(|background| {
-        let (journal, settings, stop) = (journal.clone(), Arc::clone(&settings), stop.clone());
+        let (journal, settings, stop) = (journal.clone(), Arc::clone(settings), stop.clone());
         let ready = ready.clone();
         let pages = Arc::clone(&pages);
         tokio::spawn(async move {
@@ -180,7 +216,7 @@ pub async fn run_by(
         tokio::time::sleep(LAST_STEP).await;
     };
     let planned = tokio::select! {
-        planned = planner::run(&settings, &journal, &history, mode, &live, &ready, &stop) => planned,
+        planned = planner::run(settings, journal, &history, mode, live, &ready, &stop) => planned,
         () = told_to_stop => Ok(Ended::default()),
     };
     stop.cancel();

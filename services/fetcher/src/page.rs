@@ -123,7 +123,7 @@ impl Pages {
         let page = task.job.page;
         let message = format!("page {page} made the fetcher panic: {said}");
         tracing::error!(window = %task.window.window, error = message, "a page could not be fetched");
-        self.live.trouble.send_replace(Some(message.clone()));
+        self.live.note_trouble(message.clone(), None);
         let failed = self.with_attempts(job.seq, |attempts| {
             attempts.window = Some(task.job.window.clone());
             attempts.counted.push(Attempt { at: now(), message: message.clone() });
@@ -217,7 +217,7 @@ impl Pages {
 
     async fn failed(&self, job: &Delivery, task: &Task<'_>, error: OkkiError) -> Settlement {
         let (class, message) = (error.class(), self.source.said(&error));
-        self.live.trouble.send_replace(Some(message.clone()));
+        self.live.note_trouble(message.clone(), None);
         self.forget_ended();
         let tries = self.with_attempts(job.seq, |attempts| {
             attempts.window = Some(task.job.window.clone());
@@ -239,23 +239,25 @@ impl Pages {
         if is_lasting(class, tries) {
             return self.give_up(job, task, error, message).await;
         }
-        match class {
+        let wait = match class {
             Class::Throttled(_) | Class::Outage => {
                 tracing::warn!(error = message, "the source cannot be asked now");
-                Settlement::Retry(self.source.paused().unwrap_or(delay))
+                self.source.paused().unwrap_or(delay)
             }
             Class::Credentials => {
                 tracing::error!(
                     error = message,
                     "the source refuses our credentials; trying again in a minute"
                 );
-                Settlement::Retry(Duration::from_secs(60))
+                Duration::from_secs(60)
             }
             _ => {
                 tracing::warn!(error = message, attempt = tries.counted, again_in = ?delay, "a page could not be fetched");
-                Settlement::Retry(delay)
+                delay
             }
-        }
+        };
+        self.live.note_trouble(message, i64::try_from(wait.as_micros()).ok());
+        Settlement::Retry(wait)
     }
 
     /// The page cannot be had, but the halves of its slice have fewer pages.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use alerter::{Channel, Message};
 use clap::{Args, Subcommand};
-use journal::{Journal, Topology};
+use events::AlertState;
+use journal::Journal;
 use service::Config;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -71,9 +72,9 @@ impl Telling {
 }
 
 /// For `status`: the webhooks that do not take what they are told; empty when all do, or nobody says.
-pub async fn untold(journal: &Journal, names: &Topology) -> String {
-    let deliveries = alerter::state(journal, names).await.map(|state| state.deliveries).unwrap_or_default();
-    let failing = deliveries.iter().filter_map(|(name, delivery)| Some((name, delivery.error.as_ref()?)));
+pub fn untold(alerts: &AlertState) -> String {
+    let failing =
+        alerts.deliveries.iter().filter_map(|(name, delivery)| Some((name, delivery.error.as_ref()?)));
     let line = |name: &String, why: &String| {
         let said = t!("webhook %{webhook} does not take alerts: %{why}", webhook = name, why = why);
         format!("{}{said}\n", padded(&t!("UNTOLD"), 13))

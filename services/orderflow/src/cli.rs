@@ -65,7 +65,9 @@ pub enum Command {
     /// Have a part of a log go through the later stages again: pages of RAW through today's mapping, or mapped orders to a
     /// target. Shows the plan, and does nothing without --execute.
     Replay(ReplayArgs),
-    /// Let the writers of a target go on that stopped because too much was refused. Says why they stopped, and does
+    /// Pause a stage, or the writing to a target: what is in hand is finished, and nothing new is begun until `resume`.
+    Pause(PauseArgs),
+    /// Let a paused stage go on, or the writers of a target that stopped because too much was refused. Says why, and does
     /// nothing without --execute.
     Resume(ResumeArgs),
     /// The windows that were read, newest last, with the proof of each. Exit status 4 when one has none.
@@ -263,12 +265,43 @@ pub struct BackfillArgs {
     pub data: PathBuf,
 }
 
+/// A stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageName {
+    /// Source to RAW.
+    Fetch,
+    /// RAW to MAPPED.
+    Transform,
+    /// MAPPED to the targets.
+    Write,
+}
+
+/// Flags of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// Writing to this target.
+    #[arg(long, value_name = "NAME", conflicts_with = "stage", required_unless_present = "stage")]
+    pub target: Option<String>,
+    /// This stage.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<StageName>,
+    /// Why; it is shown until the pause ends, and kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
+
 /// Flags of `resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The target whose writers have stopped.
-    #[arg(long, value_name = "NAME")]
-    pub target: String,
+    /// The target whose writers have stopped or were paused.
+    #[arg(long, value_name = "NAME", conflicts_with = "stage", required_unless_present = "stage")]
+    pub target: Option<String>,
+    /// The stage that was paused.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<StageName>,
     /// Do it, instead of only saying why they stopped. Needs --reason.
     #[arg(long)]
     pub execute: bool,
@@ -307,6 +340,7 @@ impl Cli {
             Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
             Command::Check(_)
             | Command::Status(_)
+            | Command::Pause(_)
             | Command::Resume(_)
             | Command::Replay(_)
             | Command::Reconcile(_)

@@ -1,6 +1,6 @@
 //! Exit statuses, the same for every command.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +14,11 @@ use writer::WriterError;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoServer(pub String);
+
+/// A person has paused what the command would have to wait for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Paused(pub String);
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +58,9 @@ impl Exit {
             Some(PrivateError::Link { .. } | PrivateError::Foreign { .. } | PrivateError::Open { .. }) => {
                 return Self::Usage;
             }
+        }
+        if error.is::<Paused>() {
+            return Self::Refused;
         }
         if error.is::<ServerError>() || error.is::<NoServer>() {
             return Self::Unreachable;
@@ -99,6 +107,30 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// that has seen enough (`| head`) is no error; a full disk is, see [`Exit::printed`].
 pub fn print(text: &str) {
     write_out(&service::escape_lines(text));
+}
+
+/// A colour on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// All is well.
+    Green,
+    /// There is something to know.
+    Yellow,
+    /// Something is wrong.
+    Red,
+}
+
+/// Prints a text in colour where stdout is a terminal and `NO_COLOR` is not set, and a line's rest behind it.
+pub fn print_coloured(colour: Colour, text: &str, rest: &str) {
+    let text = service::escape_lines(text);
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = match (wanted && std::io::stdout().is_terminal(), colour) {
+        (false, _) => text.into_owned(),
+        (true, Colour::Green) => format!("\x1b[32m{text}\x1b[0m"),
+        (true, Colour::Yellow) => format!("\x1b[33m{text}\x1b[0m"),
+        (true, Colour::Red) => format!("\x1b[31m{text}\x1b[0m"),
+    };
+    write_out(&format!("{text}{}\n", service::escape_lines(rest)));
 }
 
 /// Prints a line for people to stdout.

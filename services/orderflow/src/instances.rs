@@ -150,6 +150,8 @@ mod tests {
             writing: None,
             trouble: None,
             storage: None,
+            trouble_since: None,
+            next_attempt: None,
         }
     }
 
@@ -187,6 +189,8 @@ mod tests {
                 .collect(),
             trouble: trouble.map(str::to_string),
             concurrency: 32,
+            trouble_since: None,
+            next_attempt: None,
         };
         let (one, other) = (instance(7), instance(12));
         let (first, second) =
@@ -207,6 +211,8 @@ mod tests {
             partitions: vec![HeldPartition { partition, orders: Some(1_700), unknown: Some(1) }],
             trouble: trouble.map(str::to_string),
             concurrency: 32,
+            trouble_since: None,
+            next_attempt: None,
         };
         let of = |stage, writing| Instance { stage, writing, ..instance(7) };
         let all = [

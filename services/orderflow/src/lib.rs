@@ -16,6 +16,7 @@ mod help;
 mod instances;
 mod map;
 mod operations_command;
+mod pause;
 mod reach;
 mod reconcile;
 mod replay;
@@ -27,6 +28,7 @@ mod status;
 mod summary;
 mod trace;
 mod up;
+mod verdict;
 mod windows;
 mod words;
 
@@ -92,6 +94,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
         Command::Reconcile(args) => reconcile::run(args, &cli.config, shutdown).await,
         Command::Replay(args) => replay::run(args, &cli.config, shutdown).await,
+        Command::Pause(args) => pause::run(args, &cli.config).await,
         Command::Resume(args) => resume::run(args, &cli.config).await,
         Command::Windows(args) => windows::run(args, &cli.config).await,
         Command::Trace(args) => trace::run(args, &cli.config).await,

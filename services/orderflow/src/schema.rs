@@ -2,7 +2,7 @@
 //! from them. Stable: fields are added, none is renamed or taken away.
 
 use clap::{Args, ValueEnum};
-use operations::{Comparison, DeadGroup, LetterLine, Operation, Status, WindowStory};
+use operations::{Comparison, DeadGroup, LetterLine, Operation, WindowStory};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
@@ -48,7 +48,7 @@ enum Described {
 
 fn schema(of: Described) -> Schema {
     match of {
-        Described::Status => of_type::<Status>(),
+        Described::Status => of_type::<crate::status::Told>(),
         Described::Windows => of_type::<Vec<WindowStory>>(),
         Described::Trace => of_type::<trace::Report<'_>>(),
         Described::DeadGroups => of_type::<Vec<DeadGroup>>(),

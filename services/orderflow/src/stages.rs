@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::bail;
+use events::{Stage, TargetName};
 use fetcher::Mode;
-use journal::{ClientCertificate, Connection, Credentials, Identity, Journal, TlsFiles};
+use journal::{ClientCertificate, Connection, Credentials, Identity, Journal, TlsFiles, Topology};
+use operations::PausedStage;
 use service::Config;
 use service::config::NatsTls;
 use tokio::task::JoinSet;
@@ -13,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Telling;
 use crate::caution;
 use crate::cli::{FetchArgs, WriteArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, Paused};
+use crate::pause::already;
 
 /// Connects to the NATS that the configuration names.
 pub async fn connect(config: &Config, stage: &str) -> anyhow::Result<Journal> {
@@ -74,15 +77,41 @@ pub fn no_target(name: &str, config: &Config) -> String {
     t!("there is no target \"%{name}\"; there is %{names}", name = name, names = names.join(", ")).into()
 }
 
+/// Refuses to wait for a stage that a person has paused.
+pub async fn refuse_paused(
+    journal: &Journal,
+    names: &Topology,
+    config: &Config,
+    stages: &[PausedStage<'_>],
+) -> anyhow::Result<()> {
+    for stage in stages {
+        if let Some(paused) = operations::paused(journal, names, *stage).await? {
+            bail!(Paused(already(&paused, config)));
+        }
+    }
+    Ok(())
+}
+
 pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let config = Config::load(config)?;
     caution::log(&config);
     let journal = connect(&config, "fetch").await?;
     let mode = if args.once { Mode::Once } else { Mode::Forever };
     let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
-    let ended = fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown).await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    if args.once {
+        refuse_paused(&journal, &names, &config, &[(Stage::Fetch, None)]).await?;
+    }
+    let fetching = fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown.clone());
+    let ended = match args.once {
+        true => fetching.await?,
+        false => operations::serve(&journal, &names, (Stage::Fetch, None), &shutdown, fetching).await?,
+    };
     if let Some(telling) = telling {
         telling.end().await;
+    }
+    if args.once && ended.complete {
+        operations::ended_well(&journal, &names, "fetch").await?;
     }
     journal.flush().await;
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
@@ -96,7 +125,9 @@ pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Re
     caution::log(&config);
     let journal = connect(&config, "transform").await?;
     let telling = Telling::start(&config, &journal, &shutdown);
-    transformer::run(&config, journal.clone(), shutdown).await?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    let transforming = transformer::run(&config, journal.clone(), shutdown.clone());
+    operations::serve(&journal, &names, (Stage::Transform, None), &shutdown, transforming).await?;
     telling.end().await;
     journal.flush().await;
     Ok(Exit::Ok)
@@ -122,7 +153,12 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
     for target in targets {
         let (config, journal, shutdown) = (config.clone(), journal.clone(), shutdown.clone());
         let live = writer::Live::default();
-        writers.spawn(async move { writer::run(&config, &target, journal, live, shutdown).await });
+        writers.spawn(async move {
+            let (names, name) =
+                (Topology::new(&config.flow, config.writer.partitions), TargetName::new(&target.name));
+            let writing = writer::run(&config, &target, journal.clone(), live, shutdown.clone());
+            operations::serve(&journal, &names, (Stage::Write, Some(&name)), &shutdown, writing).await
+        });
     }
     let mut result = Ok(Exit::Ok);
     while let Some(ended) = writers.join_next().await {

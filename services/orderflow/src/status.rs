@@ -9,23 +9,35 @@ use events::TargetName;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::{Stream, Topology};
-use operations::{StageStatus, Status, Stopped, WindowLine, WindowState};
+use operations::{StageStatus, Status, Stopped, Verdict, WindowLine, WindowState};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::Config;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts;
 use crate::cli::{Output, StatusArgs};
 use crate::columns::padded;
-use crate::exit::{Exit, clear_screen, print, print_json};
+use crate::exit::{Exit, clear_screen, print, print_coloured, print_json};
 use crate::instances;
 use crate::reach::with_reached;
 use crate::stages::{connect, use_local};
 use crate::up;
+use crate::verdict;
 
 /// So many columns are for what a line is about.
 const LABEL: usize = 11;
 /// Lines under one another begin below the first.
 const UNDER: &str = "\n           ";
+
+/// What `status -o json` prints.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Told {
+    /// Whether all is well.
+    verdict: Verdict,
+    #[serde(flatten)]
+    status: Status,
+}
 
 pub async fn run(args: StatusArgs, path: &Path, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     // Also while nothing runs: what waits for a person does so all the same.
@@ -39,25 +51,36 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let mut before = None::<(Instant, Status)>;
     loop {
-        let (now, status) = (Instant::now(), Status::read(&journal, &names, &targets).await?);
+        let (now, status, alerts) = (
+            Instant::now(),
+            Status::read(&journal, &names, &targets).await?,
+            alerter::state(&journal, &names).await?,
+        );
+        let verdict = Verdict::of(&status, &alerts, config);
+        let needs_person = verdict.needs_person || alerts.deliveries.values().any(|one| one.error.is_some());
         // A terminal shows the newest look alone; a file keeps all of them.
         if args.watch.is_some() && args.output == Output::Table && std::io::stdout().is_terminal() {
             clear_screen();
         }
+        let told = Told { verdict, status };
         match args.output {
             Output::Json if args.watch.is_some() => {
-                print_json(&format!("{}\n", serde_json::to_string(&status)?))
+                print_json(&format!("{}\n", serde_json::to_string(&told)?))
             }
-            Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&status)?)),
+            Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&told)?)),
             Output::Table => {
+                for (word, colour, text) in verdict::lines(&told.verdict, &config.zone()) {
+                    print_coloured(colour, &word, &text);
+                }
+                let status = &told.status;
                 let look = before.as_ref().map(|(then, before)| (before, (now - *then).as_secs_f64()));
-                let shown = shown(&status, &rates(look, &status), config);
-                print(&format!("{shown}{}", alerts::untold(&journal, &names).await));
+                let shown = shown(status, &rates(look, status), config);
+                print(&format!("\n{shown}{}", alerts::untold(&alerts)));
             }
         }
-        let exit = if status.needs_attention() { Exit::Partial } else { Exit::Ok };
+        let exit = if needs_person { Exit::Partial } else { Exit::Ok };
         let Some(every) = args.watch else { return Ok(exit) };
-        before = Some((now, status));
+        before = Some((now, told.status));
         tokio::select! {
             () = shutdown.cancelled() => return Ok(exit),
             () = tokio::time::sleep(Duration::from_secs(every)) => {}
@@ -160,13 +183,6 @@ fn shown(status: &Status, rates: &str, config: &Config) -> String {
         let end = t!("nothing was sent; `orderflow reconcile --repair` writes what the source has now");
         lines.push((t!("older"), format!("{older}{UNDER}{end}")));
     }
-    if status.is_in_the_future() {
-        let ahead = t!(
-            "the watermark or the end of a window lies in the future: a clock was ahead. The next window puts it back; is the clock \
-             of this machine right?"
-        );
-        lines.push((t!("CLOCK"), ahead.into()));
-    }
     for Stopped { target, since, reason } in &status.stopped {
         let since =
             t!("%{target} since %{time}: %{reason}", target = target, time = time(*since), reason = reason);
@@ -185,16 +201,16 @@ fn stages(stages: &[StageStatus]) -> Table {
     table.load_style(presets::NOTHING).set_header([
         t!("stage"),
         t!("target"),
-        t!("lag"),
-        t!("ack pending"),
+        t!("waiting"),
+        t!("in hand"),
         t!("redelivered"),
         t!("oldest"),
     ]);
     for stage in stages {
         table.add_row([
-            stage.stage.to_string(),
+            verdict::stage_name(stage.stage, None),
             stage.target.clone().unwrap_or_else(|| "-".into()),
-            dash(stage.lag),
+            dash(stage.waiting),
             dash(stage.ack_pending),
             dash(stage.redelivered),
             stage
@@ -227,8 +243,9 @@ mod tests {
         let stage = |stage, target: Option<&str>, number: Option<u64>| StageStatus {
             stage,
             target: target.map(str::to_string),
-            lag: number,
+            lag: number.map(|number| number - number / 10),
             ack_pending: number.map(|number| number / 10),
+            waiting: number,
             redelivered: number.map(|_| 0),
             oldest_seconds: number.map(|_| 42),
         };
@@ -246,6 +263,9 @@ mod tests {
                 stage("write", Some("qeasy"), None),
             ],
             instances: Vec::new(),
+            expected: Vec::new(),
+            overdue: Vec::new(),
+            paused: Vec::new(),
             stopped: vec![Stopped {
                 target: "qeasy".into(),
                 reason: "100 of the last 200 orders were refused".into(),

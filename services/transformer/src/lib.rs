@@ -21,7 +21,7 @@ use std::time::Duration;
 use events::Stage;
 use futures::FutureExt;
 use journal::{
-    Committer, Consumption, Journal, JournalError, StorageTrouble, Stream, Topology, panic_message,
+    Committer, Consumption, Journal, JournalError, Pause, StorageTrouble, Stream, Topology, panic_message,
 };
 use mapping::Plan;
 use service::{Config, ConfigError};
@@ -130,14 +130,19 @@ pub async fn run(
     tracing::info!(mapping = pages.mappings.plan().version(), "transformer started");
     let _here = presence::answer(&pages).await?;
     let mut following = AbortOnDropHandle::new(tokio::spawn(follow(Arc::clone(&pages), shutdown.clone())));
-    let handler = move |raw| Arc::clone(&pages).handle(raw);
-    let consuming = journal.consume(&topology, &consumption, &shutdown, handler);
+    let pause = Pause::follow(&journal, &topology, (Stage::Transform, None), shutdown.clone()).await?;
+    let consuming = pause.work_between(&shutdown, |token| {
+        let pages = Arc::clone(&pages);
+        let (journal, topology, consumption) = (&journal, &topology, &consumption);
+        let handler = move |raw| Arc::clone(&pages).handle(raw);
+        async move { journal.consume(topology, consumption, &token, handler).await }.boxed()
+    });
     tokio::pin!(consuming);
     tokio::select! {
-        consumed = &mut consuming => Ok(consumed?),
+        consumed = &mut consuming => Ok(consumed.map(drop)?),
         followed = &mut following => match followed {
             // It has ended because we are told to stop.
-            Ok(()) => Ok(consuming.await?),
+            Ok(()) => Ok(consuming.await.map(drop)?),
             // Without it no change of the mapping would be seen any more, and nothing would say so.
             Err(panicked) => Err(TransformError::Ended(panicked)),
         },

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use events::{Trouble, now};
 use http::RetryPolicy;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -55,11 +56,11 @@ pub(crate) struct Circuit {
     phase: watch::Sender<Phase>,
     doubt: Mutex<Doubt>,
     waits: RetryPolicy,
-    trouble: watch::Sender<Option<String>>,
+    trouble: watch::Sender<Option<Trouble>>,
 }
 
 impl Circuit {
-    pub(crate) fn new(waits: RetryPolicy, trouble: watch::Sender<Option<String>>) -> Self {
+    pub(crate) fn new(waits: RetryPolicy, trouble: watch::Sender<Option<Trouble>>) -> Self {
         Self { phase: watch::channel(Phase::Closed).0, doubt: Mutex::default(), waits, trouble }
     }
 
@@ -153,7 +154,11 @@ impl Circuit {
         } else {
             tracing::debug!(why, openings, again_in = ?wait, "the target still does not work");
         }
-        self.trouble.send_replace(Some(why.to_string()));
+        let at = now();
+        let next_attempt = i64::try_from(wait.as_micros()).ok().map(|wait| at.saturating_add(wait));
+        self.trouble.send_modify(|trouble| {
+            *trouble = Some(Trouble::at(trouble.as_ref(), why.to_string(), at, next_attempt));
+        });
         self.phase.send_replace(Phase::Open { until: Instant::now() + wait });
     }
 
@@ -253,7 +258,13 @@ mod tests {
         assert!(circuit.doubtful(4, "500"));
         assert!((0..5).all(|_| circuit.doubtful(4, "500")), "excused while it looks like an outage");
         assert!(!circuit.doubtful(4, "500"), "but not for ever");
-        assert!(circuit.trouble.borrow().as_ref().is_some_and(|why| why.contains("5 orders in a row")));
+        assert!(
+            circuit
+                .trouble
+                .borrow()
+                .as_ref()
+                .is_some_and(|trouble| trouble.why.contains("5 orders in a row"))
+        );
         circuit.works();
         assert!(!circuit.doubtful(4, "500"), "after a success it is one order again");
     }

@@ -29,8 +29,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use error_budget::ErrorBudget;
-use events::{Outcome, TargetName};
-use journal::{Budget, Cell, Committer, Journal, JournalError, Partitions, StorageTrouble, Topology};
+use events::{Outcome, Stage, TargetName, Trouble};
+use futures::FutureExt;
+use journal::{Budget, Cell, Committer, Journal, JournalError, Partitions, Pause, StorageTrouble, Topology};
 use service::config::Target;
 use service::{Config, ConfigError};
 use tokio::sync::{mpsc, watch};
@@ -86,7 +87,7 @@ impl Counts {
 pub struct Live {
     /// What became of the orders.
     pub counts: Arc<Counts>,
-    trouble: watch::Sender<Option<String>>,
+    trouble: watch::Sender<Option<Trouble>>,
     storage: StorageTrouble,
     shared: Arc<OnceLock<(Arc<ErrorBudget>, Arc<Budget>)>>,
 }
@@ -107,7 +108,17 @@ impl Live {
     pub fn trouble(&self) -> Option<String> {
         let stopped = self.stopped().map(|why| format!("stopped: {why}"));
         let storage = || self.storage().map(|why| format!("what has to be recorded cannot be stored: {why}"));
-        stopped.or_else(storage).or_else(|| self.trouble.borrow().clone())
+        stopped.or_else(storage).or_else(|| self.outage().map(|trouble| trouble.why))
+    }
+
+    /// Why the target does not work, as its answers say.
+    pub(crate) fn outage(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// When the target may be asked again, where it asked to be left alone until then.
+    pub(crate) fn paused_until(&self) -> Option<events::Micros> {
+        self.shared.get()?.1.paused_until()
     }
 
     /// Why something that this writer has to store cannot be stored; what it is about is not sent meanwhile.
@@ -122,7 +133,7 @@ impl Live {
 
     /// Whether the target asked to be left alone for a time that is not over.
     pub fn paused(&self) -> bool {
-        self.shared.get().is_some_and(|(_, limit)| limit.paused_until().is_some())
+        self.paused_until().is_some()
     }
 }
 
@@ -185,29 +196,33 @@ pub async fn run(
     let holdings = Arc::<presence::Holdings>::default();
     let _here = presence::answer(&writer, Arc::clone(&holdings), live).await?;
     let role = format!("write.{}", name.token());
-    let partitions = Partitions::new(journal.clone(), topology.clone(), role, journal.member());
     let troubles = partition_troubles::PartitionTroubles::new(journal.trouble().clone());
+    let pause = Pause::follow(&journal, &topology, (Stage::Write, Some(&name)), shutdown.clone()).await?;
     let consumption = move |partition| settings.consumption(&topology, &name, partition);
-    partitions
-        .run(&shutdown, |partition, token| {
-            let storage = troubles.of(partition);
-            let held = order::Partition::new(Arc::clone(&writer), partition, token.clone(), storage);
-            let held = Arc::new(held);
-            holdings.note(&held);
-            let (journal, consumption, topology) =
-                (journal.clone(), consumption(partition), writer.topology.clone());
-            async move {
-                let ahead = Arc::clone(&held);
-                let handler = move |order| Arc::clone(&held).handle(order);
-                let consuming = async {
-                    let consumed = journal.consume(&topology, &consumption, &token, handler).await;
-                    token.cancel();
-                    consumed
-                };
-                let reading = token.run_until_cancelled(async move { ahead.read_ahead().await });
-                Box::pin(futures::future::join(consuming, reading)).await.0
-            }
-        })
-        .await?;
+    let hold = &|partition, token: CancellationToken| {
+        let storage = troubles.of(partition);
+        let held = order::Partition::new(Arc::clone(&writer), partition, token.clone(), storage);
+        let held = Arc::new(held);
+        holdings.note(&held);
+        let (journal, consumption, topology) =
+            (journal.clone(), consumption(partition), writer.topology.clone());
+        async move {
+            let ahead = Arc::clone(&held);
+            let handler = move |order| Arc::clone(&held).handle(order);
+            let consuming = async {
+                let consumed = journal.consume(&topology, &consumption, &token, handler).await;
+                token.cancel();
+                consumed
+            };
+            let reading = token.run_until_cancelled(async move { ahead.read_ahead().await });
+            Box::pin(futures::future::join(consuming, reading)).await.0
+        }
+    };
+    let work = |shutdown: CancellationToken| {
+        let topology = writer.topology.clone();
+        let partitions = Partitions::new(journal.clone(), topology, role.clone(), journal.member());
+        async move { partitions.run(&shutdown, hold).await }.boxed()
+    };
+    pause.work_between(&shutdown, work).await?;
     Ok(())
 }

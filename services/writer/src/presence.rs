@@ -46,15 +46,18 @@ pub(crate) async fn answer(
     live: Live,
 ) -> Result<DropGuard, JournalError> {
     let shared = Arc::clone(writer);
-    let with = move |plain| Instance {
-        writing: Some(Writing {
+    let with = move |plain| {
+        let outage = live.outage();
+        let next_attempt = outage.as_ref().and_then(|outage| outage.next_attempt);
+        let writing = Writing {
             target: shared.name.clone(),
             partitions: holdings.now(),
             trouble: live.trouble(),
             concurrency: shared.concurrency.limit() as u64,
-        }),
-        storage: live.storage(),
-        ..plain
+            trouble_since: outage.as_ref().map(|outage| outage.since),
+            next_attempt: live.paused_until().max(next_attempt),
+        };
+        Instance { writing: Some(writing), storage: live.storage(), ..plain }
     };
     writer.journal.here(&writer.topology, Stage::Write, service::host(), with).await
 }

@@ -74,10 +74,72 @@ pub enum Finding {
         stage: String,
         /// The target, for `write`.
         target: Option<String>,
-        /// Messages not delivered yet.
+        /// Messages that wait: not delivered yet, or in hand and not settled.
         lag: u64,
         /// How many may be.
         limit: u64,
+    },
+    /// The source does not answer, or refuses us.
+    SourceTrouble {
+        /// Why, without numbers and quoted values.
+        reason: String,
+    },
+    /// No process runs a stage that one is expected for.
+    NobodyRuns {
+        /// The stage.
+        stage: String,
+        /// The target, for `write`.
+        target: Option<String>,
+        /// The machine on which one was seen last; `None` when none is expected, and something waits.
+        host: Option<String>,
+    },
+    /// A command that is started again and again has not ended well for long.
+    RunOverdue {
+        /// The command.
+        command: String,
+        /// When it last ended well.
+        last: Micros,
+        /// How long it usually takes from one good end to the next, in seconds.
+        usual_seconds: i64,
+    },
+    /// A mapping that was changed cannot be used; the one before goes on.
+    MappingRejected {
+        /// What is wrong with it, in one line.
+        reason: String,
+    },
+    /// Transformers work with different mappings.
+    MappingsDiffer,
+    /// Of orders it is not known whether the target took what it was sent last.
+    UnknownResults {
+        /// The target.
+        target: String,
+        /// How many orders.
+        orders: u64,
+    },
+    /// Orders were read later than what a target holds, with an older update time.
+    OlderUpdateTimes {
+        /// How many orders.
+        orders: u64,
+    },
+    /// Something cannot be stored in NATS.
+    StorageTrouble {
+        /// The stage that keeps it.
+        stage: Stage,
+        /// Why.
+        reason: String,
+    },
+    /// The watermark or a window lies in the future: a clock was ahead.
+    ClockAhead,
+    /// A person has paused a stage.
+    Paused {
+        /// The stage.
+        stage: String,
+        /// The target, for `write`.
+        target: Option<String>,
+        /// Who.
+        by: String,
+        /// Why, as they said.
+        reason: String,
     },
 }
 

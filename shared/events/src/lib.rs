@@ -35,10 +35,12 @@ pub use operation::{
 };
 pub use pattern::pattern;
 pub use payload::{Encoding, LARGEST_PAYLOAD, Payload, PayloadError};
-pub use presence::{HeldPartition, Instance, Writing};
+pub use presence::{HeldPartition, Instance, Trouble, Writing};
 pub use raw::{RawDetail, RawPage};
 pub use receipt::{OlderStampFound, Outcome, Receipt};
-pub use shared_state::{BudgetState, StopState, TokenState};
+pub use shared_state::{
+    BudgetState, PauseState, RunsState, ServiceMember, ServiceState, StopState, TokenState,
+};
 pub use sync::{
     BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PageRefused, Proof, Slice,
     SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,

@@ -32,6 +32,30 @@ pub struct Instance {
     /// Why something cannot be stored in NATS that this stage keeps until it can be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub storage: Option<String>,
+    /// Since when `trouble` lasts, in microseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trouble_since: Option<Micros>,
+    /// When the source is asked again, in microseconds since the Unix epoch, while there is `trouble`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub next_attempt: Option<Micros>,
+}
+
+/// Why something does not work at the moment, in one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Why, in one line.
+    pub why: String,
+    /// Since when, in microseconds since the Unix epoch.
+    pub since: Micros,
+    /// When it is tried again, in microseconds since the Unix epoch.
+    pub next_attempt: Option<Micros>,
+}
+
+impl Trouble {
+    /// The trouble at `now`: what was there before lasts, whatever the newest reason.
+    pub fn at(before: Option<&Self>, why: String, now: Micros, next_attempt: Option<Micros>) -> Self {
+        Self { why, since: before.map_or(now, |before| before.since), next_attempt }
+    }
 }
 
 /// What a writer says of the target it writes to.
@@ -45,6 +69,12 @@ pub struct Writing {
     pub trouble: Option<String>,
     /// Requests that it may have under way at the same time, as the target bears them.
     pub concurrency: u64,
+    /// Since when `trouble` lasts, in microseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trouble_since: Option<Micros>,
+    /// When the target is asked again, in microseconds since the Unix epoch, while there is `trouble`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub next_attempt: Option<Micros>,
 }
 
 /// One partition that a writer holds.

@@ -1,6 +1,8 @@
 //! STATE: what the replicas of a stage share beside the logs. Only the newest message of each subject is kept; losing all
 //! of it costs a token and a moment's pause, never an order.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Micros};
@@ -52,4 +54,54 @@ pub struct StopState {
 
 impl Event for StopState {
     const KIND: &'static str = "StopState";
+}
+
+/// The processes that run a stage as a service, or that ended without having been asked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// By the name that each gives itself.
+    pub members: BTreeMap<String, ServiceMember>,
+}
+
+/// One process that runs a stage as a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceMember {
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// When it noted last that it runs, in microseconds since the Unix epoch.
+    pub seen_at: Micros,
+}
+
+impl Event for ServiceState {
+    const KIND: &'static str = "ServiceState";
+}
+
+/// When the runs of a command that somebody starts again and again, as cron does, ended well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsState {
+    /// The newest dozen, oldest first, in microseconds since the Unix epoch.
+    pub ended_well: Vec<Micros>,
+}
+
+impl Event for RunsState {
+    const KIND: &'static str = "RunsState";
+}
+
+/// Whether a person has paused a stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseState {
+    /// They have.
+    pub paused: bool,
+    /// Why, or why it goes on again.
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// When, in microseconds since the Unix epoch.
+    pub at: Micros,
+}
+
+impl Event for PauseState {
+    const KIND: &'static str = "PauseState";
 }

@@ -182,6 +182,8 @@ fn instance() -> Instance {
         writing: None,
         trouble: None,
         storage: None,
+        trouble_since: None,
+        next_attempt: None,
     }
 }
 
@@ -196,6 +198,8 @@ mod alerts;
 mod older_stamp;
 #[path = "samples/operations.rs"]
 mod operations;
+#[path = "samples/shared.rs"]
+mod shared;
 
 /// The events whose later fields are all in use.
 mod full {
@@ -257,7 +261,14 @@ mod full {
             HeldPartition { partition: 4, orders: None, unknown: None },
         ];
         let (target, trouble) = (TargetName::new("qeasy"), Some("HTTP 503".into()));
-        let writing = Some(Writing { target, partitions, trouble, concurrency: 16 });
+        let writing = Some(Writing {
+            target,
+            partitions,
+            trouble,
+            concurrency: 16,
+            trouble_since: None,
+            next_attempt: None,
+        });
         Instance { stage: Stage::Write, writing, ..super::instance() }
     }
 
@@ -333,6 +344,10 @@ macro_rules! each_event {
         $check(instance(), "");
         $check(full::instance(), "-full");
         $check(Instance { trouble: Some("HTTP 503".into()), ..instance() }, "-troubled");
+        $check(shared::troubled(), "-troubled-since");
+        $check(shared::service(), "");
+        $check(RunsState { ended_well: vec![AT, AT + 1] }, "");
+        $check(shared::pause(), "");
         $check(stop(), "");
         $check(alerts::state(), "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");

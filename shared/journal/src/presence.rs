@@ -11,6 +11,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Journal, JournalError, Topology};
 
+/// How long an answer is waited for when all that are known of have answered.
+const LATE: Duration = Duration::from_millis(30);
+
 impl Journal {
     /// Answers whoever asks which instances of a stage there are, until the guard goes. `with` adds what only this stage knows to
     /// the plain facts, at that moment.
@@ -35,6 +38,8 @@ impl Journal {
             writing: None,
             trouble: None,
             storage: None,
+            trouble_since: None,
+            next_attempt: None,
         };
         let until = CancellationToken::new();
         // Nothing in an instance can fail to encode; who gets an empty answer passes over it.
@@ -77,19 +82,27 @@ impl Journal {
     }
 
     /// Asks on `subject` who is there, and collects the answers that come within `wait`, in no particular order. Returns
-    /// earlier only when the server says that nobody listens.
-    pub async fn ask(&self, subject: &str, wait: Duration) -> Vec<Bytes> {
+    /// earlier when the server says that nobody listens, and soon after `enough` says that all have answered.
+    pub async fn ask(&self, subject: &str, wait: Duration, enough: impl Fn(&[Bytes]) -> bool) -> Vec<Bytes> {
         let mut answers = Vec::new();
         let asking = async {
             let inbox = self.client().new_inbox();
             // The server takes what we send in order: the inbox is there before anyone can answer into it.
             let mut inbox_messages = self.client().subscribe(inbox.clone()).await?;
             self.client().publish_with_reply(subject.to_string(), inbox, Bytes::new()).await?;
-            while let Some(answer) = inbox_messages.next().await {
-                if answer.status == Some(StatusCode::NO_RESPONDERS) {
-                    break;
+            loop {
+                // Those that nobody knows of answer as fast as the others.
+                let next = inbox_messages.next();
+                let next = match enough(&answers) {
+                    true => tokio::time::timeout(LATE, next).await.ok().flatten(),
+                    false => next.await,
+                };
+                match next {
+                    Some(answer) if answer.status != Some(StatusCode::NO_RESPONDERS) => {
+                        answers.push(answer.payload);
+                    }
+                    _ => break,
                 }
-                answers.push(answer.payload);
             }
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         };

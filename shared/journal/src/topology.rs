@@ -154,6 +154,26 @@ impl Topology {
         format!("{}.state.stop.{}", self.flow, target.token())
     }
 
+    /// The processes that run a stage as a service; for `write`, of one target.
+    pub fn service(&self, stage: Stage, target: Option<&TargetName>) -> String {
+        self.state_of("service", stage, target)
+    }
+
+    /// Whether a person has paused a stage; for `write`, of one target.
+    pub fn pause(&self, stage: Stage, target: Option<&TargetName>) -> String {
+        self.state_of("pause", stage, target)
+    }
+
+    fn state_of(&self, what: &str, stage: Stage, target: Option<&TargetName>) -> String {
+        let target = target.map_or_else(String::new, |target| format!(".{}", target.token()));
+        format!("{}.state.{what}.{stage}{target}", self.flow)
+    }
+
+    /// When the runs of a command that is started again and again ended well.
+    pub fn runs(&self, command: &str) -> String {
+        format!("{}.state.runs.{command}", self.flow)
+    }
+
     /// What people were told.
     pub fn alerts(&self) -> String {
         format!("{}.state.alerts", self.flow)

@@ -19,6 +19,8 @@ pub struct StageStatus {
     pub lag: Option<u64>,
     /// Messages in hand.
     pub ack_pending: Option<u64>,
+    /// Messages that wait: not delivered yet, or in hand and not settled.
+    pub waiting: Option<u64>,
     /// Of those, delivered more than once.
     pub redelivered: Option<u64>,
     /// For how many seconds the oldest message that is not settled has been there; `None` when there is none.
@@ -70,6 +72,7 @@ impl StageStatus {
             target,
             lag: open.map(|open| open.lag.pending),
             ack_pending: open.map(|open| open.lag.in_hand),
+            waiting: open.map(|open| open.lag.pending + open.lag.in_hand),
             redelivered: open.map(|open| open.lag.redelivered),
             // The clock of the server may be ahead of ours.
             oldest_seconds: open.and_then(|open| open.oldest).map(|at| ((now() - at) / 1_000_000).max(0)),

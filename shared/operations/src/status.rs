@@ -11,9 +11,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
-use crate::instances::instances;
+use crate::instances::expected_instances;
 use crate::older_stamps;
+use crate::pause::{Paused, paused_stages};
 use crate::resume::{self, Stopped};
+use crate::schedule::{OverdueRun, overdue_runs};
+use crate::services::{ExpectedService, expected_services};
 use crate::stages::StageStatus;
 
 /// The watermark.
@@ -51,6 +54,13 @@ pub struct Status {
     pub stages: Vec<StageStatus>,
     /// The fetchers, transformers and writers that answer right now, within a quarter of a second.
     pub instances: Vec<Instance>,
+    /// The stages that are expected to have a process: one ran as a service in the last 24 hours, and did not end
+    /// because it was asked to.
+    pub expected: Vec<ExpectedService>,
+    /// Commands like `up --once` that have not ended well for more than twice as long as usual.
+    pub overdue: Vec<OverdueRun>,
+    /// The stages that a person has paused.
+    pub paused: Vec<Paused>,
     /// The targets whose writers have stopped because too much was refused.
     pub stopped: Vec<Stopped>,
     /// Dead letters by stage and kind.
@@ -79,13 +89,18 @@ impl Status {
         targets: &[TargetName],
     ) -> Result<Self, JournalError> {
         // Those who are asked answer while the streams are read.
-        let (fetchers, transformers, writers, status) = futures::join!(
-            instances(journal, names, Stage::Fetch),
-            instances(journal, names, Stage::Transform),
-            instances(journal, names, Stage::Write),
-            Self::stored(journal, names, targets)
-        );
-        Ok(Self { instances: [fetchers, transformers, writers].concat(), ..status? })
+        let present = async {
+            let expected = expected_services(journal, names, targets).await?;
+            let asked = [Stage::Fetch, Stage::Transform, Stage::Write].map(|stage| {
+                let of = expected.iter().filter(move |service| service.stage == stage);
+                let processes: Vec<_> = of.flat_map(|service| service.processes.clone()).collect();
+                async move { expected_instances(journal, names, stage, &processes).await }
+            });
+            Ok::<_, JournalError>((futures::future::join_all(asked).await.concat(), expected))
+        };
+        let ((instances, expected), status) =
+            futures::try_join!(present, Self::stored(journal, names, targets))?;
+        Ok(Self { instances, expected, ..status })
     }
 
     /// All of it that the streams and consumers say.
@@ -108,6 +123,8 @@ impl Status {
         }
         let (dead, dead_open) = dead(journal, names).await?;
         let older_stamps = older_stamps::count(journal, names, targets).await?;
+        let paused = paused_stages(journal, names, targets).await?;
+        let overdue = overdue_runs(journal, names).await?;
         let (mut positions, mut last_minute, mut orders) = (BTreeMap::new(), BTreeMap::new(), 0);
         for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
             let (_, last, subjects) = journal.size(names, stream).await?;
@@ -132,6 +149,9 @@ impl Status {
             lanes,
             stages,
             instances,
+            expected: Vec::new(),
+            overdue,
+            paused,
             stopped,
             dead,
             dead_open,
@@ -147,30 +167,6 @@ impl Status {
         let watermark = self.watermark.as_ref().is_some_and(|watermark| watermark.age_seconds < -AHEAD);
         let end = now() + AHEAD * 1_000_000;
         watermark || self.window.iter().chain(&self.lanes).any(|line| line.until > end)
-    }
-
-    /// Whether something waits for a person: a window without proof, a watermark in the future, open dead letters, a
-    /// target whose writers have stopped, orders of which the target's state is not known or that carry an older update
-    /// time than it, a mapping that was changed and cannot be used,
-    /// transformers with different mappings, or something that cannot be stored in NATS.
-    pub fn needs_attention(&self) -> bool {
-        let failed = |line: &WindowLine| matches!(line.state, WindowState::Failed { .. });
-        let rejecting = |instance: &Instance| instance.mapping_rejected.is_some();
-        let mut mappings = self.instances.iter().filter_map(|instance| instance.mapping.as_ref());
-        let first = mappings.next();
-        let differing = mappings.any(|mapping| Some(mapping) != first);
-        let unknown = self.instances.iter().filter_map(|instance| instance.writing.as_ref());
-        let storing = |instance: &Instance| instance.storage.is_some();
-        let unknown = unknown.flat_map(|writing| &writing.partitions).any(|held| held.unknown > Some(0));
-        self.window.iter().chain(&self.lanes).any(failed)
-            || self.is_in_the_future()
-            || self.dead_open > 0
-            || self.older_stamps > 0
-            || self.instances.iter().any(rejecting)
-            || self.instances.iter().any(storing)
-            || differing
-            || unknown
-            || !self.stopped.is_empty()
     }
 }
 

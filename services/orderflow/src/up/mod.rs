@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use events::TargetName;
+use events::{Stage, TargetName};
 use fetcher::Mode;
 use journal::{Journal, LocalServer, Topology};
+use operations::PausedStage;
 use service::Config;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -105,11 +106,12 @@ async fn carry(
 /// Runs all stages until the shutdown signal, or until one cannot run.
 async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let mut stages = JoinSet::new();
-    flow.start(&mut stages, &shutdown);
+    flow.start(&mut stages, &shutdown, true);
     let (fetching, stop) = (Arc::clone(flow), shutdown.clone());
     stages.spawn(async move {
-        let live = fetching.fetcher.clone();
-        fetcher::run(&fetching.config, fetching.journal.clone(), Mode::Forever, live, stop).await?;
+        let (live, journal) = (fetching.fetcher.clone(), &fetching.journal);
+        let running = fetcher::run(&fetching.config, journal.clone(), Mode::Forever, live, stop.clone());
+        operations::serve(journal, &fetching.names, (Stage::Fetch, None), &stop, running).await?;
         Ok(())
     });
     let showing = progress::show(Arc::clone(flow), shutdown.clone());
@@ -128,17 +130,41 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
 }
 
 impl Flow {
-    /// Starts the transformer and the writers.
-    fn start(self: &Arc<Self>, stages: &mut JoinSet<anyhow::Result<()>>, stop: &CancellationToken) {
+    /// Starts the transformer and the writers; as services when they are to run until somebody ends them.
+    fn start(
+        self: &Arc<Self>,
+        stages: &mut JoinSet<anyhow::Result<()>>,
+        stop: &CancellationToken,
+        as_services: bool,
+    ) {
         let (flow, token) = (Arc::clone(self), stop.clone());
-        stages.spawn(async move { Ok(transformer::run(&flow.config, flow.journal.clone(), token).await?) });
+        stages.spawn(async move {
+            let running = transformer::run(&flow.config, flow.journal.clone(), token.clone());
+            flow.served((Stage::Transform, None), &token, as_services, running).await
+        });
         for (at, live) in self.writers.iter().enumerate() {
             let (flow, token, live) = (Arc::clone(self), stop.clone(), live.clone());
             stages.spawn(async move {
                 let target = &flow.config.targets[at];
-                Ok(writer::run(&flow.config, target, flow.journal.clone(), live, token).await?)
+                let running = writer::run(&flow.config, target, flow.journal.clone(), live, token.clone());
+                let stage = (Stage::Write, Some(&flow.targets[at]));
+                flow.served(stage, &token, as_services, running).await
             });
         }
+    }
+
+    async fn served<E: Into<anyhow::Error>>(
+        &self,
+        stage: PausedStage<'_>,
+        stop: &CancellationToken,
+        as_service: bool,
+        running: impl Future<Output = Result<(), E>>,
+    ) -> anyhow::Result<()> {
+        let ended = match as_service {
+            true => operations::serve(&self.journal, &self.names, stage, stop, running).await,
+            false => running.await,
+        };
+        ended.map_err(Into::into)
     }
 
     /// What stands in the way at the moment, for a person.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::Stage;
 use fetcher::{Ended, FetchError, Mode};
 use journal::{JournalError, Stream};
 use operations::{Account, StageStatus, Status};
@@ -16,6 +17,7 @@ use super::{Flow, progress};
 use crate::cli::UpArgs;
 use crate::exit::{Exit, print, print_line, say_line};
 use crate::language;
+use crate::stages::refuse_paused;
 use crate::summary::{summary, verdict};
 
 /// How often the stages are asked what is left.
@@ -41,6 +43,10 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
     let began = Instant::now();
+    let writing = flow.targets.iter().map(|target| (Stage::Write, Some(target)));
+    let stages: Vec<_> =
+        [(Stage::Fetch, None), (Stage::Transform, None)].into_iter().chain(writing).collect();
+    refuse_paused(&flow.journal, &flow.names, &flow.config, &stages).await?;
     let from_sync = operations::account_from(&flow.journal, &flow.names, "sync").await?;
     let plan = "sync everything up to now and drain every stage".to_string();
     let id = operations::started(&flow.journal, &flow.names, "sync", plan, from_sync).await?;
@@ -51,7 +57,7 @@ pub async fn run(
     };
     let stop = shutdown.child_token();
     let mut stages = JoinSet::new();
-    flow.start(&mut stages, &stop);
+    flow.start(&mut stages, &stop, false);
     let fetching = tokio::spawn({
         let (flow, stop) = (Arc::clone(flow), stop.clone());
         async move {

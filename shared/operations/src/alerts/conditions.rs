@@ -2,17 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use events::{Finding, LIVE, Micros, WindowId, pattern};
+use events::{AlertState, Finding, LIVE, Micros, Stage, WindowId, pattern};
 use service::Config;
 
 use crate::account::{WindowLine, WindowState};
-use crate::{DeadGroup, Status};
+use crate::verdict::backlog_id;
+use crate::{Concern, DeadGroup, Status, Verdict};
+
+/// A mapping that is rejected, or differs from that of others, may be on its way in.
+const RELOADING: Micros = 60_000_000;
+
+/// What cannot be stored, or is not known of orders, mends itself most times.
+const MENDING: Micros = 600_000_000;
+
+/// A pause that somebody may have forgotten.
+const FORGOTTEN: Micros = 86_400_000_000;
 
 /// A condition that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// Its name, the same for as long as there is the flow: `watermark`, `window:<lane>`, `dead`, `dead-group:<fingerprint>`,
-    /// `target:<name>`, `stopped:<name>`, `backlog:<stage>[:<target>]`.
+    /// Its name, the same for as long as there is the flow: that of the [`Concern`], or `dead-group:<fingerprint>`.
     pub id: String,
     /// Since when, where that is known; otherwise since it was seen first.
     pub since: Option<Micros>,
@@ -36,34 +45,25 @@ pub struct Look {
 }
 
 impl Look {
-    /// The conditions of a flow as its status and its groups of dead letters say.
-    pub fn of(status: &Status, groups: &[DeadGroup], config: &Config) -> Self {
+    /// The conditions of a flow as its status and its groups of dead letters say; `alerts` is what the last look found.
+    pub fn of(status: &Status, groups: &[DeadGroup], alerts: &AlertState, config: &Config) -> Self {
         let mut look = Self::default();
+        let verdict = Verdict::of(status, alerts, config);
+        look.holding = verdict.concerns.into_iter().filter_map(|concern| told(concern, config)).collect();
         look.windows(status, config);
-        look.watermark(status, config);
-        look.targets(status, config);
-        look.backlog(status, config);
-        look.dead(status, groups, config);
+        look.undecided_of(status, config);
+        look.dead(groups, config);
         look
-    }
-
-    fn holds(&mut self, id: String, since: Option<Micros>, after: Micros, finding: Finding) {
-        self.holding.push(Condition { id, since, after, repeats: true, finding });
     }
 
     fn windows(&mut self, status: &Status, config: &Config) {
         if !config.alerts.failed_windows {
             return;
         }
-        for line in status.window.iter().chain(&status.lanes) {
-            let WindowLine { window, since: from, until, state } = line;
+        for WindowLine { window, state, .. } in status.window.iter().chain(&status.lanes) {
             let id = format!("window:{}", WindowId::named(window).lane());
             match state {
-                WindowState::Failed { reason } => {
-                    let (window, reason) = (window.clone(), without_particulars(reason));
-                    let finding = Finding::WindowFailed { window, from: *from, until: *until, reason };
-                    self.holds(id, None, 0, finding);
-                }
+                WindowState::Failed { .. } => {}
                 // Whether it can be proved is not known before it ends.
                 WindowState::Open => _ = self.undecided.insert(id),
                 WindowState::Closed { .. } => _ = self.proved.insert(id),
@@ -74,68 +74,41 @@ impl Look {
         }
     }
 
-    fn watermark(&mut self, status: &Status, config: &Config) {
-        let Some(limit) = config.watermark_limit() else { return };
-        let limit_seconds = limit.as_secs() as i64;
-        match &status.watermark {
-            None => _ = self.undecided.insert("watermark".into()),
-            Some(mark) if mark.age_seconds > limit_seconds => {
-                let (watermark, age_seconds) = (mark.to, mark.age_seconds);
-                let finding = Finding::WatermarkOld { watermark, age_seconds, limit_seconds };
-                let since = watermark.saturating_add(limit_seconds.saturating_mul(1_000_000));
-                self.holds("watermark".into(), Some(since), 0, finding);
-            }
-            Some(_) => {}
+    /// What cannot be told because nobody is there to say, or nothing has happened yet.
+    fn undecided_of(&mut self, status: &Status, config: &Config) {
+        let alerts = &config.alerts;
+        if status.watermark.is_none() && config.watermark_limit().is_some() {
+            self.undecided.insert("watermark".into());
         }
-    }
-
-    fn targets(&mut self, status: &Status, config: &Config) {
-        let (down, stopped) = (config.alerts.target_down.micros(), config.alerts.target_stopped.micros());
-        for target in config.targets.iter().map(|target| target.name.clone()) {
-            let stop = status.stopped.iter().find(|stop| stop.target == target);
-            if let (Some(stop), 1..) = (stop, stopped) {
-                let (target, reason) = (target.clone(), without_particulars(&stop.reason));
-                let finding = Finding::TargetStopped { target, reason };
-                self.holds(format!("stopped:{}", stop.target), Some(stop.since), stopped, finding);
-            }
-            if down == 0 {
-                continue;
-            }
-            let id = format!("target:{target}");
+        let unknown = status.stages.iter().filter(|stage| stage.waiting.is_none() && alerts.backlog > 0);
+        self.undecided.extend(unknown.map(backlog_id));
+        for target in config.targets.iter().map(|target| &target.name) {
+            let stopped = status.stopped.iter().any(|stop| stop.target == *target);
             let writing = status.instances.iter().filter_map(|instance| instance.writing.as_ref());
-            let writers: Vec<_> = writing.filter(|writing| writing.target.as_str() == target).collect();
+            let silent = !writing.into_iter().any(|writing| writing.target.as_str() == target);
             // Who has stopped does not find out how the target does, and who does not answer says nothing of it.
-            if stop.is_some() || writers.is_empty() {
-                self.undecided.insert(id);
-            } else if let Some(trouble) = writers.iter().find_map(|writing| writing.trouble.as_ref()) {
-                let reason = without_particulars(trouble);
-                self.holds(id, None, down, Finding::TargetLeftAlone { target, reason });
+            if (stopped || silent) && alerts.target_down.micros() > 0 {
+                self.undecided.insert(format!("target:{target}"));
+            }
+            if silent && alerts.problems {
+                self.undecided.insert(format!("unknown:{target}"));
+            }
+        }
+        let runs = |stage| status.instances.iter().any(|instance| instance.stage == stage);
+        if !runs(Stage::Fetch) && alerts.source_down.micros() > 0 {
+            self.undecided.insert("source".into());
+        }
+        if alerts.problems {
+            let stages = [Stage::Fetch, Stage::Transform, Stage::Write];
+            let silent = stages.into_iter().filter(|stage| !runs(*stage));
+            self.undecided.extend(silent.map(|stage| format!("storage:{stage}")));
+            if !runs(Stage::Transform) {
+                self.undecided.extend(["mapping".to_string(), "mappings".to_string()]);
             }
         }
     }
 
-    fn backlog(&mut self, status: &Status, config: &Config) {
-        let limit = config.alerts.backlog;
-        for stage in status.stages.iter().filter(|_| limit > 0) {
-            let name = stage.stage.replace(' ', "-");
-            let of = stage.target.as_ref().map_or_else(String::new, |target| format!(":{target}"));
-            let id = format!("backlog:{name}{of}");
-            match stage.lag {
-                None => _ = self.undecided.insert(id),
-                Some(lag) if lag > limit => {
-                    let (stage, target) = (stage.stage.to_string(), stage.target.clone());
-                    self.holds(id, None, 0, Finding::Backlog { stage, target, lag, limit });
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn dead(&mut self, status: &Status, groups: &[DeadGroup], config: &Config) {
-        let (open, limit) = (status.dead_open, config.alerts.dead_letters);
-        if limit > 0 && open > limit {
-            self.holds("dead".into(), None, 0, Finding::DeadLetters { open, limit });
-        }
+    fn dead(&mut self, groups: &[DeadGroup], config: &Config) {
         let groups = groups.iter().filter(|group| config.alerts.dead_groups && group.open > 0);
         self.holding.extend(groups.map(|group| Condition {
             id: format!("dead-group:{}", group.fingerprint),
@@ -152,6 +125,46 @@ impl Look {
             },
         }));
     }
+}
+
+/// What is told of a concern, and after how long; `None` when the configuration does not want it told.
+fn told(concern: Concern, config: &Config) -> Option<Condition> {
+    let alerts = &config.alerts;
+    let after = match &concern.finding {
+        Finding::WindowFailed { .. } => alerts.failed_windows.then_some(0),
+        Finding::DeadLetters { open, limit } => (*limit > 0 && open > limit).then_some(0),
+        Finding::TargetStopped { .. } => some_length(alerts.target_stopped.micros()),
+        Finding::TargetLeftAlone { .. } => some_length(alerts.target_down.micros()),
+        Finding::SourceTrouble { .. } => some_length(alerts.source_down.micros()),
+        Finding::NobodyRuns { .. } => some_length(alerts.no_process.micros()),
+        // They are no concern when the configuration turns them off.
+        Finding::WatermarkOld { .. } | Finding::Backlog { .. } | Finding::DeadGroup { .. } => Some(0),
+        Finding::ClockAhead | Finding::OlderUpdateTimes { .. } | Finding::RunOverdue { .. } => {
+            alerts.problems.then_some(0)
+        }
+        Finding::MappingRejected { .. } | Finding::MappingsDiffer => alerts.problems.then_some(RELOADING),
+        Finding::StorageTrouble { .. } | Finding::UnknownResults { .. } => alerts.problems.then_some(MENDING),
+        Finding::Paused { .. } => alerts.problems.then_some(FORGOTTEN),
+    }?;
+    let finding = for_others(concern.finding);
+    Some(Condition { id: concern.id, since: concern.since, after, repeats: true, finding })
+}
+
+/// A length of 0 turns a condition off.
+fn some_length(length: Micros) -> Option<Micros> {
+    (length > 0).then_some(length)
+}
+
+/// A finding as it may leave the house.
+fn for_others(mut finding: Finding) -> Finding {
+    match &mut finding {
+        Finding::WindowFailed { reason, .. }
+        | Finding::TargetStopped { reason, .. }
+        | Finding::TargetLeftAlone { reason, .. }
+        | Finding::SourceTrouble { reason } => *reason = without_particulars(reason),
+        _ => {}
+    }
+    finding
 }
 
 /// What introduces the answer to one order in the reasons that our writers give.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use events::{Instance, Stage, TargetName, Writing};
+use events::{AlertState, Instance, Stage, TargetName, Writing};
 
 use super::*;
 use crate::{StageStatus, Stopped, Watermark};
@@ -25,7 +25,10 @@ fn status() -> Status {
         )),
         lanes: Vec::new(),
         stages: vec![stage("fetch", None, Some(0)), stage("write", Some("qeasy"), Some(0))],
-        instances: vec![writer(None)],
+        instances: with(&[writer(None)]),
+        expected: Vec::new(),
+        overdue: Vec::new(),
+        paused: Vec::new(),
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,
@@ -42,7 +45,25 @@ fn window(window: &str, state: WindowState) -> WindowLine {
 
 fn stage(stage: &'static str, target: Option<&str>, lag: Option<u64>) -> StageStatus {
     let target = target.map(str::to_string);
-    StageStatus { stage, target, lag, ack_pending: Some(0), redelivered: Some(0), oldest_seconds: None }
+    StageStatus {
+        stage,
+        target,
+        lag,
+        ack_pending: Some(0),
+        waiting: lag,
+        redelivered: Some(0),
+        oldest_seconds: None,
+    }
+}
+
+/// These writers, and one of each other stage.
+fn with(writers: &[Instance]) -> Vec<Instance> {
+    let of = |stage| Instance { stage, writing: None, ..writer(None) };
+    [&[of(Stage::Fetch), of(Stage::Transform)], writers].concat()
+}
+
+fn look_of(status: &Status, groups: &[DeadGroup], config: &Config) -> Look {
+    Look::of(status, groups, &AlertState::default(), config)
 }
 
 fn writer(trouble: Option<&str>) -> Instance {
@@ -57,7 +78,16 @@ fn writer(trouble: Option<&str>) -> Instance {
         mapping_rejected: None,
         trouble: None,
         storage: None,
-        writing: Some(Writing { target, partitions: Vec::new(), trouble, concurrency: 1 }),
+        trouble_since: None,
+        next_attempt: None,
+        writing: Some(Writing {
+            target,
+            partitions: Vec::new(),
+            trouble,
+            concurrency: 1,
+            trouble_since: None,
+            next_attempt: None,
+        }),
     }
 }
 
@@ -87,7 +117,7 @@ fn undecided(look: &Look) -> Vec<&str> {
 #[test]
 fn a_flow_that_is_well_has_nothing_to_say() {
     let well = Look { proved: BTreeSet::from(["window:live".into()]), ..Look::default() };
-    assert_eq!(Look::of(&status(), &[group("a", 0)], &config("")), well);
+    assert_eq!(look_of(&status(), &[group("a", 0)], &config("")), well);
 }
 
 #[test]
@@ -97,20 +127,20 @@ fn everything_that_is_wrong_is_named_and_can_be_turned_off() {
         window: Some(window("live-000002", WindowState::Failed { reason: "HTTP 500: order 4711".into() })),
         lanes: vec![window("sweep-2d-000007", WindowState::Failed { reason: "rows moved".into() })],
         stages: vec![stage("fetch background", None, Some(9)), stage("write", Some("qeasy"), Some(8))],
-        instances: vec![
+        instances: with(&[
             writer(None),
             writer(Some("5 orders in a row failed; the last: customer '李明' 4711")),
-        ],
+        ]),
         dead_open: 7,
         ..status()
     };
     let groups = [group("e6b118f3", 6), group("ffffffff", 0)];
-    let look = Look::of(&status, &groups, &config("dead_letters = 6\nbacklog = 8\n"));
+    let look = look_of(&status, &groups, &config("dead_letters = 6\nbacklog = 8\n"));
     let expected = [
+        "target:qeasy",
         "window:live",
         "window:sweep-2d",
         "watermark",
-        "target:qeasy",
         "backlog:fetch-background",
         "dead",
         "dead-group:e6b118f3",
@@ -130,10 +160,11 @@ fn everything_that_is_wrong_is_named_and_can_be_turned_off() {
         (false, Some(5))
     );
     let off = "failed_windows = false\nwatermark_age = \"0s\"\ndead_letters = 0\ndead_groups = false\n\
-               target_down = \"0s\"\ntarget_stopped = \"0s\"\nbacklog = 0\n";
+               target_down = \"0s\"\ntarget_stopped = \"0s\"\nbacklog = 0\n\
+               source_down = \"0s\"\nno_process = \"0s\"\nproblems = false\n";
     let stop = Stopped { target: "qeasy".into(), reason: "r".into(), since: 3 };
     let stopped = Status { stopped: vec![stop], ..status };
-    assert_eq!(Look::of(&stopped, &groups, &config(off)), Look::default());
+    assert_eq!(look_of(&stopped, &groups, &config(off)), Look::default());
 }
 
 #[test]
@@ -146,8 +177,21 @@ fn what_is_not_known_is_neither_well_nor_wrong() {
         instances: Vec::new(),
         ..status()
     };
-    let look = Look::of(&status, &[], &config(""));
-    let expected = ["backlog:write:qeasy", "target:qeasy", "watermark", "window:deleted", "window:live"];
+    let look = look_of(&status, &[], &config(""));
+    let expected = [
+        "backlog:write:qeasy",
+        "mapping",
+        "mappings",
+        "source",
+        "storage:fetch",
+        "storage:transform",
+        "storage:write",
+        "target:qeasy",
+        "unknown:qeasy",
+        "watermark",
+        "window:deleted",
+        "window:live",
+    ];
     assert_eq!((names(&look), undecided(&look)), (vec![], expected.to_vec()));
 }
 
@@ -156,8 +200,8 @@ fn a_target_that_was_stopped_is_another_matter_than_one_that_is_down() {
     let reason =
         "100 of the last 200 orders were refused; the last: HTTP 200, code 40002: 客户李明不存在".to_string();
     let stopped = vec![Stopped { target: "qeasy".into(), reason: reason.clone(), since: 3 }];
-    let instances = vec![writer(Some(&format!("stopped: {reason}")))];
-    let look = Look::of(&Status { stopped, instances, ..status() }, &[], &config(""));
+    let instances = with(&[writer(Some(&format!("stopped: {reason}")))]);
+    let look = look_of(&Status { stopped, instances, ..status() }, &[], &config(""));
     assert_eq!((names(&look), undecided(&look)), (vec!["stopped:qeasy"], vec!["target:qeasy"]));
     assert_eq!((look.holding[0].since, look.holding[0].after), (Some(3), 1_000_000));
     let Finding::TargetStopped { reason, .. } = &look.holding[0].finding else { panic!("{look:?}") };

@@ -37,6 +37,13 @@ pub struct Alerts {
     pub target_stopped: Span,
     /// More messages than this waiting for one stage.
     pub backlog: u64,
+    /// A source that does not answer, or refuses us, for longer.
+    pub source_down: Span,
+    /// A stage that nobody runs for longer, although somebody did or something waits for it.
+    pub no_process: Span,
+    /// What else a person has to act on: a rejected mapping, what cannot be stored, unknown results, older update times, a
+    /// clock that is ahead, an overdue run, a pause of a day.
+    pub problems: bool,
     /// Who is told; nobody when there is none.
     #[serde(default, rename = "webhook")]
     pub webhooks: Vec<Webhook>,

@@ -46,6 +46,8 @@ fn too_long(config: &Config) -> Option<(&'static str, String)> {
         ("alerts.every", Some(alerts.every), LONGEST_SPAN),
         ("alerts.repeat", Some(alerts.repeat), LONGEST_SPAN),
         ("alerts.watermark_age", alerts.watermark_age, LONGEST_SPAN),
+        ("alerts.source_down", Some(alerts.source_down), LONGEST_SPAN),
+        ("alerts.no_process", Some(alerts.no_process), LONGEST_SPAN),
     ];
     for sweep in &schedule.sweeps {
         spans.push(("schedule.sweep.every", Some(sweep.every), LONGEST_SPAN));
