@@ -38,7 +38,7 @@ pub enum OpsCommand {
     /// Let one under way rest.
     Pause(OneArgs),
     /// Go on with one that rests, or whose process has died, in this process.
-    Resume(ResumeArgs),
+    Resume(OpsResumeArgs),
     /// End one. What is done stays done.
     Cancel(OneArgs),
     /// Let one go slower or faster.
@@ -74,7 +74,7 @@ pub struct OneArgs {
 
 /// Flags of `ops resume`.
 #[derive(Debug, Args)]
-pub struct ResumeArgs {
+pub struct OpsResumeArgs {
     #[command(flatten)]
     one: OneArgs,
     #[command(flatten)]
@@ -83,7 +83,8 @@ pub struct ResumeArgs {
 
 /// What `ops show -o json` prints, and what the commands print that change an operation.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Shown {
+#[schemars(rename = "Operation")]
+pub struct ShownOperation {
     #[serde(flatten)]
     operation: Operation,
     /// What the targets have made of what it sent, until now; `null` for an operation that sends nothing.
@@ -105,7 +106,7 @@ pub async fn run(command: OpsCommand, path: &Path, shutdown: CancellationToken) 
         OpsCommand::List(args) => &args.data,
         OpsCommand::Show(one)
         | OpsCommand::Pause(one)
-        | OpsCommand::Resume(ResumeArgs { one, .. })
+        | OpsCommand::Resume(OpsResumeArgs { one, .. })
         | OpsCommand::Cancel(one)
         | OpsCommand::Rate(RateArgs { one, .. }) => &one.data,
     }
@@ -183,7 +184,10 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
     let outcome = if sends { Some(read_outcome(config, &journal, &names, &operation).await?) } else { None };
     match one.output {
         Output::Json => {
-            print_json(&format!("{}\n", serde_json::to_string_pretty(&Shown { operation, outcome })?));
+            print_json(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&ShownOperation { operation, outcome })?
+            ));
         }
         Output::Table => print(&whole(&operation, outcome.as_ref(), &zone)),
     }

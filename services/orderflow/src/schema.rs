@@ -80,7 +80,7 @@ fn schema(of: Described) -> Schema {
         Described::DeadList => of_type::<Vec<ListedLetter<'_>>>(),
         Described::DeadShow => of_type::<Whole>(),
         Described::OpsList => of_type::<Vec<Operation>>(),
-        Described::OpsShow => of_type::<operations_command::Shown>(),
+        Described::OpsShow => of_type::<operations_command::ShownOperation>(),
         Described::Reconcile => of_type::<Vec<Comparison>>(),
         Described::Backfill => of_type::<backfill::Report<'_>>(),
         Described::Alerts => of_type::<Shown>(),

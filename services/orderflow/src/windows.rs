@@ -73,6 +73,7 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
 
 /// A window of `windows -o json`.
 #[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "WindowStory")]
 pub struct ListedWindow<'a> {
     #[serde(flatten)]
     story: &'a WindowStory,

@@ -15,7 +15,7 @@ const QUOTED: usize = 60;
 
 /// What may stand at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
+enum ExpectedValue {
     Text,
     Number,
     Boolean,
@@ -29,7 +29,7 @@ enum Expected {
 /// The paths that may be set, with `*` for every element of a list, and what may stand there.
 #[derive(Debug, Default)]
 pub struct KnownFields {
-    expected: BTreeMap<Vec<String>, Expected>,
+    expected: BTreeMap<Vec<String>, ExpectedValue>,
     required: BTreeSet<Vec<String>>,
 }
 
@@ -51,35 +51,38 @@ impl KnownFields {
     /// so only lists and objects stay what they are; whether the mapping can convert the rest, it says itself.
     pub fn of_row(row: &str, read: &[Vec<String>]) -> Self {
         let scalar = |json: &str| match type_of(json) {
-            kind @ (Expected::List | Expected::Object | Expected::Any) => kind,
-            Expected::Text | Expected::Number | Expected::Boolean | Expected::Scalar => Expected::Scalar,
+            kind @ (ExpectedValue::List | ExpectedValue::Object | ExpectedValue::Any) => kind,
+            ExpectedValue::Text | ExpectedValue::Number | ExpectedValue::Boolean | ExpectedValue::Scalar => {
+                ExpectedValue::Scalar
+            }
         };
         let mut known = Self::default();
         known.read(row, &mut Vec::new(), scalar);
         for path in read {
             for length in 1..path.len() {
-                let container = if path[length] == EVERY { Expected::List } else { Expected::Object };
+                let container =
+                    if path[length] == EVERY { ExpectedValue::List } else { ExpectedValue::Object };
                 if path[length - 1] != EVERY {
                     known.merge(&path[..length], container);
                 }
             }
             let is_list = read.iter().any(|other| other.len() > path.len() && other.starts_with(path));
             if !is_list {
-                known.merge(path, Expected::Scalar);
+                known.merge(path, ExpectedValue::Scalar);
             }
         }
         known
     }
 
     /// Notes the fields of a JSON text. `null` says nothing, and where two elements of a list differ, anything may stand.
-    fn read(&mut self, json: &str, path: &mut Vec<String>, kind: fn(&str) -> Expected) {
+    fn read(&mut self, json: &str, path: &mut Vec<String>, kind: fn(&str) -> ExpectedValue) {
         if !path.is_empty() {
             let found = kind(json);
             let known = self.expected.entry(path.clone()).or_insert(found);
-            if *known == Expected::Any {
+            if *known == ExpectedValue::Any {
                 *known = found;
-            } else if found != Expected::Any && found != *known {
-                *known = Expected::Any;
+            } else if found != ExpectedValue::Any && found != *known {
+                *known = ExpectedValue::Any;
             }
         }
         if let Ok(members) = serde_json::from_str::<IndexMap<String, &RawValue>>(json) {
@@ -98,10 +101,10 @@ impl KnownFields {
     }
 
     /// Notes what the mapping says of a path. What stands there holds, unless that is nothing or the mapping allows anything.
-    fn merge(&mut self, path: &[String], expected: Expected) {
+    fn merge(&mut self, path: &[String], expected: ExpectedValue) {
         let known = self.expected.entry(path.to_vec()).or_insert(expected);
-        let is_container = matches!(known, Expected::List | Expected::Object);
-        if *known == Expected::Any || (expected == Expected::Any && !is_container) {
+        let is_container = matches!(known, ExpectedValue::List | ExpectedValue::Object);
+        if *known == ExpectedValue::Any || (expected == ExpectedValue::Any && !is_container) {
             *known = expected;
         }
     }
@@ -117,8 +120,8 @@ impl KnownFields {
         let json = serde_json::from_str::<&RawValue>(typed).ok().map(|value| value.get().to_string());
         let text = || serde_json::Value::from(typed).to_string();
         let value = match (json, expected) {
-            (Some(json), Expected::Text)
-                if matches!(type_of(&json), Expected::Number | Expected::Boolean) =>
+            (Some(json), ExpectedValue::Text)
+                if matches!(type_of(&json), ExpectedValue::Number | ExpectedValue::Boolean) =>
             {
                 text()
             }
@@ -135,9 +138,11 @@ impl KnownFields {
     fn takes(&self, pattern: &[String], value: &str) -> bool {
         let found = type_of(value);
         match self.expected[pattern] {
-            Expected::Any => true,
+            ExpectedValue::Any => true,
             _ if value == "null" => !self.required.contains(pattern),
-            Expected::Scalar => matches!(found, Expected::Text | Expected::Number | Expected::Boolean),
+            ExpectedValue::Scalar => {
+                matches!(found, ExpectedValue::Text | ExpectedValue::Number | ExpectedValue::Boolean)
+            }
             expected => found == expected,
         }
     }
@@ -222,7 +227,7 @@ impl KnownFields {
 }
 
 /// That a value is not what stands at this path.
-fn wrong_type(path: &str, value: &str, expected: Expected) -> String {
+fn wrong_type(path: &str, value: &str, expected: ExpectedValue) -> String {
     let found: String = value.chars().take(QUOTED).collect();
     let what = told(expected);
     t!("%{path}: found %{found}, expected %{expected}", path = path, found = found, expected = what).into()
@@ -237,36 +242,36 @@ fn parts(json: &str) -> IndexMap<String, &str> {
     elements.into_iter().enumerate().map(|(at, value)| (at.to_string(), value.get())).collect()
 }
 
-fn type_of(json: &str) -> Expected {
+fn type_of(json: &str) -> ExpectedValue {
     match json.trim_start().as_bytes().first() {
-        Some(b'"') => Expected::Text,
-        Some(b'{') => Expected::Object,
-        Some(b'[') => Expected::List,
-        Some(b't' | b'f') => Expected::Boolean,
-        Some(b'n') | None => Expected::Any,
-        Some(_) => Expected::Number,
+        Some(b'"') => ExpectedValue::Text,
+        Some(b'{') => ExpectedValue::Object,
+        Some(b'[') => ExpectedValue::List,
+        Some(b't' | b'f') => ExpectedValue::Boolean,
+        Some(b'n') | None => ExpectedValue::Any,
+        Some(_) => ExpectedValue::Number,
     }
 }
 
-fn expected_of(written: WrittenType) -> Expected {
+fn expected_of(written: WrittenType) -> ExpectedValue {
     match written {
-        WrittenType::Text => Expected::Text,
-        WrittenType::Number => Expected::Number,
-        WrittenType::Boolean => Expected::Boolean,
-        WrittenType::List => Expected::List,
-        WrittenType::Object => Expected::Object,
-        WrittenType::Any => Expected::Any,
+        WrittenType::Text => ExpectedValue::Text,
+        WrittenType::Number => ExpectedValue::Number,
+        WrittenType::Boolean => ExpectedValue::Boolean,
+        WrittenType::List => ExpectedValue::List,
+        WrittenType::Object => ExpectedValue::Object,
+        WrittenType::Any => ExpectedValue::Any,
     }
 }
 
-fn told(expected: Expected) -> String {
+fn told(expected: ExpectedValue) -> String {
     match expected {
-        Expected::Text => t!("a text"),
-        Expected::Number => t!("a number"),
-        Expected::Boolean => t!("true or false"),
-        Expected::List => t!("a list"),
-        Expected::Object => t!("an object"),
-        Expected::Scalar | Expected::Any => t!("a text, a number, true or false"),
+        ExpectedValue::Text => t!("a text"),
+        ExpectedValue::Number => t!("a number"),
+        ExpectedValue::Boolean => t!("true or false"),
+        ExpectedValue::List => t!("a list"),
+        ExpectedValue::Object => t!("an object"),
+        ExpectedValue::Scalar | ExpectedValue::Any => t!("a text, a number, true or false"),
     }
     .into()
 }

@@ -39,6 +39,7 @@ pub struct ListArgs {
 
 /// A letter of `dead list -o json`.
 #[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "LetterLine")]
 pub struct ListedLetter<'a> {
     #[serde(flatten)]
     line: &'a LetterLine,
