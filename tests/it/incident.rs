@@ -55,12 +55,12 @@ async fn two_hundred_of_five_thousand_orders_are_refused_for_three_reasons() {
 
     // The customers are there now: that group goes out again, as many as was said.
     refuse(&world, &[&unknown[..], &closed].concat());
-    let because = ["--execute", "--reason", "the customers were created"];
+    let because = ["--execute", "--reason", "the customers were created", "--detach"];
     let retry = ["dead", "retry", "--group", &customers];
     let plan = tells(&folder, 0, &retry).await;
     assert!(plan.contains(&format!("retry {} letters", lacking.len())), "{plan}");
     let done = tells(&folder, 0, &[&retry[..], &because].concat()).await;
-    assert!(done.contains(&format!("all {} done", lacking.len())), "{done}");
+    assert!(done.contains(&format!("{} sent again", lacking.len())), "{done}");
     world.sync().await;
     assert_eq!(world.report().target.distinct_orders, 5_000 - (unknown.len() + closed.len()) as u64);
 
@@ -68,7 +68,7 @@ async fn two_hundred_of_five_thousand_orders_are_refused_for_three_reasons() {
     let (edited, discarded) = (unknown[0].letter.to_string(), unknown[1].letter.to_string());
     refuse(&world, &[&unknown[1..], &closed].concat());
     let set = ["dead", "edit", &edited, "--set", "customerName=Li Ming", "--execute", "--reason", "by phone"];
-    tells(&folder, 0, &set).await;
+    tells(&folder, 0, &[&set[..], &["--detach"]].concat()).await;
     let discard = ["dead", "discard", &discarded, "--execute", "--reason", "a test order"];
     tells(&folder, 0, &discard).await;
 
@@ -90,16 +90,16 @@ async fn two_hundred_of_five_thousand_orders_are_refused_for_three_reasons() {
     // It goes live, and the window goes through it again.
     world.map_with(&fixed);
     refuse(&world, &[]);
-    let because = ["--execute", "--reason", "another field for the buyer", "--rate", "100000"];
+    let because = ["--execute", "--reason", "another field for the buyer", "--rate", "100000", "--detach"];
     let done = tells(&folder, 0, &[&window[..], &because].concat()).await;
     assert!(done.contains("replay 5000 orders"), "{done}");
     world.sync().await;
     assert_eq!((world.report().target.distinct_orders, world.report().target.stale_overwrites), (5_000, 0));
 
     // What the letters hold is old by now: sent again, it does not go over what the replay wrote.
-    let rest = ["dead", "retry", "--all", "--execute", "--reason", "written by the replay"];
+    let rest = ["dead", "retry", "--all", "--execute", "--reason", "written by the replay", "--detach"];
     let done = tells(&folder, 0, &rest).await;
-    assert!(done.contains(&format!("all {} done", unknown.len() - 2 + closed.len())), "{done}");
+    assert!(done.contains(&format!("{} sent again", unknown.len() - 2 + closed.len())), "{done}");
     world.sync().await;
     assert_eq!((world.report().target.stale_overwrites, world.report().target.missing), (0, 0));
     tells(&folder, 3, &["dead", "groups"]).await;

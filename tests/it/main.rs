@@ -45,6 +45,8 @@ mod presence;
 mod reconcile;
 mod replay;
 mod replicas;
+mod results;
+mod results_status;
 mod secrets;
 mod stage_accounts;
 mod storage;

@@ -156,7 +156,7 @@ async fn too_many_refusals_stop_every_writer_until_a_person_says_to_go_on() {
     let account = Account::of(&world.journal, &names, &world.targets(), 1).await.unwrap();
     assert!(account.is_complete(), "{account:?}");
     let (status, said) = run(&resume).said().await;
-    assert!(status == 3 && said.contains("have not stopped"), "{status} {said}");
+    assert!(status == 3 && said.contains("has not stopped"), "{status} {said}");
     stop.cancel();
     stages.join_all().await;
 }

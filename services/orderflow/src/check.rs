@@ -3,24 +3,59 @@
 use std::path::Path;
 
 use mapping::Plan;
+use schemars::JsonSchema;
 use secrets::address::shown;
+use serde::Serialize;
 use service::Config;
 use service::config::TargetKind;
 
 use crate::caution;
-use crate::cli::CheckArgs;
-use crate::exit::{Exit, print};
+use crate::cli::{CheckArgs, Output};
+use crate::exit::{Exit, print, print_json};
+use crate::language;
 use crate::map::{MappingArgs, Source};
+
+/// What `check -o json` prints.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct CheckReport {
+    /// Whether the configuration and the mapping can be used.
+    ok: bool,
+    /// What was looked at and what is worth knowing of it, one sentence each; empty when something cannot be used.
+    findings: Vec<String>,
+    /// What is wrong, with file and key.
+    error: Option<String>,
+}
 
 pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
     if args.defaults {
         print(service::config::DEFAULTS);
         return Ok(Exit::Ok);
     }
+    let output = args.output;
+    if output == Output::Table {
+        print(&check(args, path)?);
+        return Ok(Exit::Ok);
+    }
+    let checked = language::english(|| check(args, path));
+    let exit = checked.as_ref().err().map_or(Exit::Ok, Exit::of);
+    let report = match checked {
+        Ok(said) => {
+            let findings = said.lines().map(|line| line.trim().to_string()).collect();
+            CheckReport { ok: true, findings, error: None }
+        }
+        Err(error) => {
+            CheckReport { ok: false, findings: Vec::new(), error: Some(service::chain(error.as_ref())) }
+        }
+    };
+    print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+    Ok(exit)
+}
+
+/// What there is to say of a configuration and a mapping that can be used, one line each.
+fn check(args: CheckArgs, path: &Path) -> anyhow::Result<String> {
     if args.mapping.is_some() {
         let source = Source::read(&MappingArgs { mapping: args.mapping }, path)?;
-        print(&told(&source.name(), &source.plan()?));
-        return Ok(Exit::Ok);
+        return Ok(told(&source.name(), &source.plan()?));
     }
     let config = Config::load(path)?;
     let mut said =
@@ -68,8 +103,7 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         said.push_str(&format!("{line}{note}\n"));
     }
     said.push_str(&caution::told(&config));
-    print(&said);
-    Ok(Exit::Ok)
+    Ok(said)
 }
 
 /// What there is to say of a mapping that is sound.

@@ -136,6 +136,9 @@ pub struct UpArgs {
     /// With --once: give up after this many seconds in which nothing moved.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub patience: u64,
+    /// With --once: the form of the summary.
+    #[arg(long, short, default_value = "table", requires = "once")]
+    pub output: Output,
 }
 
 /// Flags of `fetch`.
@@ -163,6 +166,9 @@ pub struct CheckArgs {
     /// Check this mapping alone, whatever the configuration says and whether or not there is one.
     #[arg(long, value_name = "FILE", conflicts_with = "defaults")]
     pub mapping: Option<PathBuf>,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table", conflicts_with = "defaults")]
+    pub output: Output,
 }
 
 /// Flags of `status`.
@@ -308,6 +314,9 @@ pub struct ResumeArgs {
     /// Why; it is kept with the operation.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
     /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
     #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
     pub data: PathBuf,

@@ -1,6 +1,8 @@
 //! `orderflow ops`: what people had the pipeline do, and carrying it on.
 
+mod report;
 mod show;
+mod wait;
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +10,12 @@ use clap::{Args, Subcommand};
 use events::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use journal::{Journal, Topology};
-use operations::{Carried, Operation, Remap, State};
+use operations::{Carried, Operation, Remap, SentResult};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::Config;
 use std::io::IsTerminal;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
@@ -18,7 +23,10 @@ use crate::exit::{Exit, print, print_json, print_line, say_line};
 use crate::reach::with_reached;
 use crate::replay::Remapping;
 use crate::stages::connect;
-use show::{ended, failures, list, whole};
+pub use report::{OperationReport, held_up};
+use show::{list, whole};
+pub use wait::WaitArgs;
+use wait::{read_outcome, wait_for_targets};
 
 /// What to do about operations.
 #[derive(Debug, Subcommand)]
@@ -30,7 +38,7 @@ pub enum OpsCommand {
     /// Let one under way rest.
     Pause(OneArgs),
     /// Go on with one that rests, or whose process has died, in this process.
-    Resume(OneArgs),
+    Resume(OpsResumeArgs),
     /// End one. What is done stays done.
     Cancel(OneArgs),
     /// Let one go slower or faster.
@@ -64,6 +72,25 @@ pub struct OneArgs {
     data: PathBuf,
 }
 
+/// Flags of `ops resume`.
+#[derive(Debug, Args)]
+pub struct OpsResumeArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// What `ops show -o json` prints, and what the commands print that change an operation.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Operation")]
+pub struct ShownOperation {
+    #[serde(flatten)]
+    operation: Operation,
+    /// What the targets have made of what it sent, until now; `null` for an operation that sends nothing.
+    outcome: Option<SentResult>,
+}
+
 /// Flags of `ops rate`.
 #[derive(Debug, Args)]
 pub struct RateArgs {
@@ -79,7 +106,7 @@ pub async fn run(command: OpsCommand, path: &Path, shutdown: CancellationToken) 
         OpsCommand::List(args) => &args.data,
         OpsCommand::Show(one)
         | OpsCommand::Pause(one)
-        | OpsCommand::Resume(one)
+        | OpsCommand::Resume(OpsResumeArgs { one, .. })
         | OpsCommand::Cancel(one)
         | OpsCommand::Rate(RateArgs { one, .. }) => &one.data,
     }
@@ -94,6 +121,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
     if let Err(error) = operations::end_abandoned_edits(&journal, &names).await {
         tracing::warn!(%error, "edits whose process has ended stay under way");
     }
+    let mut limit = None;
     let (one, said) = match command {
         OpsCommand::List(args) => {
             let mut all = Operation::all(&journal, &names).await?;
@@ -107,7 +135,10 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         }
         OpsCommand::Show(one) => (one, None),
         OpsCommand::Pause(one) => (one, Some(Command::Pause)),
-        OpsCommand::Resume(one) => (one, Some(Command::Resume)),
+        OpsCommand::Resume(args) => {
+            limit = args.wait.limit();
+            (args.one, Some(Command::Resume))
+        }
         OpsCommand::Cancel(one) => (one, Some(Command::Cancel)),
         OpsCommand::Rate(args) => (args.one, Some(Command::Rate(args.per_second))),
     };
@@ -117,15 +148,8 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         say_line(&none);
         return Ok(Exit::NothingMatched);
     };
-    match said {
-        None => {
-            match one.output {
-                Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&operation)?)),
-                Output::Table => print(&whole(&operation, &zone)),
-            }
-            return Ok(Exit::Ok);
-        }
-        Some(_) if operation.work.is_none() => {
+    if let Some(command) = said {
+        if operation.work.is_none() {
             let none = t!(
                 "%{id} is not carried in steps: there is nothing to pause, resume or cancel",
                 id = operation.id
@@ -133,38 +157,62 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
             say_line(&none);
             return Ok(Exit::Refused);
         }
-        Some(command) => {
-            // Before it is said to go on: by nobody, if this process cannot.
-            if command == Command::Resume
-                && let Err(why) = Remapping::of(&operation, config, &journal)?
-            {
-                say_line(&format!("{}: {why}", operation.id));
-                return Ok(Exit::Refused);
-            }
-            if !operations::command(&journal, &names, &operation, command).await? {
-                let result = operation.result.unwrap_or_default();
-                say_line(&t!("%{id} is over: %{result}", id = operation.id, result = result));
-                return Ok(Exit::Refused);
-            }
-            if command == Command::Resume {
-                return carry_to_its_end(config, &journal, &names, &operation.id, &shutdown).await;
-            }
+        // Before it is said to go on: by nobody, if this process cannot.
+        if command == Command::Resume
+            && let Err(why) = Remapping::of(&operation, config, &journal)?
+        {
+            say_line(&format!("{}: {why}", operation.id));
+            return Ok(Exit::Refused);
+        }
+        if !operations::command(&journal, &names, &operation, command).await? {
+            let result = operation.result.unwrap_or_default();
+            say_line(&t!("%{id} is over: %{result}", id = operation.id, result = result));
+            return Ok(Exit::Refused);
+        }
+        if command == Command::Resume {
+            let carried = carry_to_its_end(config, &journal, &names, &operation.id, limit, &shutdown).await?;
+            let Some(report) = carried else { return Ok(Exit::Refused) };
+            print_report(&report, one.output)?;
+            return Ok(report.exit());
         }
     }
-    if let Some(operation) = Operation::named(&journal, &names, &one.operation).await? {
-        print(&whole(&operation, &zone));
+    let Some(operation) = Operation::named(&journal, &names, &one.operation).await? else {
+        return Ok(Exit::NothingMatched);
+    };
+    // Only what is looked at is worth reading the logs for.
+    let sends = said.is_none() && (operation.verb == "edit" || operation.sends());
+    let outcome = if sends { Some(read_outcome(config, &journal, &names, &operation).await?) } else { None };
+    match one.output {
+        Output::Json => {
+            print_json(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&ShownOperation { operation, outcome })?
+            ));
+        }
+        Output::Table => print(&whole(&operation, outcome.as_ref(), &zone)),
     }
     Ok(Exit::Ok)
 }
 
-/// Carries an operation on in this process, and tells what came of it.
+/// Prints what an operation came to, in the form that was asked for.
+pub fn print_report(report: &OperationReport, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(report)?)),
+        Output::Table => print(&report.text()),
+    }
+    Ok(())
+}
+
+/// Carries an operation on in this process, and waits for what the targets make of what it sent, for as long as `limit`; not at all
+/// without one. `None` when this process cannot carry it, which is said.
 pub async fn carry_to_its_end(
     config: &Config,
     journal: &Journal,
     names: &Topology,
     id: &str,
+    limit: Option<Duration>,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Option<OperationReport>> {
     let Some(mut operation) = Operation::named(journal, names, id).await? else {
         anyhow::bail!("{}", t!("the operation %{id} is not in OPS", id = id));
     };
@@ -172,7 +220,7 @@ pub async fn carry_to_its_end(
         Ok(remapping) => remapping,
         Err(why) => {
             say_line(&format!("{id}: {why}"));
-            return Ok(Exit::Refused);
+            return Ok(None);
         }
     };
     let remap = remapping.as_ref().map(|remapping| remapping as &dyn Remap);
@@ -192,26 +240,29 @@ pub async fn carry_to_its_end(
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
-    let told = match carried? {
-        Carried::ToItsEnd => ended(&operation),
-        Carried::Cancelled => t!("cancelled after %{count}", count = operation.done).into(),
-        Carried::ByAnother => t!("another process carries it on").into(),
-        Carried::Stopped => t!(
-            "interrupted after %{done} of %{count}; `orderflow ops resume %{id}` goes on",
-            done = operation.done,
-            count = operation.count.unwrap_or_default(),
-            id = id
-        )
-        .into(),
+    let carried = carried?;
+    let awaited = match limit.filter(|_| carried == Carried::ToItsEnd && operation.sends()) {
+        Some(limit) => Some(wait_for_targets(config, journal, names, &operation, limit, shutdown).await?),
+        None => None,
     };
-    print_line(&format!("{id}: {told}"));
-    print(&failures(&operation));
-    Ok(match (carried_well(&operation), operation.done) {
-        (true, _) => Exit::Ok,
-        (false, _) => Exit::Partial,
-    })
+    Ok(Some(OperationReport::new(operation, carried, awaited)))
 }
 
-fn carried_well(operation: &Operation) -> bool {
-    operation.state == State::Complete
+/// What came of an edit, which is sent already; waits for as long as `limit`.
+pub async fn report_edit(
+    config: &Config,
+    journal: &Journal,
+    names: &Topology,
+    id: &str,
+    limit: Option<Duration>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<OperationReport> {
+    let Some(operation) = Operation::named(journal, names, id).await? else {
+        anyhow::bail!("{}", t!("the operation %{id} is not in OPS", id = id));
+    };
+    let awaited = match limit {
+        Some(limit) => Some(wait_for_targets(config, journal, names, &operation, limit, shutdown).await?),
+        None => None,
+    };
+    Ok(OperationReport::new(operation, Carried::ToItsEnd, awaited))
 }

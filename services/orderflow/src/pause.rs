@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use events::{Stage, TargetName};
+use jiff::tz::TimeZone;
 use journal::Topology;
 use operations::{Paused, PausedStage};
 use service::{Config, ConfigError};
@@ -38,7 +39,7 @@ pub async fn run(args: PauseArgs, path: &Path) -> anyhow::Result<Exit> {
                 }
                 None => {
                     if let Some(paused) = operations::paused(&journal, &names, stage).await? {
-                        print_line(&already(&paused, config));
+                        print_line(&already(&paused, &config.zone()));
                     }
                 }
             }
@@ -70,12 +71,12 @@ pub fn stages(
 }
 
 /// That a stage is paused, by whom, since when and why.
-pub fn already(paused: &Paused, config: &Config) -> String {
+pub fn already(paused: &Paused, zone: &TimeZone) -> String {
     t!(
         "%{stage} was paused by %{by} at %{time}: %{reason}",
         stage = of(paused),
         by = paused.by,
-        time = time(paused.since, &config.zone()),
+        time = time(paused.since, zone),
         reason = paused.reason
     )
     .into()

@@ -14,7 +14,7 @@ use operations::{Comparison, SourceReading};
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
 
-use crate::backfill::flags::moment;
+use crate::backfill::flags::{moment, not_before};
 use crate::cli::{Output, ReconcileArgs};
 use crate::dead::reason;
 use crate::exit::{Exit, print, print_json};
@@ -76,7 +76,9 @@ async fn tell(args: &ReconcileArgs, config: &Config, shutdown: CancellationToken
             say_what_would_be_done(&found);
             return Ok(Exit::Partial);
         };
-        let repair = Repair { config, journal: &journal, names: &names, reading, rows: &rows, reason };
+        let output = args.output;
+        let repair =
+            Repair { config, journal: &journal, names: &names, reading, rows: &rows, reason, output };
         return repair.run(&found, &shutdown).await;
     }
     let is_well = found.iter().all(|found| found.is_even() && found.dead.is_empty());
@@ -92,9 +94,7 @@ fn range(args: &ReconcileArgs, config: &Config) -> Result<Slice, ConfigError> {
     let since = moment("--from", &args.from, config)?;
     if since >= until {
         let until = time(until, &config.zone());
-        let message =
-            t!("found \"%{found}\", expected a time before %{time}", found = args.from, time = until);
-        return Err(ConfigError::Key { place: "--from".into(), message: message.into() });
+        return Err(ConfigError::Key { place: "--from".into(), message: not_before(&args.from, &until) });
     }
     Ok(Slice { since, until })
 }

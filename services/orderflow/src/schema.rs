@@ -2,15 +2,22 @@
 //! from them. Stable: fields are added, none is renamed or taken away.
 
 use clap::{Args, ValueEnum};
-use operations::{Comparison, DeadGroup, LetterLine, Operation, WindowStory};
+use operations::{Comparison, DeadGroup, Operation};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
 use crate::alerts::Shown;
 use crate::backfill;
-use crate::dead::Whole;
+use crate::check::CheckReport;
+use crate::dead::{ActReport, EditReport, ListedLetter, Whole};
 use crate::exit::{Exit, print_json};
+use crate::map::{ImportReport, TestReport};
+use crate::operations_command::{self, OperationReport};
+use crate::replay::ReplayReport;
+use crate::resume::ResumeReport;
 use crate::trace;
+use crate::up::OnceReport;
+use crate::windows::ListedWindow;
 
 /// Flags of `schema`.
 #[derive(Debug, Args)]
@@ -36,7 +43,7 @@ enum Described {
     DeadShow,
     /// `ops list -o json`.
     OpsList,
-    /// `ops show -o json`.
+    /// `ops show -o json`, and of `ops pause`, `cancel` and `rate`.
     OpsShow,
     /// `reconcile -o json`.
     Reconcile,
@@ -44,21 +51,48 @@ enum Described {
     Backfill,
     /// `alerts show -o json`.
     Alerts,
+    /// `dead retry -o json` and `dead discard -o json`.
+    DeadAct,
+    /// `dead edit -o json`.
+    DeadEdit,
+    /// `ops resume -o json`.
+    OpsResume,
+    /// `replay -o json`.
+    Replay,
+    /// `resume -o json`.
+    Resume,
+    /// `check -o json`.
+    Check,
+    /// `map test -o json`.
+    MapTest,
+    /// `map import -o json`.
+    MapImport,
+    /// `up --once -o json`.
+    UpOnce,
 }
 
 fn schema(of: Described) -> Schema {
     match of {
         Described::Status => of_type::<crate::status::Told>(),
-        Described::Windows => of_type::<Vec<WindowStory>>(),
+        Described::Windows => of_type::<Vec<ListedWindow<'_>>>(),
         Described::Trace => of_type::<trace::Report<'_>>(),
         Described::DeadGroups => of_type::<Vec<DeadGroup>>(),
-        Described::DeadList => of_type::<Vec<LetterLine>>(),
+        Described::DeadList => of_type::<Vec<ListedLetter<'_>>>(),
         Described::DeadShow => of_type::<Whole>(),
         Described::OpsList => of_type::<Vec<Operation>>(),
-        Described::OpsShow => of_type::<Operation>(),
+        Described::OpsShow => of_type::<operations_command::ShownOperation>(),
         Described::Reconcile => of_type::<Vec<Comparison>>(),
         Described::Backfill => of_type::<backfill::Report<'_>>(),
         Described::Alerts => of_type::<Shown>(),
+        Described::DeadAct => of_type::<ActReport>(),
+        Described::DeadEdit => of_type::<EditReport>(),
+        Described::OpsResume => of_type::<OperationReport>(),
+        Described::Replay => of_type::<ReplayReport>(),
+        Described::Resume => of_type::<ResumeReport>(),
+        Described::Check => of_type::<CheckReport>(),
+        Described::MapTest => of_type::<TestReport>(),
+        Described::MapImport => of_type::<ImportReport>(),
+        Described::UpOnce => of_type::<OnceReport<'_>>(),
     }
 }
 

@@ -86,7 +86,7 @@ pub async fn refuse_paused(
 ) -> anyhow::Result<()> {
     for stage in stages {
         if let Some(paused) = operations::paused(journal, names, *stage).await? {
-            bail!(Paused(already(&paused, config)));
+            bail!(Paused(already(&paused, &config.zone())));
         }
     }
     Ok(())

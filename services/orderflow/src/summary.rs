@@ -101,7 +101,7 @@ fn stages(account: &Account) -> Table {
 }
 
 /// Texts with commas between.
-fn listed(texts: Vec<String>) -> String {
+pub fn listed(texts: Vec<String>) -> String {
     texts.join(&t!(", "))
 }
 

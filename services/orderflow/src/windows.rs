@@ -4,16 +4,18 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use events::{WindowId, now};
+use events::{Micros, WindowId, now};
 use jiff::tz::TimeZone;
-use journal::{From, Topology};
+use journal::{From, Journal, JournalError, Stream, Topology};
 use operations::{WindowState, WindowStory, windows};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::{Config, ConfigError};
 
 use crate::backfill::flags::span;
 use crate::cli::{Output, WindowsArgs};
 use crate::columns::{cells, padded};
-use crate::exit::{Exit, print, print_json, say_line};
+use crate::exit::{Exit, print, print_json, print_line, say_line};
 use crate::reach::with_reached;
 use crate::stages::connect;
 use crate::status::time;
@@ -33,10 +35,15 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
     })?;
     let journal = connect(config, "windows").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
-    let from = if args.window.is_some() { From::Start } else { From::Time(now() - last) };
+    let since = now() - last;
+    let from = if args.window.is_some() { From::Start } else { From::Time(since) };
     let found = windows(&journal, &names, from, args.window.as_deref()).await?;
     match (args.output, &found[..], &args.window) {
-        (Output::Json, ..) => print_json(&format!("{}\n", serde_json::to_string_pretty(&found)?)),
+        (Output::Json, ..) => {
+            let earlier = args.window.is_none() && are_earlier(&journal, &names, since).await?;
+            let listed: Vec<_> = found.iter().map(|story| ListedWindow { story, earlier }).collect();
+            print_json(&format!("{}\n", serde_json::to_string_pretty(&listed)?));
+        }
         (Output::Table, [], Some(window)) => say_line(&t!("there is no window %{window}", window = window)),
         (Output::Table, [], None) => {
             let none =
@@ -44,7 +51,13 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
             say_line(&none);
         }
         (Output::Table, [one], Some(_)) => print(&whole(one, &config.zone())),
-        (Output::Table, all, _) => print(&list(all, &config.zone())),
+        (Output::Table, all, _) => {
+            print(&list(all, &config.zone()));
+            if are_earlier(&journal, &names, since).await? {
+                let earlier = t!("opened in the last %{last}; --last shows earlier ones", last = args.last);
+                print_line(&earlier);
+            }
+        }
     }
     // A window that failed may have been read again since.
     let later = match &found[..] {
@@ -56,6 +69,22 @@ async fn tell(args: &WindowsArgs, config: &Config) -> anyhow::Result<Exit> {
         all if unproved(all) && (later.is_empty() || unproved(&later)) => Exit::Partial,
         _ => Exit::Ok,
     })
+}
+
+/// A window of `windows -o json`.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "WindowStory")]
+pub struct ListedWindow<'a> {
+    #[serde(flatten)]
+    story: &'a WindowStory,
+    /// Whether other windows were opened earlier than `--last` looks back; the document does not hold them.
+    earlier: bool,
+}
+
+/// Whether a window was opened before this time.
+async fn are_earlier(journal: &Journal, names: &Topology, since: Micros) -> Result<bool, JournalError> {
+    let first = journal.next(names, Stream::Sync, &names.windows(), 1).await?;
+    Ok(first.is_some_and(|first| first.stored_at < since))
 }
 
 /// Whether something that failed was not read again since: windows of a lane go on from where the last proof ends.

@@ -1,9 +1,9 @@
-//! Single words that the events have names for, as people read them. Stages and kinds keep their names, which are also what the
-//! flags take.
+//! Single words that the events have names for, as people read them. Where a stage or a kind stands in a column of its own it keeps
+//! its name, which is also what the flags take.
 
 use std::borrow::Cow;
 
-use events::Outcome;
+use events::{Outcome, Stage};
 
 /// What became of an order.
 pub fn outcome(outcome: Outcome) -> Cow<'static, str> {
@@ -15,6 +15,24 @@ pub fn outcome(outcome: Outcome) -> Cow<'static, str> {
         Outcome::Unknown => t!("unknown"),
         Outcome::Ignored => t!("ignored"),
         Outcome::OlderStamp => t!("older stamp"),
+    }
+}
+
+/// A stage, as what it does.
+pub fn stage(stage: Stage) -> Cow<'static, str> {
+    match stage {
+        Stage::Fetch => t!("fetch"),
+        Stage::Transform => t!("transform"),
+        Stage::Write => t!("write"),
+    }
+}
+
+/// The kinds of failures that people see most; the others have their names.
+pub fn kind(kind: &str) -> Cow<'_, str> {
+    match kind {
+        "refused" => t!("refused"),
+        "failed" => t!("failed"),
+        other => other.into(),
     }
 }
 

@@ -145,7 +145,7 @@ pub(crate) fn one_of(known: &[&str], found: &str) -> String {
 }
 
 /// The known word nearest to `found`, if it is near enough to be a slip.
-pub(crate) fn suggestion<'k>(known: &[&'k str], found: &str) -> Option<&'k str> {
+pub fn suggestion<'k>(known: &[&'k str], found: &str) -> Option<&'k str> {
     // Beyond this it is no slip, and the distance takes time to compute.
     let found: String = found.chars().take(32).collect::<String>().to_lowercase();
     known

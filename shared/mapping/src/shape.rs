@@ -1,6 +1,8 @@
 //! What a plan wants of a row, and the row read once for it: each wanted value the
 //! text it was sent as, everything else stepped over.
 
+mod wanted;
+
 use crate::cursor::Cursor;
 use crate::names::Names;
 use crate::path::Step;

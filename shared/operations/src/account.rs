@@ -77,7 +77,7 @@ pub struct WindowLine {
 }
 
 /// What became of the mapped orders at one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TargetAccount {
     /// The target.
     pub target: String,
@@ -90,7 +90,7 @@ pub struct TargetAccount {
 }
 
 /// Every order read in some windows, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Account {
     /// The windows.
     pub windows: Vec<WindowLine>,

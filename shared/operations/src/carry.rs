@@ -10,6 +10,8 @@ use events::{
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use journal::{Journal, JournalError, Record, Stream, Topology};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::again;
@@ -29,7 +31,8 @@ const SAID: usize = 500;
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How carrying an operation came to an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Carried {
     /// There is nothing left to do.
     ToItsEnd,

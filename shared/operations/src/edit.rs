@@ -154,6 +154,7 @@ pub async fn edit(
     };
     for record in records {
         let record = record.labelled(Label::Letter, letter).labelled(Label::Retries, retries + 1);
+        let record = record.labelled(Label::Operation, &id);
         journal.publish(&record).await?;
     }
     let closed = resolve(journal, names, letter, "edited", (&who(), reason, &id)).await?;
@@ -166,6 +167,11 @@ pub async fn edit(
 }
 
 impl Refused {
+    /// Whether it stands for a deleted order.
+    pub fn is_deletion(&self) -> bool {
+        self.deleted
+    }
+
     /// The message with another record, of the same order and for the same target.
     fn corrected(self, letter: u64, record: Vec<u8>, generation: u32) -> Result<Record, JournalError> {
         let Self { mut order, deleted, subject, origin, target } = self;

@@ -80,6 +80,9 @@ pub struct Operation {
     /// How many of what is counted a second lie in one of what it acts on: the orders of a page.
     #[serde(skip)]
     pub weight: f64,
+    /// When its first event was stored, by the server's clock: what it sent lies behind that.
+    #[serde(skip)]
+    pub stored_at: Micros,
     /// The sequence in OPS of its first event.
     #[serde(skip)]
     pub first_seq: u64,
@@ -129,7 +132,7 @@ impl Operation {
                 None => {
                     if let Ok(started) = entry.event::<OperationStarted>() {
                         places.insert(entry.subject.clone(), entry.seq);
-                        operations.insert(entry.seq, Self::new(started.body, started.at, entry.seq));
+                        operations.insert(entry.seq, Self::new(started.body, started.at, &entry));
                     }
                 }
             }
@@ -137,7 +140,7 @@ impl Operation {
         Ok(operations.into_values().collect())
     }
 
-    fn new(started: OperationStarted, at: Micros, seq: u64) -> Self {
+    fn new(started: OperationStarted, at: Micros, entry: &Entry) -> Self {
         let OperationStarted { id, verb, actor, plan, reason, work, .. } = started;
         let per_second = match &work {
             Some(
@@ -166,8 +169,9 @@ impl Operation {
             weight: work.as_ref().map_or(1.0, weight),
             work,
             per_second,
-            first_seq: seq,
-            last_seq: seq,
+            stored_at: entry.stored_at,
+            first_seq: entry.seq,
+            last_seq: entry.seq,
             by: String::new(),
         }
     }
@@ -220,6 +224,11 @@ impl Operation {
     /// Whether nothing will happen any more.
     pub fn is_over(&self) -> bool {
         !matches!(self.state, State::Running | State::Paused)
+    }
+
+    /// Whether it sends orders to targets, in steps.
+    pub fn sends(&self) -> bool {
+        matches!(&self.work, Some(Work::Retry { .. } | Work::Replay { .. } | Work::Rewrite { .. }))
     }
 
     /// What it has still to act on, ascending.

@@ -36,18 +36,20 @@ pub fn asked(args: &BackfillArgs, config: &Config, now: Micros) -> Result<Asked,
     let since = moment("--from", &args.from, config)?;
     let shown = |at| time(at, &config.zone());
     if since < 0 {
-        return Err(wrong("--from", &args.from, &t!("a time from %{time} on", time = shown(0))));
+        let message =
+            t!("found \"%{found}\", expected a time from %{time} on", found = args.from, time = shown(0));
+        return Err(flag("--from", message.into()));
     }
     if since >= until {
         let until = match &args.to {
             Some(_) if !capped => t!("--to (%{time})", time = shown(until)),
             _ => t!("%{time} (now minus schedule.settle)", time = shown(until)),
         };
-        return Err(wrong("--from", &args.from, &t!("a time before %{time}", time = until)));
+        return Err(flag("--from", not_before(&args.from, &until)));
     }
     let step = span(&args.step).map_err(|expected| wrong("--step", &args.step, &expected))?;
     let plan = BackfillPlan::new(Slice { since, until }, step, now).map_err(|error| match error {
-        PlanError::Empty => wrong("--from", &args.from, &t!("a time before --to")),
+        PlanError::Empty => flag("--from", not_before(&args.from, "--to")),
         PlanError::Step => wrong("--step", &args.step, &t!("at least 1s, in whole seconds")),
     })?;
     Ok(Asked { plan, capped })
@@ -94,6 +96,11 @@ pub fn span(text: &str) -> Result<Micros, String> {
     let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
     let span = Span::deserialize(text).map_err(|_| t!("a number and s, m, h or d, such as 1d"))?;
     Ok(Micros::try_from(span.get().as_micros()).map_err(|_| t!("a shorter one"))?)
+}
+
+/// That a range does not begin before it ends.
+pub fn not_before(found: &str, end: &str) -> String {
+    t!("found \"%{found}\", expected a time before %{time}", found = found, time = end).into()
 }
 
 fn wrong(name: &str, found: &str, expected: &str) -> ConfigError {

@@ -3,17 +3,21 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use events::Work;
+use events::{Stage, Work};
 use operations::{LetterLine, Unfit, runs};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::ConfigError;
 use tokio_util::sync::CancellationToken;
 
 use super::select::Select;
 use super::{Context, stage};
-use crate::exit::{Exit, print, print_line};
-use crate::operations_command::carry_to_its_end;
+use crate::cli::Output;
+use crate::exit::{Exit, print, print_json, print_line};
+use crate::operations_command::{OperationReport, WaitArgs, carry_to_its_end};
 use crate::words;
 
 /// Flags of what changes something.
@@ -33,6 +37,9 @@ pub struct ActArgs {
     /// So many letters a second, at most, so that the live flow keeps its share.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    pub output: Output,
     /// Without nats.url: the folder that `orderflow up` keeps its data in.
     #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
     pub data: PathBuf,
@@ -46,6 +53,8 @@ pub struct RetryArgs {
     /// Leave alone what was retried so often already: it would only come back.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub max_replays: u32,
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 /// Flags of `dead discard`.
@@ -55,12 +64,54 @@ pub struct DiscardArgs {
     pub act: ActArgs,
 }
 
+/// What `-o json` prints of `dead retry` and `dead discard`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ActReport {
+    /// `retry` or `discard`.
+    verb: &'static str,
+    /// The letters it acts on, ascending.
+    letters: Vec<u64>,
+    /// The same, by group.
+    groups: Vec<ActGroup>,
+    /// Chosen letters that are left alone.
+    left_alone: Vec<LeftAlone>,
+    /// Whether it was done, and not only planned.
+    executed: bool,
+    /// What came of it; `null` for a plan.
+    result: Option<OperationReport>,
+}
+
+/// Letters of one group that are acted on.
+#[derive(Debug, JsonSchema, Serialize)]
+struct ActGroup {
+    /// The fingerprint of the group.
+    fingerprint: String,
+    /// The stage that gave up.
+    stage: Stage,
+    /// What kind of failure.
+    kind: String,
+    /// The target, for the write stage, as subjects have it.
+    target: Option<String>,
+    /// How many letters.
+    letters: u64,
+}
+
+/// A letter that is left alone.
+#[derive(Debug, JsonSchema, Serialize)]
+struct LeftAlone {
+    /// The letter.
+    letter: u64,
+    /// Why.
+    why: String,
+}
+
 pub async fn retry(args: RetryArgs, context: &Context, shutdown: CancellationToken) -> anyhow::Result<Exit> {
     let max_replays = args.max_replays;
     let unfit = |line: &LetterLine| operations::unfit(line.stage, line.retries, max_replays);
     let per_second = args.act.rate;
     let work = |letters| Work::Retry { letters, max_replays, per_second };
-    act("retry", &args.act, unfit, work, context, shutdown).await
+    let act = Act { verb: "retry", args: &args.act, limit: args.wait.limit() };
+    act.run(unfit, work, context, shutdown).await
 }
 
 pub async fn discard(
@@ -70,56 +121,109 @@ pub async fn discard(
 ) -> anyhow::Result<Exit> {
     let per_second = args.act.rate;
     let work = |letters| Work::Discard { letters, per_second };
-    act("discard", &args.act, |_| None, work, context, shutdown).await
+    // Nothing is sent, so nothing is waited for.
+    let act = Act { verb: "discard", args: &args.act, limit: None };
+    act.run(|_| None, work, context, shutdown).await
 }
 
-async fn act(
-    verb: &str,
-    args: &ActArgs,
-    unfit: impl Fn(&LetterLine) -> Option<Unfit>,
-    work: impl FnOnce(Vec<(u64, u64)>) -> Work,
-    context: &Context,
-    shutdown: CancellationToken,
-) -> anyhow::Result<Exit> {
-    if args.select.is_empty() && !args.all {
-        let message = t!(
-            "which letters? Name them by number, --group, --stage, --kind, --target or --key, or say --all"
-        );
-        return Err(ConfigError::Key { place: "LETTER".into(), message: message.into() }.into());
-    }
-    let reason = reason(args.execute, args.reason.as_deref())?;
-    let lines = args.select.selection(false).read(&context.journal, &context.names).await?;
-    // A number that names no open letter is a mistake, not a smaller plan.
-    let missing: Vec<String> = args
-        .select
-        .letters
-        .iter()
-        .filter(|letter| !lines.iter().any(|line| line.letter == **letter))
-        .map(u64::to_string)
-        .collect();
-    if !missing.is_empty() {
-        let message = t!("there is no such open letter: %{letters}", letters = missing.join(", "));
-        return Err(ConfigError::Key { place: "LETTER".into(), message: message.into() }.into());
-    }
-    let (mut fit, mut alone) = (Vec::new(), BTreeMap::<Unfit, u64>::new());
-    for line in &lines {
-        match unfit(line) {
-            None => fit.push(line),
-            Some(why) => *alone.entry(why).or_default() += 1,
+/// What is to be done about letters.
+struct Act<'a> {
+    verb: &'static str,
+    args: &'a ActArgs,
+    /// How long is waited for what comes of it.
+    limit: Option<Duration>,
+}
+
+impl Act<'_> {
+    async fn run(
+        &self,
+        unfit: impl Fn(&LetterLine) -> Option<Unfit>,
+        work: impl FnOnce(Vec<(u64, u64)>) -> Work,
+        context: &Context,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Exit> {
+        let Self { verb, args, limit } = self;
+        if args.select.is_empty() && !args.all {
+            let message = t!(
+                "which letters? Name them by number, --group, --stage, --kind, --target or --key, or say --all"
+            );
+            return Err(ConfigError::Key { place: "LETTER".into(), message: message.into() }.into());
         }
-    }
-    print(&plan(verb, &fit, &alone));
-    let Some(reason) = reason.filter(|_| !fit.is_empty()) else {
-        if !fit.is_empty() {
-            print_line(&t!("nothing was changed; --execute --reason \"...\" does it"));
+        let reason = reason(args.execute, args.reason.as_deref())?;
+        let chosen = args.select.read(context, false).await?;
+        if let Some(refused) = chosen.refusal() {
+            return Ok(refused);
         }
-        return Ok(if fit.is_empty() { Exit::NothingMatched } else { Exit::Ok });
-    };
-    let count = fit.len();
-    let work = work(runs(fit.iter().map(|line| line.letter)));
-    let text = format!("{verb} {count} dead letters, at most {} a second", args.rate);
-    let id = operations::begin(&context.journal, &context.names, verb, text, reason, work).await?;
-    carry_to_its_end(&context.config, &context.journal, &context.names, &id, &shutdown).await
+        let mut fit = Vec::new();
+        let mut alone = Vec::new();
+        for line in &chosen.lines {
+            match unfit(line) {
+                None => fit.push(line),
+                Some(why) => alone.push((line.letter, why)),
+            }
+        }
+        let mut report = ActReport::new(verb, &fit, &alone);
+        if args.output == Output::Table {
+            print(&plan(verb, &fit, &alone));
+        }
+        let done = match reason.filter(|_| !fit.is_empty()) {
+            None => None,
+            Some(reason) => {
+                let count = fit.len();
+                let work = work(runs(fit.iter().map(|line| line.letter)));
+                let text = format!("{verb} {count} dead letters, at most {} a second", args.rate);
+                let Context { config, journal, names } = context;
+                let id = operations::begin(journal, names, verb, text, reason, work).await?;
+                let carried = carry_to_its_end(config, journal, names, &id, *limit, &shutdown).await?;
+                let Some(done) = carried else { return Ok(Exit::Refused) };
+                Some(done)
+            }
+        };
+        let exit = match (&done, fit.is_empty(), alone.is_empty()) {
+            // What was chosen and left alone is not done.
+            (Some(done), _, true) => done.exit(),
+            (Some(done), _, false) => done.exit().max(Exit::Partial),
+            (None, true, true) => Exit::NothingMatched,
+            (None, true, false) => Exit::Refused,
+            (None, false, _) => Exit::Ok,
+        };
+        match args.output {
+            Output::Table => match &done {
+                Some(done) => print(&done.text()),
+                None if fit.is_empty() => {}
+                None => print_line(&t!("nothing was changed; --execute --reason \"...\" does it")),
+            },
+            Output::Json => {
+                (report.executed, report.result) = (done.is_some(), done);
+                print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+            }
+        }
+        Ok(exit)
+    }
+}
+
+impl ActReport {
+    fn new(verb: &'static str, fit: &[&LetterLine], alone: &[(u64, Unfit)]) -> Self {
+        let mut groups: Vec<ActGroup> = Vec::new();
+        for line in fit {
+            let same =
+                |group: &&mut ActGroup| group.fingerprint == line.fingerprint && group.target == line.target;
+            match groups.iter_mut().find(same) {
+                Some(group) => group.letters += 1,
+                None => groups.push(ActGroup {
+                    fingerprint: line.fingerprint.clone(),
+                    stage: line.stage,
+                    kind: line.kind.clone(),
+                    target: line.target.clone(),
+                    letters: 1,
+                }),
+            }
+        }
+        let left_alone =
+            alone.iter().map(|(letter, why)| LeftAlone { letter: *letter, why: why.to_string() }).collect();
+        let letters = fit.iter().map(|line| line.letter).collect();
+        Self { verb, letters, groups, left_alone, executed: false, result: None }
+    }
 }
 
 /// Why it is to be done; `None` when it is not.
@@ -136,11 +240,15 @@ pub fn reason(execute: bool, reason: Option<&str>) -> Result<Option<&str>, Confi
 }
 
 /// What would be done: how many of each group, and what is left alone.
-fn plan(verb: &str, fit: &[&LetterLine], alone: &BTreeMap<Unfit, u64>) -> String {
+fn plan(verb: &str, fit: &[&LetterLine], alone: &[(u64, Unfit)]) -> String {
     let verb = words::verb(verb);
+    let mut reasons = BTreeMap::<Unfit, u64>::new();
+    for (_, why) in alone {
+        *reasons.entry(*why).or_default() += 1;
+    }
     let mut groups = BTreeMap::<(&str, String), u64>::new();
     for line in fit {
-        let what = format!("{} {}", stage(line.stage, line.target.iter()), line.kind);
+        let what = format!("{} {}", stage(line.stage, line.target.iter()), words::kind(&line.kind));
         *groups.entry((line.fingerprint.as_str(), what)).or_default() += 1;
     }
     let mut lines = vec![match fit {
@@ -156,8 +264,8 @@ fn plan(verb: &str, fit: &[&LetterLine], alone: &BTreeMap<Unfit, u64>) -> String
         let group = fingerprint.get(..8).unwrap_or(fingerprint);
         lines.push(t!("  %{count} of group %{group}: %{what}", count = letters, group = group, what = what));
     }
-    for (why, letters) in alone {
-        lines.push(t!("  %{count} are left alone: %{why}", count = letters, why = left_alone(*why)));
+    for (why, letters) in reasons {
+        lines.push(t!("  %{count} are left alone: %{why}", count = letters, why = left_alone(why)));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -186,11 +294,12 @@ mod tests {
     #[test]
     fn a_plan_counts_by_group_and_says_what_is_left_alone() {
         let lines = lines();
-        let alone =
-            [(Unfit::Often { retries: 5, max_replays: 5 }, 1), (Unfit::Mapping, 2), (Unfit::Source, 3)];
+        let often = Unfit::Often { retries: 5, max_replays: 5 };
+        let why = [often, Unfit::Mapping, Unfit::Mapping, Unfit::Source, Unfit::Source, Unfit::Source];
+        let alone: Vec<(u64, Unfit)> = (10..).zip(why).collect();
         insta::assert_snapshot!(in_both(|| {
             let fit: Vec<_> = lines.iter().collect();
-            format!("{}{}", plan("retry", &fit, &alone.into()), plan("discard", &[], &BTreeMap::new()))
+            format!("{}{}", plan("retry", &fit, &alone), plan("discard", &[], &[]))
         }));
     }
 }

@@ -25,7 +25,8 @@ pub struct ExportArgs {
 
 pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
     let (mask, mut exported, mut unreadable) = (Mask::of(&context.config), 0_u64, 0_u64);
-    for line in args.select.selection(args.all).read(&context.journal, &context.names).await? {
+    let chosen = args.select.read(context, args.all).await?;
+    for line in chosen.lines.iter().cloned() {
         // One at a time: they may be large, and many.
         match operations::letter(&context.journal, &context.names, line.letter).await? {
             Some(letter) => {
@@ -38,9 +39,6 @@ pub async fn run(args: ExportArgs, context: &Context) -> anyhow::Result<Exit> {
     if unreadable > 0 {
         say_line(&t!("%{count} letters cannot be read", count = unreadable));
     }
-    Ok(match (exported, unreadable) {
-        (0, 0) => Exit::NothingMatched,
-        (_, 0) => Exit::Ok,
-        _ => Exit::Partial,
-    })
+    let looked = chosen.looked_at(exported > 0 || unreadable > 0);
+    Ok(if unreadable > 0 { Exit::Partial } else { looked })
 }

@@ -10,6 +10,7 @@ use super::{Context, stage};
 use crate::cli::Output;
 use crate::exit::{Exit, print, print_json, print_line};
 use crate::status::time;
+use crate::words;
 
 /// Flags of `dead groups`.
 #[derive(Debug, Args)]
@@ -53,7 +54,8 @@ fn shown(groups: &[DeadGroup], zone: &TimeZone) -> String {
             mappings = mappings
         );
         let pattern = service::escape_value(pattern);
-        let kind = service::escape_value(kind);
+        let kind = words::kind(kind);
+        let kind = service::escape_value(&kind);
         out.push_str(&format!(
             "{}  {count}  {} {kind}\n          {pattern}\n          {seen}\n",
             short(&group.fingerprint),

@@ -6,6 +6,8 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::tz::TimeZone;
 use operations::LetterLine;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::Context;
 use super::select::Select;
@@ -13,6 +15,7 @@ use crate::cli::Output;
 use crate::columns::cells;
 use crate::exit::{Exit, print, print_json, print_line};
 use crate::status::time;
+use crate::summary::grouped;
 use crate::words;
 
 /// Flags of `dead list`.
@@ -23,9 +26,9 @@ pub struct ListArgs {
     /// Also those that were dealt with.
     #[arg(long)]
     all: bool,
-    /// So many, the newest; 0 is all of them.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    /// So many, the newest; 0 is all of them. Without it 50 for people, and all as JSON.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// The form of the output.
     #[arg(long, short, default_value = "table")]
     output: Output,
@@ -34,26 +37,42 @@ pub struct ListArgs {
     pub data: PathBuf,
 }
 
+/// A letter of `dead list -o json`.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "LetterLine")]
+pub struct ListedLetter<'a> {
+    #[serde(flatten)]
+    line: &'a LetterLine,
+    /// How many letters were chosen. The document holds the newest of them, and fewer only with `--limit`.
+    total: usize,
+}
+
+/// So many letters are shown to people who do not say how many.
+const SHOWN: usize = 50;
+
 pub async fn run(args: ListArgs, context: &Context) -> anyhow::Result<Exit> {
-    let lines = args.select.selection(args.all).read(&context.journal, &context.names).await?;
-    let count = lines.len();
-    let first = if args.limit == 0 { 0 } else { count.saturating_sub(args.limit) };
-    let lines = &lines[first..];
+    let chosen = args.select.read(context, args.all).await?;
+    let count = chosen.lines.len();
+    // What programs read is never less than there is, unless they say so.
+    let limit = args.limit.unwrap_or(if args.output == Output::Json { 0 } else { SHOWN });
+    let first = if limit == 0 { 0 } else { count.saturating_sub(limit) };
+    let lines = &chosen.lines[first..];
     match args.output {
-        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(lines)?)),
-        Output::Table if lines.is_empty() => print_line(&t!("no such dead letters")),
-        Output::Table => {
-            print(&shown(lines, &context.config.zone()));
-            if first > 0 {
-                print_line(&t!(
-                    "%{shown} of %{count}, the newest; --limit 0 shows all",
-                    shown = lines.len(),
-                    count = count
-                ));
-            }
+        Output::Json => {
+            let listed: Vec<_> = lines.iter().map(|line| ListedLetter { line, total: count }).collect();
+            print_json(&format!("{}\n", serde_json::to_string_pretty(&listed)?));
         }
+        Output::Table if lines.is_empty() => print_line(&t!("no such dead letters")),
+        Output::Table => print(&shown(lines, &context.config.zone())),
     }
-    Ok(if lines.is_empty() { Exit::NothingMatched } else { Exit::Ok })
+    if first > 0 && args.output == Output::Table {
+        print_line(&t!(
+            "%{shown} of %{count}, the newest; --limit 0 shows all",
+            shown = grouped(lines.len() as u64),
+            count = grouped(count as u64)
+        ));
+    }
+    Ok(chosen.looked_at(!lines.is_empty()))
 }
 
 fn shown(lines: &[LetterLine], zone: &TimeZone) -> String {

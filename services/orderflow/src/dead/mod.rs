@@ -2,16 +2,22 @@
 
 mod act;
 mod edit;
+mod editor;
 mod export;
 mod groups;
+mod identity;
+mod known;
 mod list;
 #[cfg(test)]
 mod sample;
 mod select;
 mod set;
 mod show;
+mod uneditable;
 
-pub use act::reason;
+pub use act::{ActReport, reason};
+pub use edit::EditReport;
+pub use list::ListedLetter;
 pub use show::Whole;
 
 use std::path::Path;
@@ -25,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::exit::Exit;
 use crate::reach::with_reached;
 use crate::stages::connect;
+use crate::words;
 
 /// What to do about dead letters.
 #[derive(Debug, Subcommand)]
@@ -37,8 +44,8 @@ pub enum DeadCommand {
     Show(show::ShowArgs),
     /// Letters as JSON, one a line, with what failed in them.
     Export(export::ExportArgs),
-    /// Back to the stage that gave up. Shows the plan, and does nothing without --execute. Exit status 4 when some could not be
-    /// retried.
+    /// Back to the stage that gave up, and what the targets make of it. Shows the plan, and does nothing without --execute. Exit
+    /// status 4 when some failed again, or have no outcome yet.
     Retry(act::RetryArgs),
     /// Close letters with a reason; nothing else is done about them. Shows the plan, and does nothing without --execute.
     Discard(act::DiscardArgs),
@@ -79,15 +86,16 @@ async fn with(command: DeadCommand, config: Config, shutdown: CancellationToken)
         DeadCommand::Export(args) => export::run(args, &context).await,
         DeadCommand::Retry(args) => act::retry(args, &context, shutdown).await,
         DeadCommand::Discard(args) => act::discard(args, &context, shutdown).await,
-        DeadCommand::Edit(args) => edit::run(args, &context).await,
+        DeadCommand::Edit(args) => edit::run(args, &context, shutdown).await,
     }
 }
 
 /// A stage, and which targets it is about.
 fn stage<'a>(stage: Stage, targets: impl Iterator<Item = &'a String>) -> String {
     let targets: Vec<&str> = targets.map(String::as_str).collect();
+    let stage = words::stage(stage);
     match targets[..] {
-        [] => stage.to_string(),
+        [] => stage.into(),
         _ => t!("%{stage} to %{targets}", stage = stage, targets = targets.join(", ")).into(),
     }
 }

@@ -109,7 +109,10 @@ impl Whole {
         let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
         let stored = t!("%{letter}, stored at %{time}", letter = line.letter, time = time(line.at, zone));
         tell(&t!("letter"), &stored);
-        tell(&t!("stage"), &format!("{}{}{}", stage(line.stage, line.target.iter()), t!(", "), line.kind));
+        tell(
+            &t!("stage"),
+            &format!("{}{}{}", stage(line.stage, line.target.iter()), t!(", "), words::kind(&line.kind)),
+        );
         let order = t!("%{key} (number %{number})", key = dash(&line.key), number = dash(&self.number));
         tell(&t!("order"), &order);
         tell(&t!("message"), &self.message);

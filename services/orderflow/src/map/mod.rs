@@ -12,9 +12,11 @@ use std::path::Path;
 use clap::Subcommand;
 use drift::DriftArgs;
 use import::ImportArgs;
+pub use import::ImportReport;
 use preview::PreviewArgs;
 pub use source::{MappingArgs, Source};
 use test::TestArgs;
+pub use test::TestReport;
 
 use crate::exit::{Exit, print};
 

@@ -4,13 +4,17 @@ use std::path::Path;
 
 use clap::Args;
 use mapping::{Case, Expected, Outcome, Plan, Text};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use similar::{ChangeTag, TextDiff};
 
 use super::pretty::canonical;
 use super::source::{MappingArgs, Source};
+use crate::cli::Output;
 use crate::columns::padded;
-use crate::exit::{Exit, print, print_line, say_line};
+use crate::exit::{Exit, print, print_json, say_line};
+use crate::language;
 
 /// Flags of `map test`.
 #[derive(Debug, Args)]
@@ -20,6 +24,37 @@ pub struct TestArgs {
     /// Only the cases whose name contains this.
     #[arg(value_name = "NAME")]
     only: Option<String>,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
+}
+
+/// What `map test -o json` prints.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct TestReport {
+    /// The mapping file.
+    mapping: String,
+    /// Its version.
+    version: String,
+    /// How many cases passed.
+    passed: usize,
+    /// How many failed.
+    failed: usize,
+    /// The cases that were run, as they stand in the file.
+    cases: Vec<CaseReport>,
+}
+
+/// A case that was run.
+#[derive(Debug, JsonSchema, Serialize)]
+struct CaseReport {
+    /// Its name.
+    name: String,
+    /// Where it stands: file and line.
+    place: String,
+    /// Whether the mapping makes of it what it expects.
+    passed: bool,
+    /// How what was made differs from what is expected; `null` when it passed.
+    difference: Option<String>,
 }
 
 pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
@@ -42,27 +77,54 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
         say_line(&none);
         return Ok(Exit::NothingMatched);
     }
-    let (mut said, mut failed) = (String::new(), 0);
+    let mut report = TestReport {
+        mapping: source.name(),
+        version: plan.version().to_string(),
+        passed: 0,
+        failed: 0,
+        cases: Vec::with_capacity(cases.len()),
+    };
     for case in &cases {
-        match check(case, &plan, &source)? {
-            None => said.push_str(&format!("{}{}\n", padded(&t!("ok"), 6), case.name)),
-            Some(difference) => {
-                failed += 1;
-                said.push_str(&format!("{}{} ({})\n", padded(&t!("FAIL"), 6), case.name, case.place));
-                said.extend(difference.lines().map(|line| format!("      {line}\n")));
+        let difference = match args.output {
+            Output::Json => language::english(|| check(case, &plan, &source))?,
+            Output::Table => check(case, &plan, &source)?,
+        };
+        *if difference.is_none() { &mut report.passed } else { &mut report.failed } += 1;
+        report.cases.push(CaseReport {
+            name: case.name.clone(),
+            place: case.place.to_string(),
+            passed: difference.is_none(),
+            difference,
+        });
+    }
+    match args.output {
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
+        Output::Table => print(&report.text()),
+    }
+    Ok(if report.failed == 0 { Exit::Ok } else { Exit::Failure })
+}
+
+impl TestReport {
+    fn text(&self) -> String {
+        let mut said = String::new();
+        for CaseReport { name, place, difference, .. } in &self.cases {
+            match difference {
+                None => said.push_str(&format!("{}{name}\n", padded(&t!("ok"), 6))),
+                Some(difference) => {
+                    said.push_str(&format!("{}{name} ({place})\n", padded(&t!("FAIL"), 6)));
+                    said.extend(difference.lines().map(|line| format!("      {line}\n")));
+                }
             }
         }
+        let counts = t!(
+            "%{passed} passed, %{failed} failed (%{file}, version %{version})",
+            passed = self.passed,
+            failed = self.failed,
+            file = self.mapping,
+            version = self.version
+        );
+        format!("{said}\n{counts}\n")
     }
-    let passed = cases.len() - failed;
-    print(&format!("{said}\n"));
-    print_line(&t!(
-        "%{passed} passed, %{failed} failed (%{file}, version %{version})",
-        passed = passed,
-        failed = failed,
-        file = source.name(),
-        version = plan.version()
-    ));
-    Ok(if failed == 0 { Exit::Ok } else { Exit::Failure })
 }
 
 /// How a case differs from what it expects; `None` when it does not.

@@ -5,23 +5,15 @@ use std::borrow::Cow;
 use comfy_table::{CellAlignment, Table, presets};
 use events::{Actor, Command};
 use jiff::tz::TimeZone;
-use operations::{Operation, State};
+use operations::{Operation, SentResult, State};
 
+use super::report::{details, results};
 use crate::columns::{cells, padded};
 use crate::status::time;
+use crate::summary::grouped;
 
 /// So many columns are for what a line is about.
 const LABEL: usize = 11;
-
-/// What came of one that was carried to its end: its result, which is kept in English, as it is counted.
-pub(super) fn ended(operation: &Operation) -> String {
-    let done = operation.done;
-    match operation.failures.len() {
-        0 => t!("all %{done} done", done = done),
-        failed => t!("%{done} done, %{failed} not", done = done, failed = failed),
-    }
-    .into()
-}
 
 pub(super) fn failures(operation: &Operation) -> String {
     let lines = operation
@@ -78,7 +70,8 @@ pub(super) fn list(all: &[Operation], zone: &TimeZone) -> String {
     format!("{table}\n")
 }
 
-pub(super) fn whole(operation: &Operation, zone: &TimeZone) -> String {
+/// All there is to say of one; `outcome` is what the targets made of what it sent.
+pub(super) fn whole(operation: &Operation, outcome: Option<&SentResult>, zone: &TimeZone) -> String {
     let mut out = String::new();
     let mut tell = |what: &str, text: &str| {
         out.push_str(&format!("{}{}\n", padded(what, LABEL), service::escape_value(text)));
@@ -102,58 +95,69 @@ pub(super) fn whole(operation: &Operation, zone: &TimeZone) -> String {
     if let Some(result) = &operation.result {
         tell(&t!("result"), &format!("{}  {result}", time(operation.moved, zone)));
     }
-    out + failures(operation).as_str()
+    if let Some(outcome) = outcome {
+        tell(
+            &t!("outcome"),
+            &t!("%{count} sent: %{results}", count = grouped(outcome.sent), results = results(outcome)),
+        );
+    }
+    let details = outcome.map(details).unwrap_or_default();
+    out + failures(operation).as_str() + details.as_str()
+}
+
+/// An operation for snapshots.
+#[cfg(test)]
+pub(super) fn sample(id: &str, state: State) -> Operation {
+    use events::Failure;
+    use operations::Said;
+
+    const AT: i64 = 1_741_233_600_000_000;
+    let actor = Actor { user: "li".into(), host: "erp".into() };
+    let said = [(Command::Pause, 1), (Command::Rate(50), 2), (Command::Resume, 3)];
+    Operation {
+        id: id.into(),
+        verb: "retry".into(),
+        actor: actor.clone(),
+        reason: "the customer is known now".into(),
+        plan: "retry 7 dead letters, at most 200 a second".into(),
+        began: AT,
+        moved: AT + 60_000_000,
+        state,
+        count: Some(7),
+        done: 6,
+        failures: vec![Failure { seq: 12, why: "it cannot be read".into() }],
+        result: Some("6 done, 1 not".into()),
+        said: said
+            .map(|(command, at)| Said { command, actor: actor.clone(), at: AT + at * 1_000_000 })
+            .into(),
+        through: 12,
+        work: None,
+        per_second: 50,
+        weight: 1.0,
+        stored_at: AT,
+        first_seq: 1,
+        last_seq: 9,
+        by: String::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use events::Failure;
-    use operations::Said;
 
     use crate::language::in_both;
-
-    const AT: i64 = 1_741_233_600_000_000;
-
-    fn operation(id: &str, state: State) -> Operation {
-        let actor = Actor { user: "li".into(), host: "erp".into() };
-        let said = [(Command::Pause, 1), (Command::Rate(50), 2), (Command::Resume, 3)];
-        Operation {
-            id: id.into(),
-            verb: "retry".into(),
-            actor: actor.clone(),
-            reason: "the customer is known now".into(),
-            plan: "retry 7 dead letters, at most 200 a second".into(),
-            began: AT,
-            moved: AT + 60_000_000,
-            state,
-            count: Some(7),
-            done: 6,
-            failures: vec![Failure { seq: 12, why: "it cannot be read".into() }],
-            result: Some("6 done, 1 not".into()),
-            said: said
-                .map(|(command, at)| Said { command, actor: actor.clone(), at: AT + at * 1_000_000 })
-                .into(),
-            through: 12,
-            work: None,
-            per_second: 50,
-            weight: 1.0,
-            first_seq: 1,
-            last_seq: 9,
-            by: String::new(),
-        }
-    }
 
     #[test]
     fn operations_and_one_of_them_in_both_languages() {
         let states = [State::Running, State::Paused, State::Cancelled, State::Complete, State::Incomplete];
         let mut all: Vec<_> =
-            (1..).zip(states).map(|(at, state)| operation(&format!("retry-{at}"), state)).collect();
+            (1..).zip(states).map(|(at, state)| sample(&format!("retry-{at}"), state)).collect();
         (all[3].count, all[3].reason) = (None, String::new());
+        let outcome =
+            SentResult { sent: 6, succeeded: 6, outcomes: [("written", 6)].into(), ..SentResult::default() };
         insta::assert_snapshot!(in_both(|| {
-            let one = &all[4];
-            let (list, whole) = (list(&all, &TimeZone::UTC), whole(one, &TimeZone::UTC));
-            format!("{list}\n{whole}\n{}", ended(one))
+            let (list, whole) = (list(&all, &TimeZone::UTC), whole(&all[4], Some(&outcome), &TimeZone::UTC));
+            format!("{list}\n{whole}")
         }));
     }
 }

@@ -13,7 +13,8 @@ use service::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::todays_rows::TodaysRows;
-use crate::exit::{Exit, print_line, say_line};
+use crate::cli::Output;
+use crate::exit::{Exit, print, say_line};
 use crate::operations_command::carry_to_its_end;
 
 /// A backfill of what is missing reads at least so much in one window, in microseconds.
@@ -50,6 +51,7 @@ pub(super) struct Repair<'a> {
     pub(super) reading: SourceReading<'a>,
     pub(super) rows: &'a TodaysRows<'a>,
     pub(super) reason: &'a str,
+    pub(super) output: Output,
 }
 
 impl Repair<'_> {
@@ -131,7 +133,7 @@ impl Repair<'_> {
         let mut exit = Exit::Ok;
         if changed > 0 {
             exit = Exit::Partial;
-            print_line(&t!(
+            self.tell_line(&t!(
                 "%{count} orders were changed or written while they were compared; the same command again repairs them",
                 count = changed
             ));
@@ -168,7 +170,24 @@ impl Repair<'_> {
     async fn carry(&self, text: String, work: Work, shutdown: &CancellationToken) -> anyhow::Result<Exit> {
         let Self { config, journal, names, reason, .. } = self;
         let id = operations::begin(journal, names, "repair", text, reason, work).await?;
-        carry_to_its_end(config, journal, names, &id, shutdown).await
+        // What it sends is looked at by the next comparison.
+        let Some(report) = carry_to_its_end(config, journal, names, &id, None, shutdown).await? else {
+            return Ok(Exit::Refused);
+        };
+        self.tell(&report.text());
+        Ok(report.exit())
+    }
+
+    /// Tells people what was done; beside the JSON of a comparison, which has stdout for itself.
+    fn tell(&self, text: &str) {
+        match self.output {
+            Output::Json => say_line(text.trim_end()),
+            Output::Table => print(text),
+        }
+    }
+
+    fn tell_line(&self, line: &str) {
+        self.tell(&format!("{line}\n"));
     }
 
     /// Has the range read again at the source.
@@ -177,7 +196,7 @@ impl Repair<'_> {
         let step = ((range.until - range.since) / WINDOWS).max(DAY);
         let plan = BackfillPlan::new(range, step - step % 1_000_000, now())?;
         backfill::request(self.journal, self.names, &plan, self.reason).await?;
-        print_line(&t!(
+        self.tell_line(&t!(
             "%{id}: %{count} orders are read again at the source, by the fetchers that run; `orderflow status` shows how far \
              they are",
             id = plan.id,

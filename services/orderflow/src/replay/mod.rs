@@ -11,17 +11,21 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use journal::{Journal, JournalError, Topology};
 use operations::{Operation, Range, Remap, Replayed, labels, runs};
+use schemars::JsonSchema;
+use serde::Serialize;
 use service::{Config, ConfigError};
 use tokio_util::sync::CancellationToken;
 use transformer::{Again, How};
 
 use crate::backfill::flags::moment;
+use crate::cli::Output;
 use crate::dead::reason;
-use crate::exit::{Exit, print_line};
+use crate::exit::{Exit, print, print_json, print_line};
 use crate::language;
-use crate::operations_command::carry_to_its_end;
+use crate::operations_command::{OperationReport, WaitArgs, carry_to_its_end};
 use crate::reach::with_reached;
 use crate::stages::{connect, no_target};
+use trial::TrialReport;
 
 /// Flags of `replay`.
 #[derive(Debug, Args)]
@@ -62,12 +66,41 @@ pub struct ReplayArgs {
     /// So many orders a second, at most, so that the live flow keeps its share.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
     /// Without nats.url: the folder that `orderflow up` keeps its data in.
     #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
     data: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What `-o json` prints of `replay`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ReplayReport {
+    /// The log: `raw` or `mapped`.
+    log: FromLog,
+    /// How many of its messages are replayed: pages of RAW, or orders of MAPPED.
+    messages: u64,
+    /// How many orders these hold.
+    orders: u64,
+    /// The version of today's mapping, of a replay from RAW.
+    mapping: Option<String>,
+    /// Only to this target; `null` for all.
+    target: Option<String>,
+    /// Whether what the target holds is written as well.
+    force: bool,
+    /// What today's mapping would change, for `--target none`.
+    trial: Option<TrialReport>,
+    /// Whether it was done, and not only planned.
+    executed: bool,
+    /// What came of it; `null` for a plan.
+    result: Option<OperationReport>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
 enum FromLog {
     /// Pages of the source.
     Raw,
@@ -94,23 +127,43 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
     let journal = connect(config, "replay").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let found = Replayed::plan(&journal, &names, log, &range).await?;
-    let (messages, orders) = (found.messages.len() as u64, found.orders());
+    let messages = found.messages.len() as u64;
+    let orders = found.orders();
+    let mut report = ReplayReport::new(args, messages, orders, target.as_ref());
+    let json = args.output == Output::Json;
     if messages == 0 {
-        print_line(&t!("nothing in the log matches"));
+        match json {
+            true => report.print()?,
+            false => print_line(&t!("nothing in the log matches")),
+        }
         return Ok(Exit::NothingMatched);
     }
     if trial {
-        return trial::run(config, &journal, &names, &found, range.key.as_ref()).await;
+        let tried = trial::run(config, &journal, &names, &found, range.key.as_ref()).await?;
+        let exit = if tried.has_failures() { Exit::Partial } else { Exit::Ok };
+        if !json {
+            print(&tried.text());
+            return Ok(exit);
+        }
+        report.mapping = Some(tried.mapping.clone());
+        report.trial = Some(tried);
+        report.print()?;
+        return Ok(exit);
     }
-    let again = match log {
+    report.mapping = match log {
         Log::Raw => Some(Again::new(config, &journal)?.mapping()),
         Log::Mapped => None,
     };
-    let text = || plan(args, (orders, messages), again.as_deref(), target.as_ref());
-    print_line(&text());
+    let text = || plan(args, (orders, messages), report.mapping.as_deref(), target.as_ref());
+    if !json {
+        print_line(&text());
+    }
     let stored = language::english(text);
     let Some(reason) = reason else {
-        print_line(&t!("nothing was changed; --execute --reason \"...\" does it"));
+        match json {
+            true => report.print()?,
+            false => print_line(&t!("nothing was changed; --execute --reason \"...\" does it")),
+        }
         return Ok(Exit::Ok);
     };
     let work = Work::Replay {
@@ -120,11 +173,43 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
         key: range.key,
         target,
         force: args.force,
-        mapping: again,
+        mapping: report.mapping.clone(),
         per_second: args.rate,
     };
     let id = operations::begin(&journal, &names, "replay", stored, reason, work).await?;
-    carry_to_its_end(config, &journal, &names, &id, &shutdown).await
+    let limit = args.wait.limit();
+    let Some(done) = carry_to_its_end(config, &journal, &names, &id, limit, &shutdown).await? else {
+        return Ok(Exit::Refused);
+    };
+    let exit = done.exit();
+    if !json {
+        print(&done.text());
+        return Ok(exit);
+    }
+    (report.executed, report.result) = (true, Some(done));
+    report.print()?;
+    Ok(exit)
+}
+
+impl ReplayReport {
+    fn new(args: &ReplayArgs, messages: u64, orders: u64, target: Option<&TargetName>) -> Self {
+        Self {
+            log: args.from,
+            messages,
+            orders,
+            mapping: None,
+            target: target.map(ToString::to_string),
+            force: args.force,
+            trial: None,
+            executed: false,
+            result: None,
+        }
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        print_json(&format!("{}\n", serde_json::to_string_pretty(self)?));
+        Ok(())
+    }
 }
 
 /// What is replayed: so many orders, of so many messages.

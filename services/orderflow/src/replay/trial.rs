@@ -7,28 +7,50 @@ use futures::StreamExt;
 use journal::{From, Journal, Label, Stream, Topology};
 use mapping::{Outcome, Plan};
 use operations::Replayed;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use service::Config;
 use similar::TextDiff;
 
-use crate::exit::{Exit, print};
 use crate::map::pretty::pretty;
 use operations::Mask;
 
 /// So many changed orders are shown in full.
 const EXAMPLES: usize = 3;
 
-/// What has been found.
-#[derive(Debug, Default)]
-struct Trial {
+/// What today's mapping would make of the orders.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+pub struct TrialReport {
+    /// The version of the mapping.
+    pub mapping: String,
+    /// Orders that stay the same.
     same: u64,
+    /// Orders that would change.
     changed: u64,
+    /// Orders that were not mapped before.
     new: u64,
+    /// Orders that would be skipped.
     skipped: u64,
+    /// Orders that cannot be mapped.
     failed: u64,
+    /// The first of those that would change, each as a diff; `changed` counts all.
     examples: Vec<String>,
-    failures: Vec<String>,
+    /// The first of those that cannot be mapped; `failed` counts all.
+    failures: Vec<TrialFailure>,
+    #[serde(skip)]
     mask: Mask,
+}
+
+/// An order that cannot be mapped.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct TrialFailure {
+    /// Its page and row in RAW, as `page/row`.
+    place: String,
+    /// Its number, or its key; `-` when it has neither.
+    order: String,
+    /// Why.
+    why: String,
 }
 
 pub async fn run(
@@ -37,10 +59,11 @@ pub async fn run(
     names: &Topology,
     found: &Replayed,
     key: Option<&OrderKey>,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<TrialReport> {
     let plan = transformer::load_mapping(config)?;
     let before = before(journal, names, found).await?;
-    let mut trial = Trial { mask: Mask::of(config), ..Trial::default() };
+    let mapping = plan.version().to_string();
+    let mut trial = TrialReport { mapping, mask: Mask::of(config), ..TrialReport::default() };
     for raw_seq in found.messages.keys() {
         let Some(stored) = journal.page_at(names, *raw_seq).await? else { continue };
         let (body, details) = (stored.page.body.unpack()?, stored.page.unpack_details()?);
@@ -55,8 +78,7 @@ pub async fn run(
             }
         }
     }
-    print(&trial.text(plan.version()));
-    Ok(if trial.failed > 0 { Exit::Partial } else { Exit::Ok })
+    Ok(trial)
 }
 
 /// The newest message in MAPPED of each row of the pages.
@@ -79,7 +101,12 @@ async fn before(
     Ok(before)
 }
 
-impl Trial {
+impl TrialReport {
+    /// Whether some orders cannot be mapped.
+    pub fn has_failures(&self) -> bool {
+        self.failed > 0
+    }
+
     async fn order(
         &mut self,
         plan: &Plan,
@@ -99,9 +126,7 @@ impl Trial {
                 let who = who.number.or(who.key).unwrap_or_else(|| "-".into());
                 if self.failures.len() < EXAMPLES {
                     let error = self.mask.text(&error.to_string(), &self.mask.json(order.get()).1);
-                    let failure =
-                        t!("RAW %{place}, order %{order}: %{why}", place = place, order = who, why = error);
-                    self.failures.push(failure.into());
+                    self.failures.push(TrialFailure { place: place.to_string(), order: who, why: error });
                 }
                 return Ok(());
             }
@@ -135,8 +160,12 @@ impl Trial {
         Ok(())
     }
 
-    fn text(&self, mapping: &str) -> String {
-        let Self { same, changed, new, skipped, failed, examples, failures, .. } = self;
+    /// For people.
+    pub fn text(&self) -> String {
+        let Self { mapping, same, changed, new, skipped, failed, examples, failures, .. } = self;
+        let failures = failures.iter().map(|TrialFailure { place, order, why }| {
+            t!("RAW %{place}, order %{order}: %{why}", place = place, order = order, why = why).into_owned()
+        });
         let counts = t!(
             "by mapping %{mapping}: %{changed} orders would change, %{same} stay the same, %{new} were not mapped before, \
              %{skipped} would be skipped, %{failed} cannot be mapped",
@@ -148,8 +177,8 @@ impl Trial {
             failed = failed
         );
         let mut out = format!("{counts}\n");
-        for line in failures.iter().chain(examples) {
-            out.push_str(line);
+        for line in failures.chain(examples.iter().cloned()) {
+            out.push_str(&line);
             out.push('\n');
         }
         out

@@ -4,6 +4,7 @@ mod demo;
 mod home;
 mod once;
 mod progress;
+mod report;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::stages::{connection, use_local};
 use demo::Demo;
 use home::Home;
 pub use home::{resting, running_server};
+pub use report::OnceReport;
 
 /// What runs in this process.
 struct Flow {

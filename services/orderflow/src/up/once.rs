@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use transformer::Retried;
 
 use super::demo::Demo;
+use super::report::{FailedWindow, OnceReport, RunEnd};
 use super::{Flow, progress};
-use crate::cli::UpArgs;
-use crate::exit::{Exit, print, print_line, say_line};
+use crate::cli::{Output, UpArgs};
+use crate::exit::{Exit, print, print_json, print_line, say_line};
 use crate::language;
 use crate::stages::refuse_paused;
 use crate::summary::{summary, verdict};
@@ -25,16 +26,6 @@ const ASK: Duration = Duration::from_millis(50);
 
 /// How long their answers may take before we look after the rest.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// How the waiting ended.
-enum Waited {
-    Drained,
-    Interrupted,
-    /// Nothing moved for the whole patience.
-    Stuck,
-    /// The writers of this target have stopped: too much was refused.
-    Stopped(String),
-}
 
 pub async fn run(
     args: &UpArgs,
@@ -84,12 +75,82 @@ pub async fn run(
     let complete = ended.complete && account.is_complete();
     operations::finished(&flow.journal, &flow.names, &id, complete, language::english(|| verdict(&account)))
         .await?;
-    print(&format!("{}\n", summary(&account, &flow.config.zone(), began.elapsed())));
+    let status = Status::read(&flow.journal, &flow.names, &flow.targets).await?;
+    if args.output == Output::Json {
+        let report = OnceReport {
+            complete,
+            ended: waited.clone(),
+            account: &account,
+            retried: retried.into(),
+            dead_open: status.dead_open,
+            older_stamps: status.older_stamps,
+            failed_window: ended
+                .failed
+                .as_ref()
+                .map(|(window, reason)| FailedWindow { window: window.as_str(), reason }),
+            trouble: language::english(|| flow.trouble()),
+            verdict: language::english(|| verdict(&account)),
+            took_milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+    } else {
+        print_summary(args, flow, demo, began, &account, &status, retried);
+    }
+    let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
+    match waited {
+        RunEnd::Stuck => {
+            let moved = t!(
+                "error: nothing moved for %{seconds} s%{trouble}",
+                seconds = args.patience,
+                trouble = trouble
+            );
+            say_line(&moved);
+        }
+        RunEnd::Stopped { target } => {
+            let stopped = t!(
+                "error: the writers stopped%{trouble}; mend the cause, then `orderflow resume --target %{target} --execute \
+                 --reason \"...\"`, and the same command goes on from here",
+                trouble = trouble,
+                target = target
+            );
+            say_line(&stopped);
+        }
+        RunEnd::Interrupted => say_line(&t!("interrupted; the same command goes on from here")),
+        RunEnd::Drained => {}
+    }
+    if let Some((window, reason)) = &ended.failed {
+        let failed = t!(
+            "error: window %{window} failed, so the watermark stays and the next run tries again: %{reason}",
+            window = window,
+            reason = reason
+        );
+        say_line(&failed);
+    }
+    // What was tried again is of earlier windows: the account does not show whether the target took it, the open letters do.
+    let left = if retried == Retried::default() { 0 } else { status.dead_open };
+    // Those that were repaired since do not wait any more.
+    let older = account.older_stamps().min(status.older_stamps);
+    Ok(match (complete, account.dead_letters() + older + left) {
+        (true, 0) => Exit::Ok,
+        (true, _) => Exit::Partial,
+        (false, _) => Exit::Failure,
+    })
+}
+
+/// The summary for people.
+fn print_summary(
+    args: &UpArgs,
+    flow: &Flow,
+    demo: Option<&Demo>,
+    began: Instant,
+    account: &Account,
+    status: &Status,
+    retried: Retried,
+) {
+    print(&format!("{}\n", summary(account, &flow.config.zone(), began.elapsed())));
     if let Some(demo) = demo {
         print(&format!("{}\n{}\n", t!("The sandbox saw:"), demo.report()));
     }
-    let trouble = flow.trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
-    let status = Status::read(&flow.journal, &flow.names, &flow.targets).await?;
     if retried != Retried::default() {
         let Retried { mapped, skipped, superseded, failed } = retried;
         print_line(&t!(
@@ -123,44 +184,6 @@ pub async fn run(
             count = status.older_stamps
         ));
     }
-    match waited {
-        Waited::Stuck => {
-            let moved = t!(
-                "error: nothing moved for %{seconds} s%{trouble}",
-                seconds = args.patience,
-                trouble = trouble
-            );
-            say_line(&moved);
-        }
-        Waited::Stopped(target) => {
-            let stopped = t!(
-                "error: the writers stopped%{trouble}; mend the cause, then `orderflow resume --target %{target} --execute \
-                 --reason \"...\"`, and the same command goes on from here",
-                trouble = trouble,
-                target = target
-            );
-            say_line(&stopped);
-        }
-        Waited::Interrupted => say_line(&t!("interrupted; the same command goes on from here")),
-        Waited::Drained => {}
-    }
-    if let Some((window, reason)) = &ended.failed {
-        let failed = t!(
-            "error: window %{window} failed, so the watermark stays and the next run tries again: %{reason}",
-            window = window,
-            reason = reason
-        );
-        say_line(&failed);
-    }
-    // What was tried again is of earlier windows: the account does not show whether the target took it, the open letters do.
-    let left = if retried == Retried::default() { 0 } else { status.dead_open };
-    // Those that were repaired since do not wait any more.
-    let older = account.older_stamps().min(status.older_stamps);
-    Ok(match (complete, account.dead_letters() + older + left) {
-        (true, 0) => Exit::Ok,
-        (true, _) => Exit::Partial,
-        (false, _) => Exit::Failure,
-    })
 }
 
 /// Waits for the fetcher, then for the transformer, then for the writers.
@@ -170,7 +193,7 @@ async fn wait(
     mut fetching: JoinHandle<Result<Ended, FetchError>>,
     stages: &mut JoinSet<anyhow::Result<()>>,
     stop: &CancellationToken,
-) -> anyhow::Result<(Ended, Waited)> {
+) -> anyhow::Result<(Ended, RunEnd)> {
     let patience = Duration::from_secs(args.patience.max(1));
     let (mut moved_at, mut last) = (Instant::now(), String::new());
     let mut fetched = None;
@@ -186,13 +209,13 @@ async fn wait(
             }
             () = stop.cancelled() => {
                 let ended = match fetched { Some(ended) => ended, None => fetching.await?? };
-                return Ok((ended, Waited::Interrupted));
+                return Ok((ended, RunEnd::Interrupted));
             }
             left = left(flow) => left,
         };
         let drained = left.as_ref().is_some_and(|left| left.iter().all(StageStatus::is_drained));
         if let Some(ended) = fetched.take_if(|_| drained) {
-            return Ok((ended, Waited::Drained));
+            return Ok((ended, RunEnd::Drained));
         }
         let stopped = flow.targets.iter().zip(&flow.writers).find(|(_, live)| live.stopped().is_some());
         if let Some((target, _)) = stopped {
@@ -201,7 +224,7 @@ async fn wait(
                 Some(ended) => ended,
                 None => fetching.await??,
             };
-            return Ok((ended, Waited::Stopped(target.to_string())));
+            return Ok((ended, RunEnd::Stopped { target: target.to_string() }));
         }
         let progress = flow.fetcher.progress();
         // What is in hand goes up and down while nothing gets done: only what is done counts as moving.
@@ -217,7 +240,7 @@ async fn wait(
                 Some(ended) => ended,
                 None => fetching.await??,
             };
-            return Ok((ended, Waited::Stuck));
+            return Ok((ended, RunEnd::Stuck));
         }
     }
 }

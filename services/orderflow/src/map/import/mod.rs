@@ -21,9 +21,11 @@ use anyhow::Context;
 use clap::Args;
 use service::ConfigError;
 
-use crate::exit::{Exit, print};
+use crate::cli::Output;
+use crate::exit::{Exit, print, print_json};
 use mapping::Names;
 use metadata::{End, Metadata};
+pub use report::Report as ImportReport;
 use report::Report;
 use toml_text::comment;
 
@@ -42,6 +44,9 @@ pub struct ImportArgs {
     /// Overwrite the files that are there.
     #[arg(long)]
     force: bool,
+    /// The form of the output.
+    #[arg(long, short, default_value = "table")]
+    output: Output,
 }
 
 /// What is written and said.
@@ -54,7 +59,8 @@ struct Import {
 pub fn run(args: ImportArgs) -> anyhow::Result<Exit> {
     let read =
         |path: &Option<std::path::PathBuf>, end| path.as_deref().map(|path| read(path, end)).transpose();
-    let import = import(read(&args.source, End::Source)?.as_ref(), read(&args.target, End::Target)?.as_ref());
+    let mut import =
+        import(read(&args.source, End::Source)?.as_ref(), read(&args.target, End::Target)?.as_ref());
     let mut files = vec![("orderflow.toml", &import.config)];
     files.extend(import.mapping.as_ref().map(|text| ("mapping.toml", text)));
     if !args.force {
@@ -65,14 +71,15 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Exit> {
     }
     std::fs::create_dir_all(&args.out)
         .with_context(|| t!("--out %{folder} cannot be made", folder = args.out.display()))?;
-    let mut said = String::new();
     for (name, text) in files {
         let path = args.out.join(name);
         write(&path, text, args.force)?;
-        said.push_str(&format!("{}\n", t!("%{file}: written", file = path.display())));
+        import.report.written.push(path.display().to_string());
     }
-    said.push_str(&import.report.text());
-    print(&said);
+    match args.output {
+        Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&import.report)?)),
+        Output::Table => print(&import.report.text()),
+    }
     Ok(if import.report.lost.is_empty() { Exit::Ok } else { Exit::Partial })
 }
 

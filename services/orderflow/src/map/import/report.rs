@@ -1,18 +1,25 @@
 //! What the author has to know: what was not carried over, and what was assumed.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::metadata::Metadata;
 use super::object::Literal;
 
-/// What was not carried over, and what was assumed.
-#[derive(Debug, Default)]
-pub(super) struct Report {
+/// What was not carried over, and what was assumed; what `map import -o json` prints.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+pub struct Report {
+    /// The files that were written.
+    pub(super) written: Vec<String>,
+    /// What was not carried over, to be looked at by hand.
     pub(super) lost: Vec<Lost>,
+    /// What is worth knowing, one sentence each.
     pub(super) notes: Vec<String>,
 }
 
 /// One thing that was not carried over.
-#[derive(Debug)]
-pub(super) struct Lost {
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Lost {
     /// File and key or field.
     pub(super) place: String,
     /// What stands there.
@@ -43,7 +50,8 @@ impl Report {
 
     /// As it is printed.
     pub(super) fn text(&self) -> String {
-        let mut out = String::new();
+        let written = self.written.iter().map(|file| format!("{}\n", t!("%{file}: written", file = file)));
+        let mut out: String = written.collect();
         if !self.lost.is_empty() {
             let lost = t!("not carried over, %{count} to be looked at by hand:", count = self.lost.len());
             out.push_str(&format!("\n{lost}\n"));

@@ -174,7 +174,7 @@ fn one_end_at_least_is_needed() {
 }
 
 fn args(folder: &Path, source: Option<PathBuf>, force: bool) -> ImportArgs {
-    ImportArgs { source, target: None, out: folder.join("new/folder"), force }
+    ImportArgs { source, target: None, out: folder.join("new/folder"), force, output: Output::Table }
 }
 
 #[test]
