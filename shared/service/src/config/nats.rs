@@ -30,6 +30,8 @@ pub struct Nats {
     pub nkey_file: Option<PathBuf>,
     /// What encrypts the connection.
     pub tls: Option<NatsTls>,
+    /// Where the server is monitored; absent: on port 8222 of `url`.
+    pub monitor_url: Option<String>,
 }
 
 /// `[nats.tls]`
@@ -53,6 +55,11 @@ pub(super) fn wrong(config: &Config) -> Option<(&'static str, String)> {
         return Some(too_long);
     }
     let nats = &config.nats;
+    let is_http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    if nats.monitor_url.as_ref().is_some_and(|url| !is_http(url)) {
+        let expected = "expected an address such as http://127.0.0.1:8222";
+        return Some(("nats.monitor_url", expected.into()));
+    }
     let ways = ways(nats);
     if let [first, second, ..] = ways.as_slice() {
         return Some((second, format!("found it beside {first}, expected one of them to say who we are")));
