@@ -59,6 +59,8 @@ mod schema;
 mod script;
 mod section;
 mod shape;
+mod slip_words;
+mod slips;
 mod sum;
 mod table;
 mod time;
@@ -76,6 +78,7 @@ pub use mapping_error::{MappingError, MappingErrors, Place};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, KINDS, RowError};
 pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
+pub use slips::{Slip, SlipKind, condition_slip, record_names, slips};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.
 pub const REFERENCE: &str = include_str!("reference.toml");
