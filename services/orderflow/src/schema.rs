@@ -8,8 +8,10 @@ use schemars::{JsonSchema, Schema};
 
 use crate::alerts::Shown;
 use crate::backfill;
+use crate::check;
 use crate::dead::Whole;
 use crate::exit::{Exit, print_json};
+use crate::peek;
 use crate::trace;
 
 /// Flags of `schema`.
@@ -44,6 +46,10 @@ enum Described {
     Backfill,
     /// `alerts show -o json`.
     Alerts,
+    /// `peek -o json`.
+    Peek,
+    /// `check -o json`.
+    Check,
 }
 
 fn schema(of: Described) -> Schema {
@@ -59,6 +65,8 @@ fn schema(of: Described) -> Schema {
         Described::Reconcile => of_type::<Vec<Comparison>>(),
         Described::Backfill => of_type::<backfill::Report<'_>>(),
         Described::Alerts => of_type::<Shown>(),
+        Described::Peek => of_type::<peek::Report>(),
+        Described::Check => of_type::<check::CheckReport>(),
     }
 }
 

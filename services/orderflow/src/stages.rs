@@ -78,12 +78,14 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     let config = Config::load(config)?;
     caution::log(&config);
     let journal = connect(&config, "fetch").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let mode = if args.once { Mode::Once } else { Mode::Forever };
     let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
     let ended = fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown).await?;
     if let Some(telling) = telling {
         telling.end().await;
     }
+    looked.ended().await;
     journal.flush().await;
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
         bail!("{}", t!("window %{window} failed: %{reason}", window = window, reason = reason));
@@ -95,9 +97,11 @@ pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Re
     let config = Config::load(config)?;
     caution::log(&config);
     let journal = connect(&config, "transform").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let telling = Telling::start(&config, &journal, &shutdown);
     transformer::run(&config, journal.clone(), shutdown).await?;
     telling.end().await;
+    looked.ended().await;
     journal.flush().await;
     Ok(Exit::Ok)
 }
@@ -117,6 +121,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
     }
     caution::log(&config);
     let journal = connect(&config, "write").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let telling = Telling::start(&config, &journal, &shutdown);
     let mut writers = JoinSet::new();
     for target in targets {
@@ -132,6 +137,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
         }
     }
     telling.end().await;
+    looked.ended().await;
     journal.flush().await;
     result
 }
