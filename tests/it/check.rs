@@ -57,7 +57,7 @@ async fn what_would_go_wrong_later_is_found_without_a_connection() {
          https://okki.example/v1/v1/invoices/order/list is called, expected https://okki.example",
         "orderflow.toml: target qeasy, app_secret: found nothing, expected ORDERFLOW_TARGET__QEASY__APP_SECRET",
         "orderflow.toml: target qeasy, url: found https://api.qeasy.cloud/v2/open-api, so that",
-        "mapping.toml:10: when 1 (`draft`): is: found the field 草稿, which no order is known to have",
+        "mapping.toml:11: when 1 (`draft`): is: found the field 草稿, which no order is known to have",
     ]) {
         assert!(finding.starts_with(&format!("problem: {expected}")), "{finding}");
     }
@@ -123,7 +123,7 @@ async fn everything_is_tried_and_nothing_is_written() {
     for line in [
         "source, token: given, good for",
         "source, one order: read; 30 orders since schedule.since",
-        "mapping, that order: 1 records",
+        "mapping, that order: it becomes a record",
         "target qeasy: it answers HTTP 405 to a GET",
         "target store: http://127.0.0.1",
         "/v2/oauth gives a token",

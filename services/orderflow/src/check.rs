@@ -21,11 +21,11 @@ use crate::language;
 use crate::map::{MappingArgs, Source};
 use addresses::called_by_target;
 use finding::Finding;
-use tried::Tried;
+use tried::LiveTry;
 
 /// What a check of the files came to.
 #[derive(Default)]
-struct Report {
+struct FileReport {
     /// What is sound, a line each.
     said: String,
     findings: Vec<Finding>,
@@ -58,19 +58,19 @@ async fn looked(
     args: &CheckArgs,
     path: &Path,
     is_told: bool,
-) -> anyhow::Result<(Report, Option<Vec<Tried>>)> {
+) -> anyhow::Result<(FileReport, Option<Vec<LiveTry>>)> {
     if args.mapping.is_some() {
         let source = Source::read(&MappingArgs { mapping: args.mapping.clone() }, path)?;
         let said = told(&source.name(), &source.plan()?);
         let findings = mapping::findings(&source.name(), &source.text);
-        let report = Report { said, findings, errors: Vec::new() };
+        let report = FileReport { said, findings, errors: Vec::new() };
         if is_told {
             report.print();
         }
         return Ok((report, None));
     }
     let config = Config::load(path)?;
-    let report = Report::of(&config, path);
+    let report = FileReport::of(&config, path);
     if is_told {
         report.print();
     }
@@ -84,7 +84,7 @@ async fn looked(
     Ok((report, Some(tried)))
 }
 
-fn exit_of(report: &Report, tried: Option<&[Tried]>) -> Exit {
+fn exit_of(report: &FileReport, tried: Option<&[LiveTry]>) -> Exit {
     tried.map_or(report.exit(), |tried| worse(report.exit(), tried::exit(tried)))
 }
 
@@ -96,11 +96,11 @@ pub struct CheckReport {
     /// What is found in files that can be used.
     findings: Vec<Finding>,
     /// What was tried; `null` without `--live`.
-    tried: Option<Vec<Tried>>,
+    tried: Option<Vec<LiveTry>>,
 }
 
 impl CheckReport {
-    fn of(report: Report, tried: Option<Vec<Tried>>) -> Self {
+    fn of(report: FileReport, tried: Option<Vec<LiveTry>>) -> Self {
         let errors = report.errors.iter().map(|error| service::chain(error.as_ref()));
         Self { errors: errors.collect(), findings: report.findings, tried }
     }
@@ -117,7 +117,7 @@ fn worse(first: Exit, second: Exit) -> Exit {
     if weight(&second) > weight(&first) { second } else { first }
 }
 
-impl Report {
+impl FileReport {
     fn of(config: &Config, path: &Path) -> Self {
         let file = path.display().to_string();
         let mut report = Self::default();

@@ -73,19 +73,25 @@ const MAPPING: &str = "mapping.toml";
 const SANDBOX_SECRET: &str = "sandbox.secret";
 
 pub fn run(args: InitArgs) -> anyhow::Result<Exit> {
-    let (out, force) = (args.out.clone(), args.force);
-    let names: &[&str] = if args.sandbox { &[CONFIG, MAPPING, SANDBOX_SECRET] } else { &[CONFIG, MAPPING] };
+    let force = args.force;
+    // A file is shown as it is named in the folder that people are in.
+    let out = if args.out == Path::new(".") { PathBuf::new() } else { args.out.clone() };
     if !force {
         // Before anything is asked or written.
-        for name in names {
+        for name in [CONFIG, MAPPING] {
             refuse_existing(&out.join(name), "--out")?;
         }
     }
     let answers = answered(Answers::of(args)?)?;
+    if answers.sandbox == Some(true) && !force {
+        refuse_existing(&out.join(SANDBOX_SECRET), "--out")?;
+    }
     let texts = files::texts(&answers, &this_year());
     expect_sound(&out, &texts)?;
-    std::fs::create_dir_all(&out)
-        .with_context(|| t!("--out %{folder} cannot be made", folder = out.display()))?;
+    if out != Path::new("") {
+        std::fs::create_dir_all(&out)
+            .with_context(|| t!("--out %{folder} cannot be made", folder = out.display()))?;
+    }
     let mut said = String::new();
     let mut write = |name: &str, text: &str| {
         let path = out.join(name);
@@ -238,7 +244,7 @@ mod tests {
         let account = Answers::of(account()).expect("sound");
         let sandbox = Answers::of(InitArgs { sandbox: true, ..InitArgs::default() }).expect("sound");
         insta::assert_snapshot!(in_both(|| {
-            let steps = |answers| files::next_steps(answers, Path::new("."));
+            let steps = |answers| files::next_steps(answers, Path::new(""));
             format!("{}\n{}", steps(&account), steps(&sandbox))
         }));
     }

@@ -41,7 +41,7 @@ pub struct PeekArgs {
 
 /// What `-o json` prints.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Report {
+pub struct PeekReport {
     /// How many orders the source counts since `schedule.since`.
     total: u64,
     /// How many were looked at.
@@ -82,10 +82,13 @@ pub async fn run(args: PeekArgs, path: &Path) -> anyhow::Result<Exit> {
             return Ok(Exit::Failure);
         }
     };
-    let report = Report::of(&config, &found);
+    let report = PeekReport::of(&config, &found);
     match args.output {
         Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
-        Output::Table => print(&show::shown(&report, &config)),
+        Output::Table => {
+            let hint = if args.propose.is_some() { String::new() } else { show::hint(&report, &config) };
+            print(&format!("{}{hint}", show::shown(&report, &config)));
+        }
     }
     if found.orders.is_empty() {
         return Ok(Exit::NothingMatched);
@@ -107,7 +110,7 @@ pub async fn run(args: PeekArgs, path: &Path) -> anyhow::Result<Exit> {
     Ok(if args.propose.is_some() && failed > 0 { Exit::Partial } else { Exit::Ok })
 }
 
-impl Report {
+impl PeekReport {
     fn of(config: &Config, found: &FirstOrders) -> Self {
         let mask = Mask::of(config);
         let shown =
@@ -129,10 +132,10 @@ impl Proposal {
     /// Maps the orders with the proposed mapping.
     fn tried(mapping: String, config: &Config, orders: &[Box<RawValue>]) -> Self {
         let plan = Plan::compile("proposal", &mapping, &config.zone());
-        let maps = |order: &&Box<RawValue>| {
+        let maps = |order: &RawValue| {
             plan.as_ref().is_ok_and(|plan| matches!(plan.map(order), Ok(Outcome::Records(_))))
         };
-        let mapped = orders.iter().filter(maps).count() as u64;
+        let mapped = orders.iter().filter(|order| maps(order)).count() as u64;
         Self { mapping, mapped, failed: orders.len() as u64 - mapped }
     }
 }
@@ -153,17 +156,19 @@ mod tests {
             "product_list":[{"unique_id":3,"product_no":"A","count":1,"unit_price":0.1}]}"#,
     ];
 
-    fn report(text: &str) -> (Report, Config) {
+    fn report(text: &str) -> (PeekReport, Config) {
         let config = Config::parse(Path::new("o.toml"), text, std::iter::empty()).expect("sound");
         let orders = ORDERS.iter().map(|order| serde_json::from_str(order).expect("JSON")).collect();
         let found = FirstOrders { total: 2_000, orders, left_out: 1 };
-        (Report::of(&config, &found), config)
+        (PeekReport::of(&config, &found), config)
     }
 
     #[test]
     fn orders_and_a_proposal_in_both_languages() {
         let (report, config) = report("");
-        insta::assert_snapshot!(in_both(|| show::shown(&report, &config)));
+        insta::assert_snapshot!(in_both(|| {
+            format!("{}{}", show::shown(&report, &config), show::hint(&report, &config))
+        }));
         let proposal = report.proposal.expect("they have ids");
         assert_eq!((proposal.mapped, proposal.failed), (2, 0));
         insta::assert_snapshot!(proposal.mapping);

@@ -65,7 +65,7 @@ fn schema(of: Described) -> Schema {
         Described::Reconcile => of_type::<Vec<Comparison>>(),
         Described::Backfill => of_type::<backfill::Report<'_>>(),
         Described::Alerts => of_type::<Shown>(),
-        Described::Peek => of_type::<peek::Report>(),
+        Described::Peek => of_type::<peek::PeekReport>(),
         Described::Check => of_type::<check::CheckReport>(),
     }
 }

@@ -1,7 +1,7 @@
 //! Asking a target for an answer without writing to it.
 
 use postgres::TableReport;
-use qeasy::Reply;
+use qeasy::ProbeReply;
 use service::Config;
 use service::config::Target;
 
@@ -28,8 +28,8 @@ pub enum TargetReply {
 pub async fn probe(config: &Config, target: &Target, fields: &[String]) -> Result<TargetReply, WriterError> {
     let reply = match target::Target::of(&config.flow, target)? {
         target::Target::Qeasy(qeasy) => match qeasy.probe().await {
-            Ok(Reply::Status(status)) => Ok(TargetReply::Status(status)),
-            Ok(Reply::Token) => Ok(TargetReply::Token),
+            Ok(ProbeReply::Status(status)) => Ok(TargetReply::Status(status)),
+            Ok(ProbeReply::Token) => Ok(TargetReply::Token),
             Err(error) => Err(TargetError::from(error)),
         },
         target::Target::Postgres(postgres) => {

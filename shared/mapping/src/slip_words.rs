@@ -2,7 +2,7 @@
 
 /// A word of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Token {
+pub(crate) enum Word {
     /// A name, with what follows it by dots: `order.rate`.
     Name(String),
     /// A text in quotes, without them.
@@ -17,49 +17,49 @@ pub(crate) enum Token {
 const LONG: [&str; 10] = ["==", "!=", "<=", ">=", "&&", "||", "??", "?.", "=>", "**"];
 
 /// The words of an expression, comments left out. A text that does not end goes to the end.
-pub(crate) fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn words(text: &str) -> Vec<Word> {
     let mut rest = text.trim_start();
     let mut found = Vec::new();
     while let Some(first) = rest.chars().next() {
-        let (token, after) = match first {
+        let (word, after) = match first {
             '"' | '`' => quoted(rest, first),
             '/' if rest.starts_with("//") => (None, rest.split_once('\n').map_or("", |(_, after)| after)),
             '/' if rest.starts_with("/*") => (None, rest.split_once("*/").map_or("", |(_, after)| after)),
             c if c.is_ascii_digit() => {
                 let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_'));
-                (Some(Token::Number), &rest[end.unwrap_or(rest.len())..])
+                (Some(Word::Number), &rest[end.unwrap_or(rest.len())..])
             }
             c if c.is_alphabetic() || c == '_' => {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
                 let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
-                (Some(Token::Name(name.to_owned())), after)
+                (Some(Word::Name(name.to_owned())), after)
             }
             _ => {
                 let long = LONG.into_iter().find(|operator| rest.starts_with(operator));
                 let end = long.map_or(first.len_utf8(), str::len);
-                (Some(Token::Operator(rest[..end].to_owned())), &rest[end..])
+                (Some(Word::Operator(rest[..end].to_owned())), &rest[end..])
             }
         };
-        found.extend(token);
+        found.extend(word);
         rest = after.trim_start();
     }
     found
 }
 
 /// A text that begins with a quote, and what stands behind it.
-fn quoted(text: &str, quote: char) -> (Option<Token>, &str) {
+fn quoted(text: &str, quote: char) -> (Option<Word>, &str) {
     let mut inside = String::new();
     let mut letters = text.char_indices().skip(1);
     while let Some((at, letter)) = letters.next() {
         match letter {
             '\\' => inside.extend(letters.next().map(|(_, escaped)| escaped)),
             letter if letter == quote => {
-                return (Some(Token::Text(inside)), &text[at + letter.len_utf8()..]);
+                return (Some(Word::Text(inside)), &text[at + letter.len_utf8()..]);
             }
             letter => inside.push(letter),
         }
     }
-    (Some(Token::Text(inside)), "")
+    (Some(Word::Text(inside)), "")
 }
 
 #[cfg(test)]
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        let word = |token: Token| match token {
-            Token::Name(name) => format!("<{name}>"),
-            Token::Text(text) => format!("[{text}]"),
-            Token::Number => "9".into(),
-            Token::Operator(operator) => operator,
+        let word = |word: Word| match word {
+            Word::Name(name) => format!("<{name}>"),
+            Word::Text(text) => format!("[{text}]"),
+            Word::Number => "9".into(),
+            Word::Operator(operator) => operator,
         };
-        tokens(text).into_iter().map(word).collect::<Vec<_>>().join(" ")
+        words(text).into_iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

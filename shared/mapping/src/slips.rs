@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use crate::mapping_error::{MappingErrors, Place};
 use crate::path::{Path, Step};
 use crate::section::Section;
-use crate::slip_words::{Token, tokens};
+use crate::slip_words::{Word, words};
 use crate::table::parse;
 
 /// Something that is hardly ever meant.
@@ -154,30 +154,30 @@ fn look_at(
 
 /// The first slip of an expression.
 fn slip_of(text: &str, is_condition: bool, is_field: &impl Fn(&str) -> bool) -> Option<SlipKind> {
-    let tokens = tokens(text);
-    if let [Token::Text(inside)] = &tokens[..] {
+    let words = words(text);
+    if let [Word::Text(inside)] = &words[..] {
         if is_field(inside) {
             return Some(SlipKind::QuotedField { name: inside.clone() });
         }
         let looks_computed = inside.contains(['=', '<', '>', '*', '+', '(']);
         return (is_condition || looks_computed).then(|| SlipKind::QuotedExpression { text: inside.clone() });
     }
-    let is_name = |token: Option<&Token>| matches!(token, Some(Token::Name(_)));
-    for (at, token) in tokens.iter().enumerate() {
-        let Token::Operator(operator) = token else { continue };
-        let Some(left) = at.checked_sub(1).and_then(|before| tokens.get(before)) else { continue };
-        let sides = [(Some(left), tokens.get(at + 1)), (tokens.get(at + 1), Some(left))];
+    let is_name = |word: Option<&Word>| matches!(word, Some(Word::Name(_)));
+    for (at, word) in words.iter().enumerate() {
+        let Word::Operator(operator) = word else { continue };
+        let Some(left) = at.checked_sub(1).and_then(|before| words.get(before)) else { continue };
+        let sides = [(Some(left), words.get(at + 1)), (words.get(at + 1), Some(left))];
         let compares = matches!(operator.as_str(), "==" | "!=" | "<" | ">" | "<=" | ">=");
         let computes = matches!(operator.as_str(), "*" | "/" | "-" | "%");
         for (side, other) in sides {
             match side {
-                Some(Token::Text(name)) if is_field(name) && ((compares && !is_name(other)) || computes) => {
+                Some(Word::Text(name)) if is_field(name) && ((compares && !is_name(other)) || computes) => {
                     return Some(SlipKind::QuotedField { name: name.clone() });
                 }
-                Some(Token::Name(name))
+                Some(Word::Name(name))
                     if matches!(operator.as_str(), "==" | "!=") && !is_field(name) && is_plain(name) =>
                 {
-                    let Some(Token::Name(field)) = other else { continue };
+                    let Some(Word::Name(field)) = other else { continue };
                     if is_field(field) {
                         return Some(SlipKind::BareText { name: name.clone() });
                     }
@@ -186,7 +186,7 @@ fn slip_of(text: &str, is_condition: bool, is_field: &impl Fn(&str) -> bool) -> 
             }
         }
     }
-    let reads_none = !tokens.iter().any(|token| matches!(token, Token::Name(_)));
+    let reads_none = !words.iter().any(|word| matches!(word, Word::Name(_)));
     (is_condition && reads_none).then(|| SlipKind::NoField { text: text.to_owned() })
 }
 

@@ -74,7 +74,7 @@ pub struct Written {
 
 /// What a target answers that was sent no order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
+pub enum ProbeReply {
     /// Something is there: the HTTP status of its answer to a GET.
     Status(u16),
     /// It gave a token for our key and secret.
@@ -86,7 +86,7 @@ impl Qeasy {
     ///
     /// # Errors
     /// [`WriteError`] when nothing answers, or the token is refused.
-    pub async fn probe(&self) -> Result<Reply, WriteError> {
+    pub async fn probe(&self) -> Result<ProbeReply, WriteError> {
         let Form::Store { app_key, app_secret, .. } = &self.settings.form else {
             let request = Request {
                 method: Method::Get,
@@ -97,10 +97,10 @@ impl Qeasy {
                 timeout: self.settings.timeout,
                 most: LARGEST_ANSWER,
             };
-            return Ok(Reply::Status(self.client.send(&request).await?.status));
+            return Ok(ProbeReply::Status(self.client.send(&request).await?.status));
         };
         self.token(self.settings.url.trim_end_matches('/'), app_key, app_secret).await?;
-        Ok(Reply::Token)
+        Ok(ProbeReply::Token)
     }
 
     /// A target.

@@ -6,7 +6,7 @@ use service::Config;
 use service::config::{Target, TargetKind};
 
 use super::addresses::{STORE_TOKEN, called_for_orders, split_path, store_path, without_doubled};
-use super::finding::{Finding, Level};
+use super::finding::{Finding, FindingLevel};
 
 /// The path of the calls of `store`, as far as it is the same for all of them.
 const OPEN_API: &str = "/v2/open-api";
@@ -31,16 +31,21 @@ pub fn lacks_secret(target: &Target) -> bool {
     target.kind == TargetKind::Store && target.secret().is_ok_and(|secret| secret.is_empty())
 }
 
-fn finding(level: Level, key: String, found: impl Into<String>, expected: impl Into<String>) -> Finding {
+fn finding(
+    level: FindingLevel,
+    key: String,
+    found: impl Into<String>,
+    expected: impl Into<String>,
+) -> Finding {
     Finding { level, file: String::new(), key, found: found.into(), expected: expected.into() }
 }
 
 fn problem(key: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Finding {
-    finding(Level::Problem, key.into(), found, expected)
+    finding(FindingLevel::Problem, key.into(), found, expected)
 }
 
 fn warning(key: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Finding {
-    finding(Level::Warning, key.into(), found, expected)
+    finding(FindingLevel::Warning, key.into(), found, expected)
 }
 
 /// An address of the source that has the path of its calls already.

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// How sure it is that a finding is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum FindingLevel {
     /// It cannot work.
     Problem,
     /// It is probably not meant.
@@ -17,7 +17,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// How sure it is.
-    pub level: Level,
+    pub level: FindingLevel,
     /// The file, with the line where that is known.
     pub file: String,
     /// The key.
@@ -31,7 +31,7 @@ pub struct Finding {
 impl Finding {
     /// Whether it cannot work.
     pub fn is_problem(&self) -> bool {
-        self.level == Level::Problem
+        self.level == FindingLevel::Problem
     }
 
     /// The line for a person.
@@ -44,8 +44,8 @@ impl Finding {
             expected = self.expected
         );
         match self.level {
-            Level::Problem => t!("problem: %{what}", what = what),
-            Level::Warning => t!("warning: %{why}", why = what),
+            FindingLevel::Problem => t!("problem: %{what}", what = what),
+            FindingLevel::Warning => t!("warning: %{why}", why = what),
         }
         .into()
     }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use events::{Stage, TargetName};
 use fetcher::{FirstOrders, SourceProbe};
 use journal::{Journal, Permission, ServerFacts, ServerWeakness, SyncPolicy, Topology};
-use mapping::{Outcome as Mapped, Plan, record_names};
+use mapping::{Outcome, Plan, record_names};
 use service::Config;
 use service::config::Target;
 use writer::{TableReport, TargetReply};
 
 use super::addresses::{STORE_TOKEN, called_by_target};
-use super::tried::{Outcome, Tried};
+use super::tried::{LiveTry, TryOutcome};
 use crate::caution;
 use crate::exit::Exit;
 use crate::stages::connect;
@@ -20,7 +20,7 @@ use crate::status::with_server;
 use crate::up;
 
 /// Tries everything. `data` is the folder of an `up` that may run its own server.
-pub async fn try_all(config: &Config, data: &Path) -> Vec<Tried> {
+pub async fn try_all(config: &Config, data: &Path) -> Vec<LiveTry> {
     let mut tried = source(config).await;
     let fields = transformer::read_mapping(&config.mapping.file).ok();
     let fields = fields.and_then(|text| record_names(&text).ok()).unwrap_or_default();
@@ -29,34 +29,37 @@ pub async fn try_all(config: &Config, data: &Path) -> Vec<Tried> {
     }
     for webhook in &config.alerts.webhooks {
         let what = t!("webhook %{name}", name = webhook.name);
-        tried.push(Tried::new(what, Outcome::Untried, t!("`orderflow alerts test` tries it")));
+        tried.push(LiveTry::new(what, TryOutcome::Untried, t!("`orderflow alerts test` tries it")));
     }
     tried.extend(nats(config, data).await);
     tried
 }
 
 /// The token, one order, and what the mapping makes of it.
-async fn source(config: &Config) -> Vec<Tried> {
+async fn source(config: &Config) -> Vec<LiveTry> {
     let (token, list) = (t!("source, token"), t!("source, one order"));
-    let untried = |what: &str| Tried::new(what, Outcome::Untried, t!("what stands before it does not work"));
+    let untried =
+        |what: &str| LiveTry::new(what, TryOutcome::Untried, t!("what stands before it does not work"));
     let probe = match SourceProbe::new(config, 1) {
         Ok(probe) => probe,
         Err(error) => {
-            let failed = Tried::new(token, Outcome::Fails, service::chain(&error));
+            let failed = LiveTry::new(token, TryOutcome::Fails, service::chain(&error));
             return vec![failed, untried(&list)];
         }
     };
     let given = match probe.token().await {
         Ok(given) => given,
-        Err(error) => return vec![Tried::new(token, Outcome::Fails, probe.said(&error)), untried(&list)],
+        Err(error) => {
+            return vec![LiveTry::new(token, TryOutcome::Fails, probe.said(&error)), untried(&list)];
+        }
     };
     let life = given.life.map_or_else(
         || t!("given; the source does not say for how long"),
         |life| t!("given, good for %{length}", length = hours(life)),
     );
-    let mut tried = vec![Tried::new(token, Outcome::Works, life)];
+    let mut tried = vec![LiveTry::new(token, TryOutcome::Works, life)];
     match probe.first_orders(&given).await {
-        Err(error) => tried.push(Tried::new(list, Outcome::Fails, probe.said(&error))),
+        Err(error) => tried.push(LiveTry::new(list, TryOutcome::Fails, probe.said(&error))),
         Ok(found) => {
             let said = match (found.orders.is_empty(), &config.source.detail) {
                 (true, _) => {
@@ -67,7 +70,7 @@ async fn source(config: &Config) -> Vec<Tried> {
                     t!("read with its detail; %{total} orders since schedule.since", total = found.total)
                 }
             };
-            tried.push(Tried::new(list, Outcome::Works, said));
+            tried.push(LiveTry::new(list, TryOutcome::Works, said));
             tried.extend(mapped(config, &found));
         }
     }
@@ -75,44 +78,47 @@ async fn source(config: &Config) -> Vec<Tried> {
 }
 
 /// What the mapping makes of the first order.
-fn mapped(config: &Config, found: &FirstOrders) -> Option<Tried> {
+fn mapped(config: &Config, found: &FirstOrders) -> Option<LiveTry> {
     let order = found.orders.first()?;
     let what = t!("mapping, that order");
     // A mapping that does not compile was told before.
     let plan: Plan = transformer::load_mapping(config).ok()?;
     Some(match plan.map(order) {
-        Ok(Mapped::Records(records)) => {
-            Tried::new(what, Outcome::Works, t!("%{count} records", count = records.len()))
+        Ok(Outcome::Records(records)) if records.len() == 1 => {
+            LiveTry::new(what, TryOutcome::Works, t!("it becomes a record"))
         }
-        Ok(Mapped::Skipped(skipped)) => {
-            Tried::new(what, Outcome::Works, t!("skipped: %{reason}", reason = skipped.reason))
+        Ok(Outcome::Records(records)) => {
+            LiveTry::new(what, TryOutcome::Works, t!("%{count} records", count = records.len()))
+        }
+        Ok(Outcome::Skipped(skipped)) => {
+            LiveTry::new(what, TryOutcome::Works, t!("skipped: %{reason}", reason = skipped.reason))
         }
         // Its words may repeat a value.
         Err(error) => {
             let fails = t!("it becomes a dead letter, %{kind}; see `orderflow peek`", kind = error.kind());
-            Tried::new(what, Outcome::Fails, fails)
+            LiveTry::new(what, TryOutcome::Fails, fails)
         }
     })
 }
 
-async fn try_target(config: &Config, target: &Target, fields: &[String]) -> Tried {
+async fn try_target(config: &Config, target: &Target, fields: &[String]) -> LiveTry {
     let what = t!("target %{name}", name = target.name);
     let reply = match writer::probe(config, target, fields).await {
         Ok(reply) => reply,
-        Err(error) => return Tried::new(what, Outcome::Fails, service::chain(&error)),
+        Err(error) => return LiveTry::new(what, TryOutcome::Fails, service::chain(&error)),
     };
     match reply {
-        TargetReply::Failed(why) => Tried::new(what, Outcome::Fails, why),
+        TargetReply::Failed(why) => LiveTry::new(what, TryOutcome::Fails, why),
         TargetReply::Token => {
             let url = secrets::address::shown(target.url.trim_end_matches('/'));
             let said =
                 t!("%{url} gives a token; whether it takes orders is not tried", url = url + STORE_TOKEN);
-            Tried::new(what, Outcome::Works, said)
+            LiveTry::new(what, TryOutcome::Works, said)
         }
         // Behind a proxy or a firewall nobody is there.
         TargetReply::Status(status @ 500..) => {
             let said = t!("HTTP %{status} to a GET: it does not work at the moment", status = status);
-            Tried::new(what, Outcome::Fails, said)
+            LiveTry::new(what, TryOutcome::Fails, said)
         }
         TargetReply::Status(status) => {
             let said = t!(
@@ -120,17 +126,17 @@ async fn try_target(config: &Config, target: &Target, fields: &[String]) -> Trie
                 status = status,
                 called = called_by_target(target)
             );
-            Tried::new(what, Outcome::Works, said)
+            LiveTry::new(what, TryOutcome::Works, said)
         }
         TargetReply::Table(report) if report.is_sound() => {
             let said = t!("table %{table}: columns, key and rights are there", table = target.table);
-            Tried::new(what, Outcome::Works, said)
+            LiveTry::new(what, TryOutcome::Works, said)
         }
         TargetReply::Table(report) => {
             let said = lacking(&report, target);
-            Tried::new(
+            LiveTry::new(
                 what,
-                Outcome::Fails,
+                TryOutcome::Fails,
                 t!("table %{table}: %{lacks}", table = target.table, lacks = said),
             )
         }
@@ -159,12 +165,12 @@ fn lacking(report: &TableReport, target: &Target) -> String {
     lacks.join("; ")
 }
 
-async fn nats(config: &Config, data: &Path) -> Vec<Tried> {
+async fn nats(config: &Config, data: &Path) -> Vec<LiveTry> {
     let what = t!("NATS");
     let is_ours = config.nats.url.is_none();
     if is_ours && up::running_server(data).is_err() {
         let said = t!("nats.url is not given: `orderflow up` starts its own server, and none runs now");
-        return vec![Tried::new(what, Outcome::Untried, said)];
+        return vec![LiveTry::new(what, TryOutcome::Untried, said)];
     }
     let connected = async {
         let config = with_server(config.clone(), data)?;
@@ -174,11 +180,11 @@ async fn nats(config: &Config, data: &Path) -> Vec<Tried> {
         Ok(journal) => journal,
         Err(error) => {
             let outcome = match Exit::of(&error) {
-                Exit::Usage => Outcome::Refused,
-                Exit::Unreachable => Outcome::Unreachable,
-                _ => Outcome::Fails,
+                Exit::Usage => TryOutcome::Refused,
+                Exit::Unreachable => TryOutcome::Unreachable,
+                _ => TryOutcome::Fails,
             };
-            return vec![Tried::new(what, outcome, service::chain(error.as_ref()))];
+            return vec![LiveTry::new(what, outcome, service::chain(error.as_ref()))];
         }
     };
     let names = Topology::new(&config.flow, config.writer.partitions);
@@ -189,7 +195,7 @@ async fn nats(config: &Config, data: &Path) -> Vec<Tried> {
 }
 
 /// What the server is like.
-fn told_facts(facts: &ServerFacts, is_ours: bool) -> Vec<Tried> {
+fn told_facts(facts: &ServerFacts, is_ours: bool) -> Vec<LiveTry> {
     let streams = match facts.streams.len() {
         0 => t!("its streams are made at the first start"),
         count => t!("streams of the flow: %{count}", count = count),
@@ -200,30 +206,36 @@ fn told_facts(facts: &ServerFacts, is_ours: bool) -> Vec<Tried> {
         bytes = facts.max_payload,
         streams = streams
     );
-    let mut tried = vec![Tried::new(t!("NATS"), Outcome::Works, said)];
+    let mut tried = vec![LiveTry::new(t!("NATS"), TryOutcome::Works, said)];
     let what = t!("NATS, sync_interval");
     match facts.sync {
         SyncPolicy::Always if is_ours => {
-            tried.push(Tried::new(what, Outcome::Works, t!("always: it is the server of `orderflow up`")));
+            tried.push(LiveTry::new(
+                what,
+                TryOutcome::Works,
+                t!("always: it is the server of `orderflow up`"),
+            ));
         }
-        SyncPolicy::Always => tried.push(Tried::new(what, Outcome::Works, t!("always"))),
+        SyncPolicy::Always => tried.push(LiveTry::new(what, TryOutcome::Works, t!("always"))),
         SyncPolicy::Every(every) => {
             let every = journal::shown_duration(every);
             let said = t!("%{every}, and every stream has replicas", every = every);
-            tried.push(Tried::new(what, Outcome::Works, said));
+            tried.push(LiveTry::new(what, TryOutcome::Works, said));
         }
         SyncPolicy::Unknown => {
             let said = t!(
                 "only the monitoring port says it; give nats.monitor_url, or see that the server has sync_interval: always"
             );
-            tried.push(Tried::new(what, Outcome::Untried, said));
+            tried.push(LiveTry::new(what, TryOutcome::Untried, said));
         }
     }
     let weak = journal::weaknesses(facts);
     if weak.iter().any(|weakness| matches!(weakness, ServerWeakness::LateSync { .. })) {
         tried.pop();
     }
-    tried.extend(weak.iter().map(|weakness| Tried::new(t!("NATS"), Outcome::Weak, told_weakness(weakness))));
+    tried.extend(
+        weak.iter().map(|weakness| LiveTry::new(t!("NATS"), TryOutcome::Weak, told_weakness(weakness))),
+    );
     tried
 }
 
@@ -256,7 +268,7 @@ fn told_weakness(weakness: &ServerWeakness) -> String {
 }
 
 /// Whether the user of this configuration may run each stage. A user that may run one is meant for that one.
-async fn permissions(journal: &Journal, names: &Topology, config: &Config) -> Vec<Tried> {
+async fn permissions(journal: &Journal, names: &Topology, config: &Config) -> Vec<LiveTry> {
     let targets: Vec<TargetName> =
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let mut tried = Vec::new();
@@ -271,18 +283,18 @@ async fn permissions(journal: &Journal, names: &Topology, config: &Config) -> Ve
             }
         }
         tried.push(match (&refused[..], &unknown[..]) {
-            ([], []) => Tried::new(what, Outcome::Works, t!("may publish all that it needs")),
-            ([], unknown) => Tried::new(what, Outcome::Untried, unknown.join("; ")),
-            (refused, _) => Tried::new(
+            ([], []) => LiveTry::new(what, TryOutcome::Works, t!("may publish all that it needs")),
+            ([], unknown) => LiveTry::new(what, TryOutcome::Untried, unknown.join("; ")),
+            (refused, _) => LiveTry::new(
                 what,
-                Outcome::Fails,
+                TryOutcome::Fails,
                 t!("may not publish on %{subjects}", subjects = refused.join(", ")),
             ),
         });
     }
-    if tried.iter().any(|tried| tried.outcome == Outcome::Works) {
-        let of_others = tried.iter_mut().filter(|tried| tried.outcome == Outcome::Fails);
-        of_others.for_each(|tried| tried.outcome = Outcome::Untried);
+    if tried.iter().any(|tried| tried.outcome == TryOutcome::Works) {
+        let of_others = tried.iter_mut().filter(|tried| tried.outcome == TryOutcome::Fails);
+        of_others.for_each(|tried| tried.outcome = TryOutcome::Untried);
     }
     tried
 }

@@ -5,7 +5,7 @@ use secrets::address::host_of;
 use service::Config;
 use service::config::TargetKind;
 
-use super::finding::{Finding, Level};
+use super::finding::{Finding, FindingLevel};
 
 /// The domain of OKKI, whose list of orders lacks fields.
 const OKKI: &str = "xiaoman.cn";
@@ -28,18 +28,18 @@ pub fn findings_with(config: &Config, file: &str, plan: &Plan, text: &str) -> Ve
         let what =
             t!("nothing, and the mapping reads %{fields}, which the list lacks", fields = lacking.join(", "));
         let expected = t!("[source.detail] with api = \"/v1/invoices/order/info\"");
-        note(Level::Warning, "source.detail".into(), what.into(), expected.into());
+        note(FindingLevel::Warning, "source.detail".into(), what.into(), expected.into());
     }
     if config.schedule.deleted.is_none() && text.lines().any(is_record_of_deletions) {
         let what = t!("nothing, and the mapping has on_delete = \"record\"");
         let expected = t!("[schedule.deleted], or no deletion is ever read");
-        note(Level::Warning, "schedule.deleted".into(), what.into(), expected.into());
+        note(FindingLevel::Warning, "schedule.deleted".into(), what.into(), expected.into());
     }
     let names = record_names(text).unwrap_or_default();
     for target in &config.targets {
         let level = match target.kind {
-            TargetKind::Postgres => Level::Problem,
-            TargetKind::Store => Level::Warning,
+            TargetKind::Postgres => FindingLevel::Problem,
+            TargetKind::Store => FindingLevel::Warning,
             TargetKind::Execute => continue,
         };
         if !names.contains(&target.key) {
@@ -67,27 +67,31 @@ fn is_documented(name: &str) -> bool {
 fn told(file: String, key: String, kind: SlipKind) -> Finding {
     let (level, found, expected) = match kind {
         SlipKind::QuotedExpression { text } => (
-            Level::Problem,
+            FindingLevel::Problem,
             t!("the text \"%{text}\", which is never computed", text = text),
             t!("the same without the quotes around it; only texts stand in double quotes"),
         ),
         SlipKind::QuotedField { name } => (
-            Level::Problem,
+            FindingLevel::Problem,
             t!("the text \"%{name}\", which is the name of a field", name = name),
             t!("%{name} without quotes, which is the field", name = name),
         ),
         SlipKind::ConstantField { name } => (
-            Level::Warning,
+            FindingLevel::Warning,
             t!("the text \"%{name}\" for every order, which is the name of a field", name = name),
             t!("from = \"%{name}\", which is the field", name = name),
         ),
         SlipKind::BareText { name } => (
-            if name.chars().any(|c| c.is_lowercase()) { Level::Warning } else { Level::Problem },
+            if name.chars().any(|c| c.is_lowercase()) {
+                FindingLevel::Warning
+            } else {
+                FindingLevel::Problem
+            },
             t!("the field %{name}, which no order is known to have", name = name),
             t!("\"%{name}\" in double quotes, which is a text", name = name),
         ),
         SlipKind::NoField { text } => (
-            Level::Problem,
+            FindingLevel::Problem,
             t!("%{text}, which is the same for every order", text = text),
             t!("a condition that reads a field, such as amount > 0"),
         ),

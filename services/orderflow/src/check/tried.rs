@@ -9,7 +9,7 @@ use crate::exit::Exit;
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum TryOutcome {
     /// It works.
     Works,
     /// It does not work.
@@ -26,11 +26,11 @@ pub enum Outcome {
 
 /// One try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Tried {
+pub struct LiveTry {
     /// What was tried.
     pub what: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: TryOutcome,
     /// What was seen. Nothing in it is a secret.
     pub said: String,
 }
@@ -38,23 +38,23 @@ pub struct Tried {
 /// So many columns are for how a try ended.
 const LABEL: usize = 11;
 
-impl Tried {
+impl LiveTry {
     /// A try of something.
-    pub fn new(what: impl Into<String>, outcome: Outcome, said: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<String>, outcome: TryOutcome, said: impl Into<String>) -> Self {
         Self { what: what.into(), outcome, said: said.into() }
     }
 }
 
 /// A line for each.
-pub fn text(tried: &[Tried]) -> String {
-    let line = |tried: &Tried| {
+pub fn text(tried: &[LiveTry]) -> String {
+    let line = |tried: &LiveTry| {
         let label = match tried.outcome {
-            Outcome::Works => t!("works"),
-            Outcome::Fails => t!("FAILS"),
-            Outcome::Weak => t!("WEAK"),
-            Outcome::Untried => t!("not tried"),
-            Outcome::Unreachable => t!("UNREACHED"),
-            Outcome::Refused => t!("REFUSED"),
+            TryOutcome::Works => t!("works"),
+            TryOutcome::Fails => t!("FAILS"),
+            TryOutcome::Weak => t!("WEAK"),
+            TryOutcome::Untried => t!("not tried"),
+            TryOutcome::Unreachable => t!("UNREACHED"),
+            TryOutcome::Refused => t!("REFUSED"),
         };
         let said = t!("%{what}: %{said}", what = tried.what, said = tried.said);
         format!("{}{said}\n", padded(&label, LABEL))
@@ -63,13 +63,13 @@ pub fn text(tried: &[Tried]) -> String {
 }
 
 /// The exit status: 2 when NATS refuses us, 7 when it cannot be reached, 4 when anything else does not work.
-pub fn exit(tried: &[Tried]) -> Exit {
-    let has = |wanted: &[Outcome]| tried.iter().any(|tried| wanted.contains(&tried.outcome));
-    if has(&[Outcome::Refused]) {
+pub fn exit(tried: &[LiveTry]) -> Exit {
+    let has = |wanted: &[TryOutcome]| tried.iter().any(|tried| wanted.contains(&tried.outcome));
+    if has(&[TryOutcome::Refused]) {
         Exit::Usage
-    } else if has(&[Outcome::Unreachable]) {
+    } else if has(&[TryOutcome::Unreachable]) {
         Exit::Unreachable
-    } else if has(&[Outcome::Fails, Outcome::Weak]) {
+    } else if has(&[TryOutcome::Fails, TryOutcome::Weak]) {
         Exit::Partial
     } else {
         Exit::Ok
@@ -82,15 +82,16 @@ mod tests {
 
     #[test]
     fn the_status_says_whose_turn_it_is() {
-        let of = |outcomes: &[Outcome]| {
-            let tried: Vec<Tried> = outcomes.iter().map(|outcome| Tried::new("a", *outcome, "b")).collect();
+        let of = |outcomes: &[TryOutcome]| {
+            let tried: Vec<LiveTry> =
+                outcomes.iter().map(|outcome| LiveTry::new("a", *outcome, "b")).collect();
             exit(&tried)
         };
         assert_eq!(of(&[]), Exit::Ok);
-        assert_eq!(of(&[Outcome::Works, Outcome::Untried]), Exit::Ok);
-        assert_eq!(of(&[Outcome::Works, Outcome::Weak]), Exit::Partial);
-        assert_eq!(of(&[Outcome::Fails]), Exit::Partial);
-        assert_eq!(of(&[Outcome::Fails, Outcome::Unreachable]), Exit::Unreachable);
-        assert_eq!(of(&[Outcome::Unreachable, Outcome::Refused]), Exit::Usage);
+        assert_eq!(of(&[TryOutcome::Works, TryOutcome::Untried]), Exit::Ok);
+        assert_eq!(of(&[TryOutcome::Works, TryOutcome::Weak]), Exit::Partial);
+        assert_eq!(of(&[TryOutcome::Fails]), Exit::Partial);
+        assert_eq!(of(&[TryOutcome::Fails, TryOutcome::Unreachable]), Exit::Unreachable);
+        assert_eq!(of(&[TryOutcome::Unreachable, TryOutcome::Refused]), Exit::Usage);
     }
 }

@@ -97,7 +97,7 @@ fn target(answers: &Answers) -> String {
 /// The commands that come next.
 pub fn next_steps(answers: &Answers, out: &Path) -> String {
     let mut lines = Vec::new();
-    if out != Path::new(".") {
+    if out != Path::new("") {
         lines.push(format!("cd {}", out.display()));
     }
     if answers.sandbox == Some(true) {

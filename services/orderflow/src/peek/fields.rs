@@ -28,11 +28,11 @@ pub struct FieldOfOrders {
 
 /// What was seen of a path beside its types: where it comes first, and its first value.
 #[derive(Default)]
-struct Seen<'a>(IndexMap<String, Option<&'a str>>);
+struct SeenPaths<'a>(IndexMap<String, Option<&'a str>>);
 
 /// The fields of some orders, in the order in which they come.
 pub fn fields_of(orders: &[Box<RawValue>]) -> Vec<FieldOfOrders> {
-    let (mut schema, mut seen) = (Schema::default(), Seen::default());
+    let (mut schema, mut seen) = (Schema::default(), SeenPaths::default());
     for (place, order) in (0..).zip(orders) {
         schema.fold(order, place);
         seen.note_below("", order.get(), 0);
@@ -53,7 +53,7 @@ pub fn fields_of(orders: &[Box<RawValue>]) -> Vec<FieldOfOrders> {
     fields.collect()
 }
 
-impl<'a> Seen<'a> {
+impl<'a> SeenPaths<'a> {
     fn note(&mut self, path: String, json: &'a str, depth: usize) {
         let is_value = !matches!(json.as_bytes().first(), None | Some(b'{' | b'[' | b'n')) && !is_blank(json);
         let example = self.0.entry(path.clone()).or_default();

@@ -4,26 +4,26 @@
 use super::fields::FieldOfOrders;
 
 /// What a record is proposed to have: its name, the paths that may hold it, and its type.
-const WANTED: [(&str, &[&str], Type); 10] = [
-    ("orderId", &["order_id"], Type::Id),
-    ("orderNumber", &["order_no"], Type::Text),
-    ("customerName", &["company.name", "company_name", "customer_name"], Type::Text),
-    ("orderDate", &["account_date", "order_date"], Type::Date),
-    ("createTime", &["create_time"], Type::Datetime),
-    ("updateTime", &["update_time"], Type::Datetime),
-    ("status", &["status_name", "status"], Type::Text),
-    ("currency", &["currency"], Type::Text),
-    ("exchangeRate", &["exchange_rate"], Type::Decimal),
-    ("totalAmount", &["amount"], Type::Decimal),
+const WANTED: [(&str, &[&str], FieldType); 10] = [
+    ("orderId", &["order_id"], FieldType::Id),
+    ("orderNumber", &["order_no"], FieldType::Text),
+    ("customerName", &["company.name", "company_name", "customer_name"], FieldType::Text),
+    ("orderDate", &["account_date", "order_date"], FieldType::Date),
+    ("createTime", &["create_time"], FieldType::Datetime),
+    ("updateTime", &["update_time"], FieldType::Datetime),
+    ("status", &["status_name", "status"], FieldType::Text),
+    ("currency", &["currency"], FieldType::Text),
+    ("exchangeRate", &["exchange_rate"], FieldType::Decimal),
+    ("totalAmount", &["amount"], FieldType::Decimal),
 ];
 
 /// The same of a line.
-const WANTED_OF_LINES: [(&str, &[&str], Type); 5] = [
-    ("lineId", &["unique_id"], Type::Id),
-    ("sku", &["product_no", "sku_id", "product_id", "item_id"], Type::Text),
-    ("name", &["product_name", "name"], Type::Text),
-    ("quantity", &["count", "quantity"], Type::Decimal),
-    ("price", &["unit_price", "price"], Type::Decimal),
+const WANTED_OF_LINES: [(&str, &[&str], FieldType); 5] = [
+    ("lineId", &["unique_id"], FieldType::Id),
+    ("sku", &["product_no", "sku_id", "product_id", "item_id"], FieldType::Text),
+    ("name", &["product_name", "name"], FieldType::Text),
+    ("quantity", &["count", "quantity"], FieldType::Decimal),
+    ("price", &["unit_price", "price"], FieldType::Decimal),
 ];
 
 /// The lists that may hold the lines, with the names of their number and price.
@@ -32,7 +32,7 @@ const LINES: [(&str, &str, &str); 2] =
 
 /// What a value becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum FieldType {
     /// A whole number of any length, or a text where it is none.
     Id,
     Text,
@@ -102,7 +102,7 @@ fn lines_of(fields: &[FieldOfOrders], list: &str, count: &str, price: &str) -> S
 }
 
 /// `from` and `type` of a field.
-fn body(found: &[&FieldOfOrders], prefix: &str, of: Type) -> String {
+fn body(found: &[&FieldOfOrders], prefix: &str, of: FieldType) -> String {
     let paths: Vec<String> =
         found.iter().map(|field| quoted(field.path.strip_prefix(prefix).unwrap_or(&field.path))).collect();
     let from = match &paths[..] {
@@ -110,11 +110,11 @@ fn body(found: &[&FieldOfOrders], prefix: &str, of: Type) -> String {
         several => format!("[{}]", several.join(", ")),
     };
     let kind = match of {
-        Type::Id if found.iter().all(|field| is_whole(field)) => "type = \"integer\"\n",
-        Type::Id | Type::Text => "",
-        Type::Decimal => "type = \"decimal\"\n",
-        Type::Date => "type = \"date\"\n",
-        Type::Datetime => "type = \"datetime\"\n",
+        FieldType::Id if found.iter().all(|field| is_whole(field)) => "type = \"integer\"\n",
+        FieldType::Id | FieldType::Text => "",
+        FieldType::Decimal => "type = \"decimal\"\n",
+        FieldType::Date => "type = \"date\"\n",
+        FieldType::Datetime => "type = \"datetime\"\n",
     };
     format!("from = {from}\n{kind}")
 }

@@ -4,13 +4,13 @@ use comfy_table::{CellAlignment, Table, presets};
 use service::Config;
 use unicode_width::UnicodeWidthChar;
 
-use super::Report;
+use super::PeekReport;
 use super::fields::FieldOfOrders;
 
 /// An example is cut to so many columns.
 const EXAMPLE: usize = 32;
 
-pub fn shown(report: &Report, config: &Config) -> String {
+pub fn shown(report: &PeekReport, config: &Config) -> String {
     let looked = t!(
         "%{orders} orders of %{total} since schedule.since (%{since})",
         orders = report.orders,
@@ -38,24 +38,23 @@ pub fn shown(report: &Report, config: &Config) -> String {
         );
         out.push_str(&format!("{detail}\n"));
     }
-    match &report.proposal {
-        Some(proposal) => {
-            let can = t!(
-                "`orderflow peek --propose mapping.toml` writes a mapping that maps %{mapped} of these %{orders} orders.",
-                mapped = proposal.mapped,
-                orders = report.orders
-            );
-            out.push_str(&format!("{can}\n"));
-        }
-        None => {
-            let none = t!(
-                "No order has the field %{id} (source.id), so no mapping is proposed.",
-                id = config.source.id
-            );
-            out.push_str(&format!("{none}\n"));
-        }
-    }
     out
+}
+
+/// What can be done next, where no mapping was asked for.
+pub fn hint(report: &PeekReport, config: &Config) -> String {
+    let hint = match &report.proposal {
+        _ if report.orders == 0 => return String::new(),
+        Some(proposal) => t!(
+            "`orderflow peek --propose mapping.toml` writes a mapping that maps %{mapped} of these %{orders} orders.",
+            mapped = proposal.mapped,
+            orders = report.orders
+        ),
+        None => {
+            t!("No order has the field %{id} (source.id), so no mapping is proposed.", id = config.source.id)
+        }
+    };
+    format!("{hint}\n")
 }
 
 fn table(fields: &[FieldOfOrders]) -> Table {
