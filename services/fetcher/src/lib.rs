@@ -17,6 +17,7 @@ mod letter;
 mod news;
 mod page;
 mod planner;
+mod probe;
 mod refusal;
 mod request;
 mod schedule;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use clock::Clock;
 pub use planner::Ended;
+pub use probe::{FirstOrders, SourceProbe};
 pub use survey::{SurveyError, survey};
 pub use window::Progress;
 

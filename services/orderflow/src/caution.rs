@@ -1,7 +1,9 @@
 //! What is allowed in a configuration and not wise, told by `check` and logged at the start.
 
+use journal::{Address, Journal, Monitor, SyncPolicy, Topology, weaknesses};
 use service::Config;
 use service::config::Caution;
+use tokio::task::JoinHandle;
 
 /// A line of `check` for each.
 pub fn told(config: &Config) -> String {
@@ -34,4 +36,43 @@ pub fn log(config: &Config) {
     for caution in config.cautions() {
         tracing::warn!(%caution, "the configuration is allowed and not wise");
     }
+}
+
+/// A look at the server that is under way.
+pub struct ServerLook(JoinHandle<()>);
+
+impl ServerLook {
+    /// Waits until it is over: a process that ends at once would say nothing.
+    pub async fn ended(self) {
+        // A look that failed is no reason to fail.
+        let _ = self.0.await;
+    }
+}
+
+/// Where the server says when it flushes to disk. `is_ours`: it is one that `up` started.
+pub fn monitor(config: &Config, is_ours: bool) -> Monitor {
+    match (&config.nats.monitor_url, &config.nats.url) {
+        _ if is_ours => Monitor::Ours,
+        (Some(monitor), _) => Monitor::At(vec![monitor.clone()]),
+        (None, Some(url)) => Monitor::of(&Address::from(url.as_str())),
+        (None, None) => Monitor::At(Vec::new()),
+    }
+}
+
+/// Logs what is weak of the server, once at the start of a process, while that begins to work.
+pub fn log_server(journal: &Journal, config: &Config, is_ours: bool) -> ServerLook {
+    let (journal, monitor) = (journal.clone(), monitor(config, is_ours));
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    ServerLook(tokio::spawn(async move {
+        let facts = journal.server_facts(&names, &monitor).await;
+        for weakness in weaknesses(&facts) {
+            tracing::warn!(%weakness, "NATS works and is weak");
+        }
+        if facts.sync == SyncPolicy::Unknown {
+            tracing::info!(
+                "NATS does not say whether it flushes before it acknowledges; give nats.monitor_url, and see that its \
+                 sync_interval is always"
+            );
+        }
+    }))
 }

@@ -8,9 +8,11 @@ use service::LogFormat;
 
 use crate::alerts::AlertsCommand;
 use crate::dead::DeadCommand;
+use crate::init::InitArgs;
 use crate::language::Language;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
+use crate::peek::PeekArgs;
 use crate::replay::ReplayArgs;
 use crate::schema::SchemaArgs;
 
@@ -52,7 +54,13 @@ pub enum Command {
     Write(WriteArgs),
     /// Run a stand-in OKKI and a stand-in 轻易云 that can misbehave on request.
     Sandbox(sandbox::Cli),
-    /// Check configuration and mapping, without connecting to anything.
+    /// Write an orderflow.toml and a mapping.toml to begin with, for the sandbox or for an account at OKKI. Asks on a terminal for
+    /// what no flag says.
+    Init(InitArgs),
+    /// Show the first orders of the source and where each field lies, before there is a mapping, and propose one.
+    Peek(PeekArgs),
+    /// Check configuration and mapping, without connecting to anything; with --live, try every connection too. Exit status 2 when
+    /// something is wrong with them, 7 when NATS cannot be reached, 4 when another connection does not work or NATS is weak.
     Check(CheckArgs),
     /// Show stages, lag, watermark and open dead letters. Exit status 4 when something waits for a person.
     Status(StatusArgs),
@@ -166,9 +174,15 @@ pub struct CheckArgs {
     /// Check this mapping alone, whatever the configuration says and whether or not there is one.
     #[arg(long, value_name = "FILE", conflicts_with = "defaults")]
     pub mapping: Option<PathBuf>,
+    /// Try each connection as well, and write nothing: the token and one order of the source, every target, NATS.
+    #[arg(long, conflicts_with_all = ["defaults", "mapping"])]
+    pub live: bool,
     /// The form of the output.
-    #[arg(long, short, default_value = "table", conflicts_with = "defaults")]
+    #[arg(long, short, default_value = "table")]
     pub output: Output,
+    /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
 }
 
 /// Flags of `status`.
@@ -347,7 +361,10 @@ impl Cli {
         match self.command {
             // The progress bars tell the rest.
             Command::Up(_) | Command::Backfill(_) if std::io::stderr().is_terminal() => "warn,async_nats=off",
-            Command::Check(_)
+            // What NATS does not permit is told as a finding.
+            Command::Check(_) => "warn,async_nats=off,orderflow_journal=off",
+            Command::Init(_)
+            | Command::Peek(_)
             | Command::Status(_)
             | Command::Pause(_)
             | Command::Resume(_)

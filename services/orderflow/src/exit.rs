@@ -1,6 +1,6 @@
 //! Exit statuses, the same for every command.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -153,6 +153,19 @@ pub fn clear_screen() {
 pub fn say_line(text: &str) {
     // Nobody could be told that nobody listens.
     let _ = writeln!(std::io::stderr().lock(), "{}", service::escape_lines(text));
+}
+
+/// Asks a person at the terminal; returns the line they type, `None` at the end of the input.
+///
+/// # Errors
+/// When the terminal cannot be read.
+pub fn ask_line(question: &str) -> std::io::Result<Option<String>> {
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{}", service::escape_lines(question))?;
+    stderr.flush()?;
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line)?;
+    Ok((read > 0).then_some(line))
 }
 
 fn write_out(text: &str) {

@@ -13,10 +13,13 @@ mod columns;
 mod dead;
 mod exit;
 mod help;
+mod init;
 mod instances;
 mod map;
+mod new_file;
 mod operations_command;
 mod pause;
+mod peek;
 mod reach;
 mod reconcile;
 mod replay;
@@ -49,8 +52,15 @@ pub async fn main() -> std::process::ExitCode {
     // A path need not be Unicode; what is asked for here is.
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     language::choose(Language::asked(args, |name| std::env::var(name).ok()));
-    let cli = Cli::from_arg_matches(&help::translated(Cli::command()).get_matches())
-        .unwrap_or_else(|error| error.exit());
+    let command = match reach::demo_here() {
+        Some(demo) => reach::with_demo(Cli::command(), &demo),
+        None => Cli::command(),
+    };
+    let matches = help::translated(command).get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Some(config) = reach::config_of_demo(&matches) {
+        cli.config = config;
+    }
     match Box::pin(run(cli)).await {
         Ok(exit) => exit.printed().into(),
         Err(error) => {
@@ -77,6 +87,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shutdown = match &cli.command {
         // They have nothing to finish: a signal ends them, also in the middle of a large mapping.
         Command::Check(_)
+        | Command::Init(_)
+        | Command::Peek(_)
         | Command::Map { .. }
         | Command::Completions { .. }
         | Command::Man
@@ -89,7 +101,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Transform => stages::transform(&cli.config, shutdown).await,
         Command::Write(args) => stages::write(args, &cli.config, shutdown).await,
         Command::Sandbox(args) => sandbox_command::run(args, shutdown).await,
-        Command::Check(args) => check::run(args, &cli.config),
+        Command::Check(args) => check::run(args, &cli.config).await,
+        Command::Init(args) => init::run(args),
+        Command::Peek(args) => peek::run(args, &cli.config).await,
         Command::Status(args) => status::run(args, &cli.config, shutdown).await,
         Command::Backfill(args) => backfill::run(args, &cli.config, shutdown).await,
         Command::Reconcile(args) => reconcile::run(args, &cli.config, shutdown).await,

@@ -13,6 +13,7 @@ use crate::dead::{ActReport, EditReport, ListedLetter, Whole};
 use crate::exit::{Exit, print_json};
 use crate::map::{ImportReport, TestReport};
 use crate::operations_command::{self, OperationReport};
+use crate::peek;
 use crate::replay::ReplayReport;
 use crate::resume::ResumeReport;
 use crate::trace;
@@ -69,6 +70,8 @@ enum Described {
     MapImport,
     /// `up --once -o json`.
     UpOnce,
+    /// `peek -o json`.
+    Peek,
 }
 
 fn schema(of: Described) -> Schema {
@@ -93,6 +96,7 @@ fn schema(of: Described) -> Schema {
         Described::MapTest => of_type::<TestReport>(),
         Described::MapImport => of_type::<ImportReport>(),
         Described::UpOnce => of_type::<OnceReport<'_>>(),
+        Described::Peek => of_type::<peek::PeekReport>(),
     }
 }
 

@@ -96,6 +96,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     let config = Config::load(config)?;
     caution::log(&config);
     let journal = connect(&config, "fetch").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let mode = if args.once { Mode::Once } else { Mode::Forever };
     let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
     let names = Topology::new(&config.flow, config.writer.partitions);
@@ -113,6 +114,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     if args.once && ended.complete {
         operations::ended_well(&journal, &names, "fetch").await?;
     }
+    looked.ended().await;
     journal.flush().await;
     if let (true, Some((window, reason))) = (args.once, ended.failed) {
         bail!("{}", t!("window %{window} failed: %{reason}", window = window, reason = reason));
@@ -124,11 +126,13 @@ pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Re
     let config = Config::load(config)?;
     caution::log(&config);
     let journal = connect(&config, "transform").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let telling = Telling::start(&config, &journal, &shutdown);
     let names = Topology::new(&config.flow, config.writer.partitions);
     let transforming = transformer::run(&config, journal.clone(), shutdown.clone());
     operations::serve(&journal, &names, (Stage::Transform, None), &shutdown, transforming).await?;
     telling.end().await;
+    looked.ended().await;
     journal.flush().await;
     Ok(Exit::Ok)
 }
@@ -148,6 +152,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
     }
     caution::log(&config);
     let journal = connect(&config, "write").await?;
+    let looked = caution::log_server(&journal, &config, false);
     let telling = Telling::start(&config, &journal, &shutdown);
     let mut writers = JoinSet::new();
     for target in targets {
@@ -168,6 +173,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
         }
     }
     telling.end().await;
+    looked.ended().await;
     journal.flush().await;
     result
 }

@@ -17,6 +17,7 @@ mod order;
 mod part;
 mod partition_troubles;
 mod presence;
+mod probe;
 mod read_ahead;
 mod receipt;
 mod seen_through;
@@ -36,6 +37,9 @@ use service::config::Target;
 use service::{Config, ConfigError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+pub use postgres::TableReport;
+pub use probe::{TargetReply, probe};
 
 /// Why a writer cannot run.
 #[derive(Debug, thiserror::Error)]

@@ -31,7 +31,9 @@ mod record;
 mod refusals;
 mod server;
 mod server_error;
+mod server_facts;
 mod server_identity;
+mod server_look;
 mod server_process;
 mod storage_trouble;
 mod topology;
@@ -58,7 +60,11 @@ pub use publish::Stored;
 pub use record::Record;
 pub use server::{LocalAddress, LocalServer, find_server, local_address};
 pub use server_error::ServerError;
+pub use server_facts::{
+    RECOMMENDED_PAYLOAD, ServerFacts, ServerWeakness, StreamFacts, SyncPolicy, shown_duration, weaknesses,
+};
 pub use server_identity::Identity;
+pub use server_look::{Monitor, Permission};
 pub use storage_trouble::{StorageTrouble, WaitingRecord, store_patiently};
 pub use topology::{Stream, Topology};
 pub use trace::TraceParent;

@@ -253,6 +253,31 @@ impl Topology {
         Some(format!("{}.receipt.{order}", self.flow))
     }
 
+    /// A subject of every kind that a stage publishes on, each complete: a user that may publish on these can run it.
+    pub fn published_by(&self, stage: Stage, targets: &[TargetName]) -> Vec<String> {
+        const NAME: &str = "check";
+        let mut subjects = match stage {
+            Stage::Fetch => {
+                let window = format!("{}.sync.window.{NAME}", self.flow);
+                let state = [self.budget(NAME), self.token(NAME)];
+                [window, self.watermark(), self.jobs(), self.raw(), self.operation(NAME)]
+                    .into_iter()
+                    .chain(state)
+                    .collect()
+            }
+            Stage::Transform => vec![self.mapped(0), self.skipped(), self.dead_resolved()],
+            Stage::Write => targets
+                .iter()
+                .flat_map(|target| {
+                    let receipt = format!("{}.receipt.{}.0.{NAME}", self.flow, target.token());
+                    [receipt, self.stop(target), self.budget(&format!("target-{}", target.token()))]
+                })
+                .collect(),
+        };
+        subjects.extend([self.dead(stage, NAME), self.alerts()]);
+        subjects
+    }
+
     /// The events of one operation.
     pub fn operation(&self, id: &str) -> String {
         format!("{}.op.{id}", self.flow)

@@ -60,6 +60,8 @@ mod schema;
 mod script;
 mod section;
 mod shape;
+mod slip_words;
+mod slips;
 mod sum;
 mod table;
 mod time;
@@ -78,6 +80,7 @@ pub use outline::{FieldOutline, WrittenType};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, KINDS, RowError};
 pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
+pub use slips::{Slip, SlipKind, condition_slip, record_names, slips};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.
 pub const REFERENCE: &str = include_str!("reference.toml");

@@ -88,6 +88,11 @@ impl Schema {
         self.room.left_out
     }
 
+    /// The path of a member of what lies at `path`, as [`Schema::fields`] writes it.
+    pub fn member_path(path: &str, name: &str) -> String {
+        node::member(path, name)
+    }
+
     /// Every path, those of one object in the order of their names.
     pub fn fields(&self) -> Vec<SchemaField> {
         let mut fields = Vec::new();

@@ -24,6 +24,11 @@ impl Columns {
         self.0.get(column).copied().unwrap_or(false)
     }
 
+    /// Whether there is a column of that name.
+    pub(crate) fn has(&self, column: &str) -> bool {
+        self.0.contains_key(column)
+    }
+
     /// Finds a place for every field.
     ///
     /// # Errors
@@ -85,7 +90,8 @@ impl Catalog {
     }
 }
 
-async fn look(session: &Session, names: &Names) -> Result<Columns, PostgresError> {
+/// Asks the server for the columns of the table; none when it is not there.
+pub(crate) async fn look(session: &Session, names: &Names) -> Result<Columns, PostgresError> {
     let failed = |source| PostgresError::database(false, source);
     let table = names.table.sql();
     let rows = session.client().query_typed(COLUMNS, &[(&table, Type::TEXT)]).await.map_err(failed)?;

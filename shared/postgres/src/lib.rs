@@ -20,6 +20,7 @@ mod catalog;
 mod error;
 mod name;
 mod pool;
+mod probe;
 mod record;
 mod settings;
 mod sqlstate;
@@ -30,5 +31,6 @@ mod url;
 mod write;
 
 pub use error::PostgresError;
+pub use probe::TableReport;
 pub use settings::{DEFAULT_LEDGER, Settings};
 pub use write::{Postgres, Row, Verdict};

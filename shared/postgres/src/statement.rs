@@ -124,6 +124,24 @@ pub(crate) const LACKS_POLICY: &str = "\
                    OR EXISTS (SELECT FROM unnest(p.polroles) AS role WHERE pg_has_role(role, 'USAGE'))))) \
     FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1::text)";
 
+/// What our user may do with a table, and whether its key is unique. One row; none when the table is not there. Parameters: the
+/// name as it stands in a statement, the key.
+pub(crate) const TABLE_RIGHTS: &str = "\
+    SELECT has_any_column_privilege(c.oid, 'SELECT'), has_any_column_privilege(c.oid, 'INSERT'), \
+           has_any_column_privilege(c.oid, 'UPDATE'), \
+           EXISTS (SELECT FROM pg_catalog.pg_index i \
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
+                     AND i.indnkeyatts = 1 AND a.attname = $2::text) \
+    FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1::text)";
+
+/// What our user may do with the table of versions. One row; none when it is not there. Parameter: the name as it stands in a
+/// statement.
+pub(crate) const LEDGER_RIGHTS: &str = "\
+    SELECT has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), \
+           has_table_privilege(c.oid, 'UPDATE') \
+    FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1::text)";
+
 /// Whether there is a table of that name. Parameter: the name as it stands in a statement.
 pub(crate) const EXISTS: &str = "SELECT to_regclass($1::text) IS NOT NULL";
 

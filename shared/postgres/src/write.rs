@@ -174,6 +174,26 @@ impl Postgres {
         Err(error)
     }
 
+    /// Host, port and database.
+    pub(crate) fn server(&self) -> &str {
+        self.pool.server()
+    }
+
+    /// How long a call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A connection.
+    pub(crate) async fn session(&self) -> Result<Session, PostgresError> {
+        self.pool.take().await
+    }
+
+    /// Keeps a connection on which nothing is under way.
+    pub(crate) fn put_back(&self, session: Session) {
+        self.pool.give_back(session);
+    }
+
     /// Ends whatever an error has left open. The server says so with a warning when there was nothing.
     pub(crate) async fn clean(session: &Session) -> bool {
         session.client().batch_execute("ROLLBACK").await.is_ok()

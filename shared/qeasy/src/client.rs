@@ -72,7 +72,37 @@ pub struct Written {
     pub status: u16,
 }
 
+/// What a target answers that was sent no order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeReply {
+    /// Something is there: the HTTP status of its answer to a GET.
+    Status(u16),
+    /// It gave a token for our key and secret.
+    Token,
+}
+
 impl Qeasy {
+    /// Asks for an answer without sending an order: `store` for a token, `execute` by a GET on its address.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing answers, or the token is refused.
+    pub async fn probe(&self) -> Result<ProbeReply, WriteError> {
+        let Form::Store { app_key, app_secret, .. } = &self.settings.form else {
+            let request = Request {
+                method: Method::Get,
+                url: self.settings.url.clone(),
+                query: Vec::new(),
+                headers: self.settings.headers.clone(),
+                body: None,
+                timeout: self.settings.timeout,
+                most: LARGEST_ANSWER,
+            };
+            return Ok(ProbeReply::Status(self.client.send(&request).await?.status));
+        };
+        self.token(self.settings.url.trim_end_matches('/'), app_key, app_secret).await?;
+        Ok(ProbeReply::Token)
+    }
+
     /// A target.
     pub fn new(settings: Settings, client: Client) -> Self {
         let around = match &settings.form {

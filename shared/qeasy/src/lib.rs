@@ -6,5 +6,5 @@ mod found;
 mod statement;
 
 pub use answer::{Speaker, Verdict, WriteError, judge};
-pub use client::{Form, Qeasy, Settings, Written};
+pub use client::{Form, ProbeReply, Qeasy, Settings, Written};
 pub use found::Found;

@@ -17,8 +17,8 @@ use service::Config;
 use crate::backfill::moment;
 use crate::cli::Output;
 use crate::exit::{Exit, print, print_json};
+use crate::reach::with_reached;
 use crate::stages::connect;
-use crate::status::with_server;
 
 /// Flags of `map drift`.
 #[derive(Debug, Args)]
@@ -88,20 +88,23 @@ struct Line<T> {
 }
 
 pub async fn run(args: DriftArgs, path: &Path) -> anyhow::Result<Exit> {
-    let config = with_server(Config::load(path)?, &args.data)?;
+    with_reached(Config::load(path)?, &args.data, async |config| tell(&args, config).await).await
+}
+
+async fn tell(args: &DriftArgs, config: &Config) -> anyhow::Result<Exit> {
     let moment = match &args.since {
-        Some(text) => moment("--since", text, &config)?,
+        Some(text) => moment("--since", text, config)?,
         None => now() - DAY,
     };
-    let journal = connect(&config, "drift").await?;
+    let journal = connect(config, "drift").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let sides = drift::read(&journal, &names, moment, args.limit).await.with_context(|| {
         t!("the orders cannot be read: has the flow \"%{flow}\" run on this NATS before?", flow = config.flow)
     })?;
-    let report = Report::of(&config, moment, sides);
+    let report = Report::of(config, moment, sides);
     match args.output {
         Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
-        Output::Table => print(&show::shown(&report, &config)),
+        Output::Table => print(&show::shown(&report, config)),
     }
     Ok(if report.needs_attention() { Exit::Partial } else { Exit::Ok })
 }

@@ -24,6 +24,7 @@ use crate::cli::UpArgs;
 use crate::exit::Exit;
 use crate::stages::{connection, use_local};
 use demo::Demo;
+pub use demo::last_demo;
 use home::Home;
 pub use home::{resting, running_server};
 pub use report::OnceReport;
@@ -61,6 +62,7 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
         use_local(&mut config, server.url().to_string(), server.identity());
     }
     let url = config.nats.url.clone().context(t!("nats.url is missing"))?;
+    let is_ours = server.is_some();
     let died = async {
         match &mut server {
             Some(server) => server.died().await,
@@ -68,7 +70,7 @@ pub async fn run(args: UpArgs, path: &Path, shutdown: CancellationToken) -> anyh
         }
     };
     let result = tokio::select! {
-        result = carry(&args, config, url, demo.as_ref(), shutdown) => result,
+        result = carry(&args, config, url, demo.as_ref(), is_ours, shutdown) => result,
         // Without the log nothing can be finished, so nothing is waited for.
         how = died => return Err(journal::ServerError::Died(how).into()),
     };
@@ -87,6 +89,7 @@ async fn carry(
     config: Config,
     url: String,
     demo: Option<&Demo>,
+    is_ours: bool,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Exit> {
     let journal = Box::pin(Journal::connect(&connection(&config, url, "up")?)).await?;
@@ -99,8 +102,10 @@ async fn carry(
         config,
     });
     flow.journal.ensure(&flow.names).await?;
+    let looked = caution::log_server(&flow.journal, &flow.config, is_ours);
     let exit =
         if args.once { once::run(args, &flow, demo, shutdown).await } else { forever(&flow, shutdown).await };
+    looked.ended().await;
     flow.journal.flush().await;
     exit
 }

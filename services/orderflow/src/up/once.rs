@@ -165,7 +165,9 @@ fn print_summary(
     if status.dead_open > 0 {
         let folder = args.data.join(if args.demo { super::demo::folder(args) } else { Default::default() });
         let data = folder.display();
-        let flags = match (args.demo, folder.join("orderflow.toml").exists()) {
+        // A demo that is found without flags needs none.
+        let is_found = crate::reach::demo_here().as_deref() == Some(folder.as_path());
+        let flags = match (args.demo && !is_found, folder.join("orderflow.toml").exists()) {
             (true, true) => format!(" --data {data} --config {data}/orderflow.toml"),
             (true, false) => format!(" --data {data}"),
             (false, _) => String::new(),

@@ -58,7 +58,7 @@ pub(super) async fn list(
         return failure(&state, faults, 400, "page out of range");
     };
     let shape = Shape { ids: faults.ids, php_empties: faults.php_empties, brief: state.brief_rows };
-    let mut body = open_envelope(&state, faults, rows.len() * 1200 + 128);
+    let mut body = open_envelope(&state, faults, rows.len() * 1700 + 128);
     body.extend_from_slice(b"{\"list\":[");
     for (position, row) in rows.iter().enumerate() {
         if position > 0 {

@@ -30,6 +30,8 @@ pub struct Nats {
     pub nkey_file: Option<PathBuf>,
     /// What encrypts the connection.
     pub tls: Option<NatsTls>,
+    /// Where the server is monitored; absent: on port 8222 of `url`.
+    pub monitor_url: Option<String>,
 }
 
 /// `[nats.tls]`
@@ -53,6 +55,10 @@ pub(super) fn wrong(config: &Config) -> Option<(&'static str, String)> {
         return Some(too_long);
     }
     let nats = &config.nats;
+    if nats.monitor_url.as_ref().is_some_and(|url| !is_monitor(url)) {
+        let expected = "expected an address such as http://127.0.0.1:8222, without credentials";
+        return Some(("nats.monitor_url", expected.into()));
+    }
     let ways = ways(nats);
     if let [first, second, ..] = ways.as_slice() {
         return Some((second, format!("found it beside {first}, expected one of them to say who we are")));
@@ -83,6 +89,12 @@ pub(super) fn wrong(config: &Config) -> Option<(&'static str, String)> {
     }
 }
 
+/// Whether an address of the monitoring port is one of HTTP, and holds no secret.
+fn is_monitor(url: &str) -> bool {
+    let is_http = url.starts_with("http://") || url.starts_with("https://");
+    is_http && secrets::address::user_of(url).is_none()
+}
+
 /// Every way in which the configuration says who we are.
 fn ways(nats: &Nats) -> Vec<&'static str> {
     let in_url = nats.url.as_ref().is_some_and(|url| url.contains('@'));
@@ -107,4 +119,24 @@ fn long_names(config: &Config) -> Option<(&'static str, String)> {
         .into_iter()
         .find(|(_, name)| name.len() > LONGEST_NAME)
         .map(|(key, name)| (key, format!("found {} letters, expected at most {LONGEST_NAME}", name.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_monitoring_port_is_an_address_of_http_without_credentials() {
+        let parsed = |url: &str| {
+            let text = format!("[nats]\nurl = \"nats://h\"\nmonitor_url = \"{url}\"\n");
+            Config::parse(Path::new("orderflow.toml"), &text, std::iter::empty())
+        };
+        assert!(parsed("http://h:8222").is_ok());
+        for wrong in ["h:8222", "nats://h:8222", "http://me:secret@h:8222"] {
+            let error = parsed(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("orderflow.toml:3: `nats.monitor_url`: expected"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
 }

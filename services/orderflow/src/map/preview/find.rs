@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use service::Config;
 
 use super::{Found, Place, PreviewArgs};
+use crate::reach::with_reached;
 use crate::stages::connect;
-use crate::status::with_server;
 
 /// The order that the command line asks for; `None`, with a word on stderr, when RAW does not have it.
 pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<Option<Found>> {
@@ -20,8 +20,11 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
         Some(what) => t!("there is no file %{file}, and to look for such an order in RAW", file = what),
         None => t!("to look into RAW"),
     })?;
-    let config = with_server(config, &args.data)?;
-    let journal = connect(&config, "map preview").await?;
+    with_reached(config, &args.data, async |config| look(args, config).await).await
+}
+
+async fn look(args: &PreviewArgs, config: &Config) -> anyhow::Result<Option<Found>> {
+    let journal = connect(config, "map preview").await?;
     let names = Topology::new(&config.flow, config.writer.partitions);
     let raw = names.stream(Stream::Raw);
     if let Some(seq) = args.seq {
@@ -43,7 +46,7 @@ pub(super) async fn stored(args: &PreviewArgs, config: &Path) -> anyhow::Result<
         return Ok(found.map(|(row, order)| of(&raw, &stored, row, order)));
     }
     let what = args.what.as_deref().unwrap_or_default();
-    let plan = transformer::load_mapping(&config)?;
+    let plan = transformer::load_mapping(config)?;
     let found = search(&journal, &names, &plan, what).await?;
     if found.is_none() {
         let none = t!(
