@@ -44,17 +44,16 @@ pub async fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         // Its texts are in English: they are made in one thread.
         Output::Json => tokio::task::block_in_place(|| {
             let runtime = tokio::runtime::Handle::current();
-            let (json, exit) =
-                match language::english(|| runtime.block_on(looked(&args, path, false))) {
-                    Ok((report, tried)) => {
-                        let exit = exit_of(&report, tried.as_deref());
-                        (CheckReport::of(report, tried), exit)
-                    }
-                    Err(error) => {
-                        let errors = vec![service::chain(error.as_ref())];
-                        (CheckReport { errors, findings: Vec::new(), tried: None }, Exit::of(&error))
-                    }
-                };
+            let (json, exit) = match language::english(|| runtime.block_on(looked(&args, path, false))) {
+                Ok((report, tried)) => {
+                    let exit = exit_of(&report, tried.as_deref());
+                    (CheckReport::of(report, tried), exit)
+                }
+                Err(error) => {
+                    let errors = vec![service::chain(error.as_ref())];
+                    (CheckReport { errors, findings: Vec::new(), tried: None }, Exit::of(&error))
+                }
+            };
             print_json(&format!("{}\n", serde_json::to_string_pretty(&json)?));
             Ok(exit)
         }),

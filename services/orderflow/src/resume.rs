@@ -171,7 +171,12 @@ mod tests {
             stopped,
             hindrance,
         };
-        let fetch = || ResumedStage { stage: Stage::Fetch, target: None, paused: Some(pause.clone()), ..write(None, None) };
+        let fetch = || ResumedStage {
+            stage: Stage::Fetch,
+            target: None,
+            paused: Some(pause.clone()),
+            ..write(None, None)
+        };
         let told = |executed, stage| ResumeReport { executed, stages: vec![stage] }.text(&TimeZone::UTC);
         insta::assert_snapshot!(in_both(|| {
             [
