@@ -33,6 +33,7 @@
 
 mod arithmetic;
 mod case;
+mod case_run;
 mod check;
 mod compile;
 mod condition;
@@ -43,6 +44,7 @@ mod dynamic;
 mod explain;
 mod expression;
 mod field;
+mod filled;
 mod formula;
 mod functions;
 mod identity;
@@ -68,14 +70,16 @@ mod version;
 mod words;
 
 pub use case::{Case, Expected, Text, cases};
+pub use case_run::CaseResult;
 pub use condition::Condition;
 pub use explain::Provenance;
 pub use expression::ExpressionError;
+pub use filled::Filled;
 pub use identity::Identity;
 pub use mapping_error::{MappingError, MappingErrors, Place};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, KINDS, RowError};
-pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
+pub use schema::{Change, Changed, Drift, Kind, MissingPath, Schema, SchemaField, Seen, Types};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.
 pub const REFERENCE: &str = include_str!("reference.toml");

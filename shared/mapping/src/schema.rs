@@ -13,10 +13,13 @@
 
 mod drift;
 mod kind;
+mod lookup;
 mod node;
 
 pub use drift::{Change, Changed, Drift};
+pub(crate) use node::{join, member};
 pub use kind::{Kind, Seen, Types};
+pub use lookup::MissingPath;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
