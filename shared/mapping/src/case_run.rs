@@ -84,9 +84,9 @@ fn same(a: &str, b: &str, depth: usize) -> bool {
             let (Ok(a), Ok(b)) = (members(a), members(b)) else { return false };
             let pairs = a.iter().zip(&b);
             a.len() == b.len()
-                && pairs.into_iter().all(|((name, one), (other, two))| {
-                    name == other && same(one.get(), two.get(), depth - 1)
-                })
+                && pairs
+                    .into_iter()
+                    .all(|((name, one), (other, two))| name == other && same(one.get(), two.get(), depth - 1))
         }
         (Some(b'['), Some(b'[')) => {
             let items = |text| serde_json::from_str::<Vec<&RawValue>>(text);

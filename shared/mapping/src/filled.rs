@@ -29,6 +29,14 @@ impl Plan {
         self.table.read_paths.iter().map(|path| path.text.as_str())
     }
 
+    /// Whether the plan reads what lies at a path, or something within it, or a whole that it is part of. An element may be
+    /// named by its number or by `[*]`.
+    pub fn reads(&self, path: &str) -> bool {
+        let touches =
+            |read: &ReadPath| is_within(&read.text, path) || (read.is_whole() && is_within(path, &read.text));
+        self.table.read_paths.iter().any(touches)
+    }
+
     /// As [`Plan::map`], noting which paths the order fills.
     ///
     /// # Errors
@@ -39,19 +47,51 @@ impl Plan {
     }
 
     /// The fields of the record, such as `customer.name` and `lines[*].sku`, and whether the order has a value for each that is
-    /// neither blank nor a default; with them `(number)` and `(version)`. `None` when the order has no record.
+    /// neither blank nor a default; with them `(number)` and `(version)`, where the mapping names them. `None` when the order has no record.
     pub fn filled_fields(&self, row: &RawValue) -> Option<BTreeMap<String, bool>> {
         let mut watch = FilledFields::default();
         match self.watched(row, &mut watch) {
             Ok(Outcome::Records(records)) => {
                 let any = |has: fn(&crate::Identity) -> bool| records.iter().any(|one| has(&one.identity));
-                watch.fields.insert(NUMBER.into(), any(|identity| identity.number.is_some()));
-                watch.fields.insert(VERSION.into(), any(|identity| identity.version.is_some()));
+                if self.table.number.is_some() {
+                    watch.fields.insert(NUMBER.into(), any(|identity| identity.number.is_some()));
+                }
+                if self.table.version.is_some() {
+                    watch.fields.insert(VERSION.into(), any(|identity| identity.version.is_some()));
+                }
                 Some(watch.fields)
             }
             _ => None,
         }
     }
+}
+
+/// Whether a path leads to what lies at another one, or within it. An element that is named by its number is like any other.
+fn is_within(inner: &str, outer: &str) -> bool {
+    let (inner, outer) = (any_element(inner), any_element(outer));
+    match inner.strip_prefix(outer.as_str()) {
+        Some(rest) => rest.is_empty() || rest.starts_with(['.', '[']),
+        None => false,
+    }
+}
+
+/// A path with `[*]` in place of the number of an element.
+fn any_element(path: &str) -> String {
+    let mut parts = path.split('[');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((index, rest)) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
+                out.push_str("[*]");
+                out.push_str(rest);
+            }
+            _ => {
+                out.push('[');
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 impl Watch for Filled {
@@ -170,6 +210,31 @@ mod tests {
     }
 
     #[test]
+    fn a_path_lies_within_another_step_by_step() {
+        for (inner, outer) in
+            [("a.b", "a"), ("a", "a"), ("a[0].b", "a[*].b"), ("a[*].b", "a"), ("a[*].b.c", "a[3].b")]
+        {
+            assert!(is_within(inner, outer), "{inner} in {outer}");
+        }
+        for (inner, outer) in [("a", "a.b"), ("ab", "a"), ("a.c", "a.b"), ("a[*].b", "a[*].c")] {
+            assert!(!is_within(inner, outer), "{inner} in {outer}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_a_path_in_a_list_is_not_read_with_it() {
+        let plan = plan();
+        for read in
+            ["no", "company", "company.name", "lines", "lines[*]", "lines[0].count", "company.name.first"]
+        {
+            assert!(plan.reads(read), "{read}");
+        }
+        for other in ["number", "lines[*].colour", "companies", "lines[2].colour"] {
+            assert!(!plan.reads(other), "{other}");
+        }
+    }
+
+    #[test]
     fn a_path_is_filled_by_a_value_that_says_something() {
         assert!(paths(WHOLE).iter().all(|(_, filled)| *filled == Some(true)));
         for nothing in ["null", "\"\"", "\"  \"", "[]", "{ }", "7", "\"text\""] {
@@ -194,7 +259,8 @@ mod tests {
     fn a_field_is_filled_by_its_source_and_not_by_a_default() {
         let all = ["(number)", "customer.name", "label", "rows", "rows[*].sku", "total"];
         assert_eq!(fields(WHOLE).unwrap(), all);
-        let renamed = WHOLE.replace("\"name\"", "\"nm\"").replace("\"code\"", "\"cd\"").replace("\"s\"", "\" \"");
+        let renamed =
+            WHOLE.replace("\"name\"", "\"nm\"").replace("\"code\"", "\"cd\"").replace("\"s\"", "\" \"");
         assert_eq!(fields(&renamed).unwrap(), ["(number)", "rows", "total"]);
         assert_eq!(fields(&WHOLE.replace("new", "draft")), None, "it has no record");
         assert_eq!(fields(r#"{"id":1,"lines":[{"count":"x"}]}"#), None, "it is a dead letter");
@@ -207,9 +273,6 @@ mod tests {
         let row = order(r#"{"no":"A","lines":[{"sku":"1"},{"sku":"2"}]}"#);
         let fields: Vec<_> = plan.filled_fields(&row).unwrap().into_iter().collect();
         let named = |name: &str, filled| (name.to_owned(), filled);
-        assert_eq!(
-            fields,
-            [named("(number)", false), named("(version)", false), named("no", true), named("sku", true)]
-        );
+        assert_eq!(fields, [named("no", true), named("sku", true)]);
     }
 }

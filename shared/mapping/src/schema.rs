@@ -17,9 +17,9 @@ mod lookup;
 mod node;
 
 pub use drift::{Change, Changed, Drift};
-pub(crate) use node::{join, member};
 pub use kind::{Kind, Seen, Types};
 pub use lookup::MissingPath;
+pub(crate) use node::{join, member};
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -164,8 +164,12 @@ mod tests {
         }
         let text = "`${company?.name ?? \"\"}` + order[\"1101\"]?.b.c + company.trim() + l.map(|l| l.count) + x[0].y";
         let tree = ENGINE.compile_expression_with_scope(&scope, text).unwrap();
-        let found: Vec<String> =
-            of(&tree, text).unwrap().1.into_iter().map(|(name, chain)| format!("{name}.{}", chain.join("."))).collect();
+        let found: Vec<String> = of(&tree, text)
+            .unwrap()
+            .1
+            .into_iter()
+            .map(|(name, chain)| format!("{name}.{}", chain.join(".")))
+            .collect();
         assert_eq!(found, ["company.name", "l.count", "order.1101.b.c"]);
     }
 

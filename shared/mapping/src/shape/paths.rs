@@ -60,6 +60,11 @@ impl Shapes {
 }
 
 impl ReadPath {
+    /// Whether all of the value is used, and not only members of its elements.
+    pub(crate) fn is_whole(&self) -> bool {
+        !matches!(self.at, Place::List(_))
+    }
+
     /// Whether an order has a value here; `None` when it cannot have one, because a list has no elements.
     pub(crate) fn is_filled(&self, frame: &Frame<'_>) -> Option<bool> {
         match self.at {
@@ -91,4 +96,3 @@ pub(crate) fn has_value(json: &str) -> bool {
         first => first.is_some(),
     }
 }
-
