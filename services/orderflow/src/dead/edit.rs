@@ -82,7 +82,7 @@ pub async fn run(args: EditArgs, context: &Context) -> anyhow::Result<Exit> {
             None
         }
         About::Row(origin, listing) => {
-            let again = Again::new(&context.config, journal)?;
+            let again = Again::new(&context.config, journal).await?;
             if let Some(why) = again.uncorrectable(mapping.as_deref()) {
                 say_line(&uncorrectable(args.letter, why));
                 return Ok(Exit::Refused);
