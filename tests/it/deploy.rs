@@ -75,6 +75,21 @@ fn the_configurations_that_are_shipped_are_sound() {
 }
 
 #[test]
+fn the_mapping_lies_in_a_folder_that_is_mounted_whole() {
+    let config: toml::Table = toml::from_str(&read("deploy/orderflow.docker.toml")).unwrap();
+    let file = PathBuf::from(config["mapping"]["file"].as_str().unwrap());
+    let compose = read("docker-compose.yml");
+    let mounts = compose.lines().filter_map(|line| line.trim().strip_prefix("- ./")?.split_once(':'));
+    let within = |(from, to): (&str, &str)| {
+        Some(root().join(from).join(file.strip_prefix(to.split(':').next()?).ok()?))
+    };
+    let found: Vec<PathBuf> = mounts.filter_map(within).collect();
+    // Mounted by itself it would be the mount that is the file, and a file that takes its place would not be seen.
+    assert!(found.len() == 1 && found[0].is_file(), "{file:?} lies at {found:?}");
+    assert!(!compose.contains(&format!(":{}:", file.display())));
+}
+
+#[test]
 fn the_server_of_the_deployment_flushes_before_it_acknowledges() {
     let config = read("deploy/nats-server.conf");
     assert!(config.contains("sync_interval: always"), "acknowledged messages would be lost in a power cut");

@@ -369,7 +369,7 @@ async fn two_orders_with_one_key_stay_apart_in_a_replay_and_when_they_are_tried_
     };
     assert_eq!((kinds().await, rows().await), (vec!["same_key".to_string()], vec![0, 1]));
 
-    let again = transformer::Again::new(&world.config, &world.journal).unwrap();
+    let again = transformer::Again::new(&world.config, &world.journal).await.unwrap();
     let how = transformer::How { key: None, generation: 1, run: "again", labels: &[] };
     let replayed = again.page(1, &how).await.unwrap();
     assert!(replayed.is_err_and(|why| why.contains("row 2") && why.contains("have the key")));

@@ -120,7 +120,7 @@ async fn of_two_orders_the_one_of_the_later_page_has_the_number_and_a_replay_cha
     assert_eq!(found(&world, "SO-1").await, both);
 
     // The first page again, for a replay that dies once: the same fact is stored once.
-    let again = Again::new(&world.config, &world.journal).unwrap();
+    let again = Again::new(&world.config, &world.journal).await.unwrap();
     let how = How { key: None, generation: 7, run: "replay-1", labels: &[] };
     for _ in 0..2 {
         again.page(first, &how).await.unwrap().unwrap();
@@ -137,7 +137,7 @@ async fn of_two_orders_the_one_of_the_later_page_has_the_number_and_a_replay_cha
     let alone = index(&world).await[3].event::<NumbersMapped>().unwrap().body.orders;
     assert_eq!(alone, [("SO-9".to_string(), key.clone())]);
     world.map_with(&format!("{}{FIELDS}", TOP.replace("order_no", "update_time")));
-    let again = Again::new(&world.config, &world.journal).unwrap();
+    let again = Again::new(&world.config, &world.journal).await.unwrap();
     again.page(first, &How { key: Some(&key), run: "replay-3", ..how }).await.unwrap().unwrap();
     assert_eq!(found(&world, "2025-01-01 00:00:00").await, only("9"));
     assert_eq!(found(&world, "SO-9").await, only("9"), "under its old number as well");

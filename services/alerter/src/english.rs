@@ -50,6 +50,13 @@ pub fn sentence(finding: &Finding, zone: &TimeZone) -> String {
         Finding::MappingRejected { reason } => {
             format!("the new mapping cannot be used, the one before goes on: {reason}")
         }
+        Finding::MappingHeld { version, fields } => format!(
+            "the new mapping {version} would leave {} empty and waits for a person; the one before goes on",
+            fields.join(", ")
+        ),
+        Finding::FieldEmpty { path, had, of, orders } => {
+            format!("field {path} has gone empty: {had} of {of} orders had it, none of the {orders} since")
+        }
         Finding::MappingsDiffer => "transformers work with different mappings".into(),
         Finding::UnknownResults { target, orders } => {
             format!("of {orders} orders it is not known whether {target} took them")

@@ -108,6 +108,12 @@ impl Wording {
             ),
             Finding::MappingRejected { reason } => format!("新的映射不能用，仍用原来的：{reason}"),
             Finding::MappingsDiffer => "各转换进程用的映射不一致".into(),
+            Finding::MappingHeld { version, fields } => {
+                format!("新的映射 {version} 会使 {} 为空，等人确认，仍用原来的", fields.join("、"))
+            }
+            Finding::FieldEmpty { path, had, of, orders } => {
+                format!("字段 {path} 已无值：此前 {of} 张订单中 {had} 张有值，其后 {orders} 张全无")
+            }
             Finding::UnknownResults { target, orders } => {
                 format!("目标端 {target} 有 {orders} 张订单不知是否写入")
             }
@@ -145,6 +151,8 @@ impl Wording {
             Finding::RunOverdue { command, .. } => format!("orderflow {command} 已成功结束"),
             Finding::MappingRejected { .. } => "映射已可用".into(),
             Finding::MappingsDiffer => "各转换进程用的映射已一致".into(),
+            Finding::MappingHeld { version, .. } => format!("映射 {version} 已不再等人确认"),
+            Finding::FieldEmpty { path, .. } => format!("字段 {path} 又有值"),
             Finding::UnknownResults { target, .. } => format!("目标端 {target} 的订单结果都已知道"),
             Finding::OlderUpdateTimes { .. } => "更新时间更早的订单已处理".into(),
             Finding::StorageTrouble { stage, .. } => {

@@ -76,7 +76,11 @@ impl Exit {
         }
         let journal = match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(FetchError::Config(_)), _, _) => return Self::Usage,
-            (_, Some(TransformError::Config(_) | TransformError::Mapping(_)), _) => return Self::Usage,
+            (
+                _,
+                Some(TransformError::Config(_) | TransformError::Mapping(_) | TransformError::Case { .. }),
+                _,
+            ) => return Self::Usage,
             (_, _, Some(WriterError::Config(_) | WriterError::Postgres(_))) => return Self::Usage,
             (Some(FetchError::Journal(error)), _, _)
             | (_, Some(TransformError::Journal(error)), _)

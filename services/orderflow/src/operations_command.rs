@@ -159,7 +159,7 @@ async fn with(command: OpsCommand, config: &Config, shutdown: CancellationToken)
         }
         // Before it is said to go on: by nobody, if this process cannot.
         if command == Command::Resume
-            && let Err(why) = Remapping::of(&operation, config, &journal)?
+            && let Err(why) = Remapping::of(&operation, config, &journal).await?
         {
             say_line(&format!("{}: {why}", operation.id));
             return Ok(Exit::Refused);
@@ -216,7 +216,7 @@ pub async fn carry_to_its_end(
     let Some(mut operation) = Operation::named(journal, names, id).await? else {
         anyhow::bail!("{}", t!("the operation %{id} is not in OPS", id = id));
     };
-    let remapping = match Remapping::of(&operation, config, journal)? {
+    let remapping = match Remapping::of(&operation, config, journal).await? {
         Ok(remapping) => remapping,
         Err(why) => {
             say_line(&format!("{id}: {why}"));

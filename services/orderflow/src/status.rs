@@ -266,6 +266,7 @@ mod tests {
             expected: Vec::new(),
             overdue: Vec::new(),
             paused: Vec::new(),
+            mapping: operations::MappingWatch::default(),
             stopped: vec![Stopped {
                 target: "qeasy".into(),
                 reason: "100 of the last 200 orders were refused".into(),

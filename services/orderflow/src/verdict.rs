@@ -132,6 +132,18 @@ fn headline(finding: &Finding, zone: &TimeZone) -> String {
             t!("`orderflow %{command}` has not ended well for longer than usual", command = command)
         }
         Finding::MappingRejected { .. } => t!("the new mapping cannot be used; the one before goes on"),
+        Finding::MappingHeld { version, fields } => t!(
+            "the new mapping %{version} would leave %{fields} empty; the one before goes on until somebody accepts it",
+            version = version,
+            fields = fields.join(", ")
+        ),
+        Finding::FieldEmpty { path, had, of, orders } => t!(
+            "field %{path} has gone empty: %{had} of %{of} orders had it, none of the %{count} since",
+            path = path,
+            had = grouped(*had),
+            of = grouped(*of),
+            count = grouped(*orders)
+        ),
         Finding::MappingsDiffer => t!("transformers work with different mappings"),
         Finding::UnknownResults { target, orders } => t!(
             "of %{count} orders it is not known whether %{target} took them",

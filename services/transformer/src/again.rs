@@ -1,12 +1,13 @@
 //! Pages of RAW mapped once more, by today's mapping, for a replay.
 
 use events::{Listing, Micros, OrderKey, Origin};
-use journal::{Journal, JournalError, Label, Record, StoredPage, TraceParent, store_patiently};
+use journal::{Journal, JournalError, Label, Record, StoredPage, Topology, TraceParent, store_patiently};
 use okki::News;
 use serde_json::value::RawValue;
 use service::Config;
 
 use crate::letter;
+use crate::mappings::Mappings;
 use crate::page::Pages;
 use crate::page_keys::PageKeys;
 use crate::row::{Became, MappedRow};
@@ -41,12 +42,14 @@ pub struct How<'a> {
 }
 
 impl Again {
-    /// With the mapping that the configuration names.
+    /// With the mapping that the configuration names; while that one is held, with the one before, as the transformers.
     ///
     /// # Errors
-    /// When it cannot be used.
-    pub fn new(config: &Config, journal: &Journal) -> Result<Self, TransformError> {
-        Ok(Self { pages: pages(config, journal)? })
+    /// When it cannot be used, or the log does not answer.
+    pub async fn new(config: &Config, journal: &Journal) -> Result<Self, TransformError> {
+        let names = Topology::new(&config.flow, config.writer.partitions);
+        let mappings = Mappings::known(config, journal.clone(), names).await?;
+        Ok(Self { pages: pages(config, journal, mappings) })
     }
 
     /// The version of the mapping.

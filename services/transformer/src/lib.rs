@@ -1,19 +1,22 @@
 //! The transformer: RAW to MAPPED, or to DEAD. Any number of them share one consumer.
 
 mod again;
+mod agreement;
+mod fields;
 mod letter;
+mod mapping_file;
 mod mappings;
 mod newer;
+mod newest;
 mod numbers;
 mod page;
 mod page_keys;
 mod presence;
 mod retry;
 mod row;
+mod trial;
 
-use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +24,8 @@ use std::time::Duration;
 use events::Stage;
 use futures::FutureExt;
 use journal::{
-    Committer, Consumption, Journal, JournalError, Pause, StorageTrouble, Stream, Topology, panic_message,
+    Cell, Committer, Consumption, Journal, JournalError, Pause, StorageTrouble, Stream, Topology,
+    panic_message,
 };
 use mapping::Plan;
 use service::{Config, ConfigError};
@@ -29,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use again::{Again, How, Uncorrectable};
+use fields::FieldCounts;
+use mapping_file::compile;
+pub use mapping_file::read_mapping;
 use mappings::Mappings;
 use page::Pages;
 use retry::Letters;
@@ -43,6 +50,16 @@ pub enum TransformError {
     /// The mapping is wrong.
     #[error(transparent)]
     Mapping(#[from] mapping::MappingErrors),
+    /// A case of the mapping does not come out as it expects.
+    #[error("{place}: the case {name:?} fails: {why}; `orderflow map test` shows the difference")]
+    Case {
+        /// Where it stands: file and line.
+        place: String,
+        /// Its name.
+        name: String,
+        /// What came of it.
+        why: String,
+    },
     /// The log.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -58,39 +75,16 @@ const IN_FLIGHT: usize = 48;
 /// How often letters are looked for that another transformer, or a page begun earlier, left under another mapping.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Reads and compiles the mapping that the configuration names.
+/// What was counted is stored within this time when a transformer ends.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Reads and compiles the mapping that the configuration names. Its cases are not run, and nobody is asked whether it may be
+/// used.
 ///
 /// # Errors
 /// When the file cannot be read, or a rule is wrong.
 pub fn load_mapping(config: &Config) -> Result<Plan, TransformError> {
-    compile(config, None)
-}
-
-/// Reads a mapping file.
-///
-/// # Errors
-/// When it cannot be read, or is not UTF-8.
-pub fn read_mapping(path: &Path) -> Result<String, ConfigError> {
-    service::config::refuse_what_is_no_file("mapping.file", path)?;
-    std::fs::read_to_string(path).map_err(|source| {
-        let source = match source.kind() {
-            ErrorKind::InvalidData => std::io::Error::new(source.kind(), "it is not UTF-8: save it as UTF-8"),
-            _ => source,
-        };
-        ConfigError::File { what: "mapping.file".into(), path: path.to_path_buf(), source }
-    })
-}
-
-/// Compiles a text that stands for the mapping file, or what is in the file now.
-fn compile(config: &Config, text: Option<&str>) -> Result<Plan, TransformError> {
-    let path = &config.mapping.file;
-    let text = match text {
-        Some(text) => text.to_owned(),
-        None => read_mapping(path)?,
-    };
-    let plan = Plan::compile(&path.display().to_string(), &text, &config.zone())?;
-    let when = config.schedule.deleted.as_ref().and_then(|deleted| deleted.when.as_deref());
-    Ok(plan.with_deleted_when("schedule.deleted.when", when)?)
+    compile(config, &read_mapping(&config.mapping.file)?)
 }
 
 /// Tries the orders again that failed under another mapping than the one that the configuration names, once, and says
@@ -99,7 +93,10 @@ fn compile(config: &Config, text: Option<&str>) -> Result<Plan, TransformError> 
 /// # Errors
 /// When the mapping cannot be used, or the log does not answer.
 pub async fn retry_failed(config: &Config, journal: &Journal) -> Result<Retried, TransformError> {
-    let pages = pages(config, journal)?;
+    let names = Topology::new(&config.flow, config.writer.partitions);
+    journal.ensure(&names).await?;
+    let mappings = Mappings::load(config, journal.clone(), names).await?;
+    let pages = pages(config, journal, mappings);
     Ok(pages.retry(&pages.mappings.plan(), &mut Letters::default()).await?)
 }
 
@@ -112,9 +109,11 @@ pub async fn run(
     journal: Journal,
     shutdown: CancellationToken,
 ) -> Result<(), TransformError> {
-    let pages = Arc::new(pages(config, &journal)?);
-    let (journal, topology) = (pages.journal.clone(), pages.names.clone());
+    let topology = Topology::new(&config.flow, config.writer.partitions);
     journal.ensure(&topology).await?;
+    let mappings = Mappings::load(config, journal.clone(), topology.clone()).await?;
+    let pages = Arc::new(pages(config, &journal, mappings));
+    let journal = pages.journal.clone();
     let consumption = Consumption {
         stream: Stream::Raw,
         durable: topology.consumer(Stage::Transform),
@@ -129,6 +128,8 @@ pub async fn run(
     };
     tracing::info!(mapping = pages.mappings.plan().version(), "transformer started");
     let _here = presence::answer(&pages).await?;
+    let counts = Cell::new(journal.clone(), topology.clone(), topology.fields());
+    let _storing = AbortOnDropHandle::new(tokio::spawn(keep_storing(Arc::clone(&pages), counts.clone())));
     let mut following = AbortOnDropHandle::new(tokio::spawn(follow(Arc::clone(&pages), shutdown.clone())));
     let pause = Pause::follow(&journal, &topology, (Stage::Transform, None), shutdown.clone()).await?;
     let consuming = pause.work_between(&shutdown, |token| {
@@ -138,7 +139,7 @@ pub async fn run(
         async move { journal.consume(topology, consumption, &token, handler).await }.boxed()
     });
     tokio::pin!(consuming);
-    tokio::select! {
+    let ended = tokio::select! {
         consumed = &mut consuming => Ok(consumed.map(drop)?),
         followed = &mut following => match followed {
             // It has ended because we are told to stop.
@@ -146,19 +147,41 @@ pub async fn run(
             // Without it no change of the mapping would be seen any more, and nothing would say so.
             Err(panicked) => Err(TransformError::Ended(panicked)),
         },
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(LAST_WORDS, pages.fields.store(&counts)).await {
+        tracing::debug!(error = service::chain(&error), "what was counted of fields is not stored");
     }
+    ended
 }
 
-fn pages(config: &Config, journal: &Journal) -> Result<Pages, TransformError> {
-    Ok(Pages {
+fn pages(config: &Config, journal: &Journal, mappings: Mappings) -> Pages {
+    Pages {
         journal: journal.reporting_to(StorageTrouble::default()),
         names: Topology::new(&config.flow, config.writer.partitions),
-        mappings: Arc::new(Mappings::load(config)?),
+        mappings: Arc::new(mappings),
         committer: Committer::start(journal.clone()),
         settle: config.schedule.settle.micros(),
         id: config.source.id.clone(),
         looked: AtomicBool::new(false),
-    })
+        fields: FieldCounts::default(),
+    }
+}
+
+/// Adds what was counted of fields to what all transformers have counted, now and then.
+async fn keep_storing(pages: Arc<Pages>, counts: Cell) {
+    let mut said = false;
+    loop {
+        tokio::time::sleep(fields::STORE).await;
+        match pages.fields.store(&counts).await {
+            Ok(()) => said = false,
+            Err(error) if !said => {
+                said = true;
+                let error = service::chain(&error);
+                tracing::warn!(error, "how many orders have the fields of the mapping cannot be stored");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Picks up changes of the mapping, and what failed under another one.

@@ -1,6 +1,5 @@
 //! One raw page: each row becomes mapped orders, is skipped or becomes a dead letter, and only then is the page settled.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,9 +8,9 @@ use events::{Listing, Micros, OrdersSkipped, Origin, RawPage, SkippedOrder, Wind
 use journal::{Committer, Delivery, Journal, JournalError, Record, Settlement, Topology, TraceParent};
 use mapping::Plan;
 use okki::News;
-use serde_json::value::RawValue;
 use tracing::Instrument;
 
+use crate::fields::{FieldCounts, PageFields, warn_of_missing};
 use crate::letter::{self, Failure};
 use crate::mappings::Mappings;
 use crate::page_keys::PageKeys;
@@ -45,6 +44,8 @@ pub(crate) struct Pages {
     pub(crate) id: String,
     /// Whether the fields that the mapping reads were looked for in an order.
     pub(crate) looked: AtomicBool,
+    /// How many orders had each field, since that was stored last.
+    pub(crate) fields: FieldCounts,
 }
 
 impl Pages {
@@ -95,11 +96,8 @@ impl Pages {
             Ok(news) => news,
             Err(error) => return unreadable(Some(&page), &body, &error),
         };
-        let orders = page.listing == Listing::Orders;
-        if orders && !rows.is_empty() && !self.looked.swap(true, Ordering::Relaxed) {
-            look_for_fields(&plan, &rows);
-        }
-        let mapper = self.mapper(&plan, Some(raw.stored_at));
+        let fields = PageFields::new(&plan, raw.stored_at);
+        let mut mapper = self.mapper(&plan, Some(raw.stored_at)).counting(fields);
         let mut keys = PageKeys::new(&self.id);
         // One more than rows, for the numbers.
         let (mut records, mut numbers) = (Vec::with_capacity(rows.len() + 1), Vec::with_capacity(rows.len()));
@@ -127,6 +125,13 @@ impl Pages {
             let failure = mapper.damaged(row, page.listing);
             let from = (origin, page.listing);
             letters.push(letter::of_row(failure, row.bytes, from, plan.version(), &self.names, trace));
+        }
+        if let Some(fields) = mapper.counted() {
+            let orders = page.listing == Listing::Orders && !rows.is_empty();
+            if orders && !self.looked.swap(true, Ordering::Relaxed) {
+                warn_of_missing(&fields, &rows);
+            }
+            self.fields.add(fields);
         }
         let (mapped, skips, dead) = (records.len(), skipped.len(), letters.len());
         for letter in &letters {
@@ -215,6 +220,7 @@ impl Pages {
             said: Said::default(),
             generation: 0,
             run: "",
+            fields: None,
         }
     }
 
@@ -258,25 +264,5 @@ fn shorten_skip(order: SkippedOrder) -> SkippedOrder {
         key: whole(order.key),
         number: whole(order.number),
         reason: order.reason.chars().take(SHORT_TEXT).collect(),
-    }
-}
-
-/// Says once when the mapping reads fields that no order of the first page has: a typo there makes no error, only
-/// records that lack something.
-fn look_for_fields(plan: &Plan, rows: &[(u32, &RawValue)]) {
-    let present: HashSet<String> = rows
-        .iter()
-        .filter_map(|(_, row)| serde_json::from_str::<HashMap<String, &RawValue>>(row.get()).ok())
-        .flat_map(HashMap::into_keys)
-        .collect();
-    for field in plan.source_fields().filter(|field| !present.contains(*field)) {
-        let mut has: Vec<&str> = present.iter().map(String::as_str).collect();
-        has.sort_unstable();
-        let has = has.join(", ");
-        tracing::warn!(
-            field,
-            has,
-            "the mapping reads a field that no order of this page has; is it misspelt?"
-        );
     }
 }

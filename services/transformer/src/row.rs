@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use events::{
     ContentHash, LONGEST_TOKEN, Listing, MappedOrder, Micros, NumbersMapped, OrderDeleted, OrderKey, Origin,
@@ -12,6 +13,7 @@ use mapping::{Identity, Outcome, Plan, RowError};
 use okki::DamagedRow;
 use serde_json::value::RawValue;
 
+use crate::fields::PageFields;
 use crate::letter::{DAMAGED, Failure};
 
 /// Keys and numbers are quoted in letters and skips up to here, in characters: they are there to be read.
@@ -59,6 +61,8 @@ pub(crate) struct Mapper<'a> {
     /// 0, and no name, for the live flow.
     pub(crate) generation: u32,
     pub(crate) run: &'a str,
+    /// How many of the orders had each field, where that is counted.
+    pub(crate) fields: Option<Mutex<PageFields>>,
 }
 
 /// An update time, but no later than `latest`.
@@ -79,6 +83,16 @@ impl<'a> Mapper<'a> {
     /// The same for a replay, whose messages are others than those of the live flow.
     pub(crate) fn of_generation(self, generation: u32, run: &'a str) -> Self {
         Self { generation, run, ..self }
+    }
+
+    /// The same, counting how many orders have the fields that the mapping reads.
+    pub(crate) fn counting(self, fields: PageFields) -> Self {
+        Self { fields: Some(Mutex::new(fields)), ..self }
+    }
+
+    /// What was counted.
+    pub(crate) fn counted(&mut self) -> Option<PageFields> {
+        self.fields.take().map(|fields| fields.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -115,8 +129,16 @@ impl Mapper<'_> {
         }
     }
 
+    fn outcome(&self, row: &RawValue) -> Result<Outcome, RowError> {
+        let Some(fields) = &self.fields else { return self.plan.map(row) };
+        let mut fields = fields.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.plan.map_noting(row, fields.filled());
+        fields.count_order();
+        outcome
+    }
+
     fn order(&self, row: &RawValue, origin: &Origin, trace: TraceParent) -> Result<Became, JournalError> {
-        let mapped = match self.plan.map(row) {
+        let mapped = match self.outcome(row) {
             Ok(Outcome::Records(mapped)) => mapped,
             Ok(Outcome::Skipped(skipped)) => {
                 return Ok(Became::Skipped(skip(origin.row, skipped.identity, skipped.reason)));

@@ -109,6 +109,24 @@ pub enum Finding {
     },
     /// Transformers work with different mappings.
     MappingsDiffer,
+    /// A changed mapping is not used before a person accepts it: it would leave fields empty.
+    MappingHeld {
+        /// Its version.
+        version: String,
+        /// The fields of the record.
+        fields: Vec<String>,
+    },
+    /// No order has a field any more that orders had and the mapping reads.
+    FieldEmpty {
+        /// Its path in the source's order.
+        path: String,
+        /// How many of the orders before had it.
+        had: u64,
+        /// How many orders before this is about.
+        of: u64,
+        /// How many orders came since, all without it.
+        orders: u64,
+    },
     /// Of orders it is not known whether the target took what it was sent last.
     UnknownResults {
         /// The target.

@@ -7,6 +7,7 @@
 mod alerts;
 pub mod codec;
 mod dead;
+mod fields;
 mod fingerprint;
 mod foreign_text;
 mod ids;
@@ -23,6 +24,10 @@ mod sync;
 pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
+pub use fields::{
+    EmptiedField, FieldHistory, FieldsSeen, MappingFields, MappingHold, MappingState, MappingText,
+    REMEMBERED_ORDERS,
+};
 pub use foreign_text::{LONGEST_QUOTING, LONGEST_TEXT, shorten, shorten_owned, shorten_to};
 pub use ids::{DELETED, LIVE, LONGEST_TOKEN, OrderDigest, OrderKey, TargetName, WindowId, bounded_token};
 pub use mapped::{

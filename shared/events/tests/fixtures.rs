@@ -194,6 +194,8 @@ fn stop() -> StopState {
 
 #[path = "samples/alerts.rs"]
 mod alerts;
+#[path = "samples/fields.rs"]
+mod fields;
 #[path = "samples/older_stamp.rs"]
 mod older_stamp;
 #[path = "samples/operations.rs"]
@@ -350,6 +352,9 @@ macro_rules! each_event {
         $check(shared::pause(), "");
         $check(stop(), "");
         $check(alerts::state(), "");
+        $check(fields::seen(), "");
+        $check(MappingState::default(), "");
+        $check(fields::held(), "-held");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(
             TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },

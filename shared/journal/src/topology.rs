@@ -179,6 +179,16 @@ impl Topology {
         format!("{}.state.alerts", self.flow)
     }
 
+    /// Which version of the mapping is in use, and which waits for a person.
+    pub fn mapping(&self) -> String {
+        format!("{}.state.mapping", self.flow)
+    }
+
+    /// How often orders have the fields that the mapping reads.
+    pub fn fields(&self) -> String {
+        format!("{}.state.fields", self.flow)
+    }
+
     /// Raw pages.
     pub fn raw(&self) -> String {
         format!("{}.raw.page", self.flow)

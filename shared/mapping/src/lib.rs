@@ -33,6 +33,7 @@
 
 mod arithmetic;
 mod case;
+mod case_run;
 mod check;
 mod compile;
 mod condition;
@@ -43,6 +44,7 @@ mod dynamic;
 mod explain;
 mod expression;
 mod field;
+mod filled;
 mod formula;
 mod functions;
 mod identity;
@@ -71,15 +73,17 @@ mod version;
 mod words;
 
 pub use case::{Case, Expected, Text, cases};
+pub use case_run::CaseResult;
 pub use condition::Condition;
 pub use explain::Provenance;
 pub use expression::ExpressionError;
+pub use filled::Filled;
 pub use identity::Identity;
 pub use mapping_error::{MappingError, MappingErrors, Place, suggestion};
 pub use outline::{FieldOutline, WrittenType};
 pub use plan::{Mapped, MappedDeletion, Outcome, Plan, Skipped};
 pub use row_error::{FieldProblem, KINDS, RowError};
-pub use schema::{Change, Changed, Drift, Kind, Schema, SchemaField, Seen, Types};
+pub use schema::{Change, Changed, Drift, Kind, MissingPath, Schema, SchemaField, Seen, Types};
 pub use slips::{Slip, SlipKind, condition_slip, record_names, slips};
 
 /// Every key of a mapping with its meaning, itself a small working mapping.

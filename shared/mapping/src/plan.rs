@@ -148,6 +148,7 @@ impl Plan {
     /// As [`Plan::map`], telling `watch` of every field.
     pub(crate) fn watched(&self, row: &RawValue, watch: &mut impl Watch) -> Result<Outcome, RowError> {
         let order = self.read(row)?;
+        watch.read(&self.table.read_paths, &order);
         let scope = Scope::of(&self.table.shapes, &order);
         let Some(list) = &self.table.each else {
             let identity = self.keyed(&scope)?;

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use crate::field::{Field, OnError, Origin, Stack};
 use crate::members::{Content, Member};
-use crate::reference::{Ref, Scope};
+use crate::reference::{Order, Ref, Scope};
 use crate::row_error::{Fault, FieldProblem, Kind, RowError};
+use crate::shape::ReadPath;
 use crate::value::{Scalar, Type};
 
 /// Is told of each field as it is written: [`Unwatched`] in the flow, an explanation for people.
@@ -13,6 +14,10 @@ pub(crate) trait Watch {
     /// What follows is within an element of a list.
     fn enter(&mut self, to: &str, from: &str, index: usize);
     fn leave(&mut self);
+    /// An order was read.
+    fn read(&mut self, _: &[ReadPath], _: &Order<'_>) {}
+    /// What the source has for a field, before any default: its JSON, or `None` when there is nothing that could be used.
+    fn found(&mut self, _: &Field, _: Option<&[u8]>) {}
     /// A field came to this: its JSON, or `None` when it was left out.
     fn wrote(
         &mut self,
@@ -79,6 +84,7 @@ impl<W: Watch> Writer<'_, W> {
                 out.truncate(start);
                 // What was dropped within a list goes with the list.
                 self.dropped.truncate(dropped);
+                self.watch.found(field, None);
                 if field.on_error == OnError::Dead {
                     self.watch.wrote(field, scope, None, Some(&error));
                     return Err(error);
@@ -91,6 +97,7 @@ impl<W: Watch> Writer<'_, W> {
                 return Ok(defaulted);
             }
         };
+        self.watch.found(field, present.then(|| &out[start..]));
         let present = match &field.default {
             _ if present => true,
             Some(default) => {

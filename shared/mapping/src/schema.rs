@@ -13,10 +13,13 @@
 
 mod drift;
 mod kind;
+mod lookup;
 mod node;
 
 pub use drift::{Change, Changed, Drift};
 pub use kind::{Kind, Seen, Types};
+pub use lookup::MissingPath;
+pub(crate) use node::{join, member};
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -52,7 +52,7 @@ impl Script {
                 },
             }
         };
-        let used = words::of(&tree, text)?;
+        let (used, chains) = words::of(&tree, text)?;
         let mut member = |name: &str, root: bool| {
             let steps = vec![Step::Member(name.to_owned())];
             Ref::new(Path { text: name.to_owned(), root, steps }, shape, shapes)
@@ -70,6 +70,11 @@ impl Script {
                 _ => Variable::Member(member(name, false)),
             };
             variables.push((name.to_owned(), variable));
+        }
+        for (name, members) in chains {
+            if known.contains(&name) {
+                watch(&name, members, shape, shapes);
+            }
         }
         Ok(Script { tree, variables })
     }
@@ -98,6 +103,16 @@ impl Script {
         }
         STEPS.set(0);
         ENGINE.eval_ast_with_scope::<Dynamic>(&mut variables, &self.tree).map_err(|error| fault(*error))
+    }
+}
+
+/// Has a value read that the script finds by itself, so that it is seen whether orders have it.
+fn watch(name: &str, members: Vec<String>, shape: usize, shapes: &mut Shapes) {
+    let is_scope = matches!(name, "order" | "line");
+    let first = (!is_scope).then(|| name.to_owned());
+    let steps: Vec<Step> = first.into_iter().chain(members).map(Step::Member).collect();
+    if steps.len() > 1 {
+        Ref::new(Path { text: String::new(), root: name == "order", steps }, shape, shapes);
     }
 }
 

@@ -7,6 +7,10 @@ use crate::cursor::Cursor;
 use crate::names::Names;
 use crate::path::Step;
 
+mod paths;
+
+pub(crate) use paths::{ReadPath, has_value};
+
 /// The number of the shape of the whole order.
 pub(crate) const ORDER: usize = 0;
 

@@ -11,7 +11,7 @@ use crate::mapping_error::{MappingError, MappingErrors, Place};
 use crate::members::{self, Content, Member};
 use crate::reference::{ListRef, Ref};
 use crate::section::{Section, line};
-use crate::shape::{ORDER, Shapes};
+use crate::shape::{ORDER, ReadPath, Shapes};
 use crate::version;
 
 /// A checked table.
@@ -21,6 +21,8 @@ pub(crate) struct Table {
     pub(crate) shapes: Shapes,
     /// How many of the top-level names an order needs: the first ones; the others only its deletion.
     pub(crate) order_names: usize,
+    /// The values that are read of an order; not those of its deletion.
+    pub(crate) read_paths: Vec<ReadPath>,
     /// The list whose elements have a record each, in place of the order.
     pub(crate) each: Option<ListRef>,
     pub(crate) key: Ref,
@@ -136,11 +138,13 @@ fn parts(
         compiling.keep::<()>(Err(refused));
     }
     let order_names = compiling.shapes.order_names().len();
+    let read_paths = compiling.shapes.read_paths();
     let deletion = Deletion::read(top, compiling);
     let deletion = compiling.keep(deletion).unwrap_or_default();
     Ok(key.map(|key| Table {
         shapes: Shapes::new(),
         order_names,
+        read_paths,
         each,
         key,
         number,

@@ -1,7 +1,7 @@
 //! What a script mentions, read off its syntax tree: the functions it calls, so that a slip is found when the mapping is
 //! loaded, and the members of `order` and `line` that it uses, so that only these are handed over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{AST, ASTNode, Expr, Position};
 
@@ -15,16 +15,21 @@ const CURRY: &str = "curry";
 /// By variable: the members of it that are used, `None` when it is used as a whole.
 pub(crate) type Members = BTreeMap<String, Option<Vec<String>>>;
 
+/// Values within a variable that a script names outright: `company?.name` is `company` and `name`.
+pub(crate) type Chains = BTreeSet<(String, Vec<String>)>;
+
 /// What a script uses of its variables.
 ///
 /// # Errors
 /// What it calls and is not there; `??` beside an operator, which binds more tightly than it looks; a number that a
 /// decimal does not hold.
-pub(crate) fn of(tree: &AST, text: &str) -> Result<Members, ExpressionError> {
+pub(crate) fn of(tree: &AST, text: &str) -> Result<(Members, Chains), ExpressionError> {
     if let Some(number) = long_number(text) {
         return Err(ExpressionError::Number(number));
     }
-    let (mut members, mut error) = (Members::new(), None);
+    let mut members = Members::new();
+    let mut chains = Chains::new();
+    let mut error = None;
     tree.walk(&mut |path| {
         let [above @ .., ASTNode::Expr(node)] = path else { return true };
         error = match node {
@@ -37,6 +42,10 @@ pub(crate) fn of(tree: &AST, text: &str) -> Result<Members, ExpressionError> {
             // What a closure takes along; what it does with it stands in the closure.
             Expr::Variable(..) if is_taken_along(above.last()) => None,
             Expr::Variable(variable, _, _) => {
+                let chain = chain(above.last(), node);
+                if !chain.is_empty() {
+                    chains.insert((variable.1.to_string(), chain));
+                }
                 let used = member(above.last(), node);
                 let known = members.entry(variable.1.to_string()).or_insert_with(|| Some(Vec::new()));
                 match (used, known.as_mut()) {
@@ -50,7 +59,7 @@ pub(crate) fn of(tree: &AST, text: &str) -> Result<Members, ExpressionError> {
         };
         error.is_none()
     });
-    error.map_or(Ok(members), Err)
+    error.map_or(Ok((members, chains)), Err)
 }
 
 /// The member of a variable that is used, when only that is: `order.rate`, `order["1101060384"]`.
@@ -74,6 +83,30 @@ fn member(above: Option<&ASTNode<'_>>, variable: &Expr) -> Option<String> {
         Expr::StringConstant(name, _) if !dotted => Some(name.to_string()),
         _ => None,
     }
+}
+
+/// The members, one within the other, that follow a variable.
+fn chain(above: Option<&ASTNode<'_>>, variable: &Expr) -> Vec<String> {
+    let mut names = Vec::new();
+    let Some(ASTNode::Expr(above)) = above else { return names };
+    let mut here = *above;
+    while let Expr::Dot(sides, _, _) | Expr::Index(sides, _, _) = here {
+        if names.is_empty() && !std::ptr::eq(&raw const sides.lhs, std::ptr::from_ref(variable)) {
+            return names;
+        }
+        let dotted = matches!(here, Expr::Dot(..));
+        let next = match &sides.rhs {
+            Expr::Dot(further, _, _) | Expr::Index(further, _, _) => &further.lhs,
+            last => last,
+        };
+        match next {
+            Expr::Property(property, _) if dotted => names.push(property.2.to_string()),
+            Expr::StringConstant(name, _) if !dotted => names.push(name.to_string()),
+            _ => break,
+        }
+        here = &sides.rhs;
+    }
+    names
 }
 
 fn is_taken_along(above: Option<&ASTNode<'_>>) -> bool {
@@ -120,7 +153,24 @@ mod tests {
             scope.push_dynamic(name, Dynamic::UNIT);
         }
         let tree = ENGINE.compile_expression_with_scope(&scope, text).unwrap();
-        of(&tree, text).unwrap().get("order").cloned()
+        of(&tree, text).unwrap().0.get("order").cloned()
+    }
+
+    #[test]
+    fn values_that_are_named_outright_are_known() {
+        let mut scope = Scope::new();
+        for name in ["order", "company", "l", "x"] {
+            scope.push_dynamic(name, Dynamic::UNIT);
+        }
+        let text = "`${company?.name ?? \"\"}` + order[\"1101\"]?.b.c + company.trim() + l.map(|l| l.count) + x[0].y";
+        let tree = ENGINE.compile_expression_with_scope(&scope, text).unwrap();
+        let found: Vec<String> = of(&tree, text)
+            .unwrap()
+            .1
+            .into_iter()
+            .map(|(name, chain)| format!("{name}.{}", chain.join(".")))
+            .collect();
+        assert_eq!(found, ["company.name", "l.count", "order.1101.b.c"]);
     }
 
     #[test]

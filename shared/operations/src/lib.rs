@@ -13,6 +13,7 @@ pub mod drift;
 mod edit;
 mod instances;
 mod letters;
+mod mapping_watch;
 mod mask;
 mod numbers;
 mod older_stamps;
@@ -41,6 +42,9 @@ pub use dead_groups::DeadGroup;
 pub use edit::{About, Editable, MapRow, NotEditable, edit, editable};
 pub use instances::instances;
 pub use letters::{LetterLine, Resolution, Selection, letter};
+pub use mapping_watch::{
+    Acceptance, EmptiedByMapping, EmptyField, HeldMapping, MappingWatch, accept_mapping, mapping_watch,
+};
 pub use mask::Mask;
 pub use operation::{Operation, Said, State, runs};
 pub use pause::{Paused, PausedStage, end_pause, pause, paused, paused_stages};

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::expected_instances;
+use crate::mapping_watch::{MappingWatch, mapping_watch};
 use crate::older_stamps;
 use crate::pause::{Paused, paused_stages};
 use crate::resume::{self, Stopped};
@@ -61,6 +62,8 @@ pub struct Status {
     pub overdue: Vec<OverdueRun>,
     /// The stages that a person has paused.
     pub paused: Vec<Paused>,
+    /// What is wrong with the mapping although every order is mapped.
+    pub mapping: MappingWatch,
     /// The targets whose writers have stopped because too much was refused.
     pub stopped: Vec<Stopped>,
     /// Dead letters by stage and kind.
@@ -125,6 +128,7 @@ impl Status {
         let older_stamps = older_stamps::count(journal, names, targets).await?;
         let paused = paused_stages(journal, names, targets).await?;
         let overdue = overdue_runs(journal, names).await?;
+        let mapping = mapping_watch(journal, names).await?;
         let (mut positions, mut last_minute, mut orders) = (BTreeMap::new(), BTreeMap::new(), 0);
         for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
             let (_, last, subjects) = journal.size(names, stream).await?;
@@ -152,6 +156,7 @@ impl Status {
             expected: Vec::new(),
             overdue,
             paused,
+            mapping,
             stopped,
             dead,
             dead_open,

@@ -260,6 +260,16 @@ impl<'a> Found<'a> {
         if let Some(reason) = rejected {
             self.add(Level::Attention, "mapping".into(), None, Finding::MappingRejected { reason });
         }
+        if let Some(held) = &self.status.mapping.held {
+            let fields = held.fields.iter().map(|field| field.field.clone()).collect();
+            let finding = Finding::MappingHeld { version: held.version.clone(), fields };
+            self.add(Level::Attention, "mapping-held".into(), Some(held.since), finding);
+        }
+        for field in &self.status.mapping.empty {
+            let (path, had, of, orders) = (field.path.clone(), field.had, field.of, field.orders);
+            let finding = Finding::FieldEmpty { path: path.clone(), had, of, orders };
+            self.add(Level::Attention, format!("field:{path}"), Some(field.since), finding);
+        }
         let mut mappings = of.filter_map(|instance| instance.mapping.as_ref());
         let first = mappings.next();
         if mappings.any(|mapping| Some(mapping) != first) {
@@ -322,6 +332,8 @@ pub fn command_for(finding: &Finding) -> String {
             format!("orderflow resume --target {target}")
         }
         Finding::Paused { stage, target: None, .. } => format!("orderflow resume --stage {stage}"),
+        Finding::MappingHeld { version, .. } => format!("orderflow map accept {version}"),
+        Finding::FieldEmpty { .. } => "orderflow map drift".into(),
         Finding::MappingRejected { .. } => "orderflow check".into(),
         Finding::SourceTrouble { .. } => "orderflow check --live".into(),
         Finding::NobodyRuns { stage, target: Some(target), .. } => {

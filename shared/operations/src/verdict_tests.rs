@@ -4,7 +4,7 @@ use std::path::Path;
 use events::{KnownAlert, TargetName};
 
 use super::*;
-use crate::{DeadLetters, ExpectedService, OverdueRun, Paused, Stopped, Watermark};
+use crate::{DeadLetters, EmptyField, ExpectedService, MappingWatch, OverdueRun, Paused, Stopped, Watermark};
 
 const TARGET: &str = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"http://h/execute\"\n";
 
@@ -67,6 +67,7 @@ fn status(waiting: u64) -> Status {
         expected: Vec::new(),
         overdue: Vec::new(),
         paused: Vec::new(),
+        mapping: MappingWatch::default(),
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,
@@ -176,6 +177,23 @@ fn a_backlog_that_falls_mends_itself_and_one_that_does_not_needs_a_person() {
     let found = Verdict::of(&status(101), &before(102), &config());
     assert_eq!((found.needs_person, found.concerns[0].since), (false, Some(4)));
     assert!(Verdict::of(&settled, &before(101), &config()).needs_person, "what was seen counts");
+}
+
+#[test]
+fn a_field_that_has_gone_empty_is_asked_about() {
+    let field = EmptyField {
+        path: "company.name".into(),
+        mapping: "0123456789abcdef".into(),
+        had: 990,
+        of: 1_000,
+        since: 5,
+        orders: 30,
+    };
+    let mapping = MappingWatch { empty: vec![field], held: None };
+    let asked = Status { mapping, ..status(0) };
+    assert_eq!(concerns(&asked), [("field:company.name".to_string(), Level::Attention, true)]);
+    let concern = &verdict(&asked).concerns[0];
+    assert_eq!((concern.since, concern.command.as_str()), (Some(5), "orderflow map drift"));
 }
 
 #[test]

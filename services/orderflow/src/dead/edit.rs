@@ -179,7 +179,7 @@ async fn correct(
         }
         About::Row(origin, listing) => (origin, *listing),
     };
-    let again = Again::new(config, journal)?;
+    let again = Again::new(config, journal).await?;
     if let Some(why) = again.uncorrectable(mapping) {
         say_line(&uncorrectable(args.letter, why));
         return Ok(Err(Exit::Refused));

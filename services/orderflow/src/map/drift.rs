@@ -2,15 +2,15 @@
 
 mod show;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use events::{Micros, now};
 use journal::Topology;
-use mapping::{Change, Drift, SchemaField};
+use mapping::{Change, Drift, MissingPath, Plan, Schema, SchemaField};
 use operations::drift::{self, Side, Sides};
+use operations::{MappingWatch, mapping_watch};
 use serde::Serialize;
 use service::Config;
 
@@ -51,6 +51,11 @@ struct Report {
     /// Pages that cannot be read.
     unreadable_pages: Vec<u64>,
     mapping: Mapping,
+    /// Fields that the mapping in use reads and that no order has any more; a version of the mapping that is held.
+    #[serde(flatten)]
+    watch: MappingWatch,
+    /// What the mapping reads and no order has, although orders have what is around it: perhaps misspelt.
+    missing: Vec<Missing>,
     /// What is different; `null` when there is nothing on one of the sides.
     changes: Option<Vec<Line<Change>>>,
     /// Without a comparison: every field that was seen, wherever it was.
@@ -69,14 +74,26 @@ struct Read {
     values_left_out: u64,
 }
 
-/// Which fields the mapping reads, by the member of the order they begin with.
+/// A path that the mapping reads and no order has.
+#[derive(Debug, Serialize)]
+struct Missing {
+    path: String,
+    /// The path that was perhaps meant.
+    near: Option<String>,
+    /// What is around it; empty for the order itself.
+    within: String,
+    /// The fields that were seen there.
+    there: Vec<String>,
+}
+
+/// Which fields the mapping reads.
 #[derive(Debug, Serialize)]
 struct Mapping {
     version: Option<String>,
     /// Why that is not known.
     error: Option<String>,
     #[serde(skip)]
-    reads: BTreeSet<String>,
+    plan: Option<Plan>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,7 +118,8 @@ async fn tell(args: &DriftArgs, config: &Config) -> anyhow::Result<Exit> {
     let sides = drift::read(&journal, &names, moment, args.limit).await.with_context(|| {
         t!("the orders cannot be read: has the flow \"%{flow}\" run on this NATS before?", flow = config.flow)
     })?;
-    let report = Report::of(config, moment, sides);
+    let watch = mapping_watch(&journal, &names).await?;
+    let report = Report::of(config, moment, sides, watch);
     match args.output {
         Output::Json => print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?)),
         Output::Table => print(&show::shown(&report, config)),
@@ -110,18 +128,21 @@ async fn tell(args: &DriftArgs, config: &Config) -> anyhow::Result<Exit> {
 }
 
 impl Report {
-    fn of(config: &Config, moment: Micros, sides: Sides) -> Self {
+    fn of(config: &Config, moment: Micros, sides: Sides, watch: MappingWatch) -> Self {
         let Sides { before, since, unreadable } = sides;
         let mapping = Mapping::load(config);
+        // What is gone since is a change, and no slip.
+        let read = [&before.schema, &since.schema].into_iter().filter(|schema| schema.orders() > 0);
+        let missing = mapping.missing(&read.collect::<Vec<_>>());
         let (mut changes, mut fields) = (None, None);
         if before.schema.orders() > 0 && since.schema.orders() > 0 {
             let drift = Drift::between(&before.schema, &since.schema);
-            let line = |of: Change| Line { mapping_reads: mapping.reads(&of.top), of };
+            let line = |of: Change| Line { mapping_reads: mapping.reads(&of.path), of };
             changes = Some(drift.changes.into_iter().map(line).collect());
         } else {
             // One of them is empty, so the other is all there is.
             let all = if since.schema.orders() > 0 { &since } else { &before };
-            let line = |of: SchemaField| Line { mapping_reads: mapping.reads(&of.top), of };
+            let line = |of: SchemaField| Line { mapping_reads: mapping.reads(&of.path), of };
             fields = Some(all.schema.fields().into_iter().map(line).collect());
         }
         Self {
@@ -131,6 +152,8 @@ impl Report {
             since: Read::of(&since),
             unreadable_pages: unreadable,
             mapping,
+            watch,
+            missing,
             changes,
             fields,
         }
@@ -139,7 +162,8 @@ impl Report {
     /// Whether something that the mapping reads is not as it was. When nobody can say what it reads, it may be anything.
     fn needs_attention(&self) -> bool {
         let breaks = |line: &Line<Change>| line.of.is_breaking() && line.mapping_reads != Some(false);
-        self.changes.iter().flatten().any(breaks)
+        let is_watched = !self.watch.empty.is_empty() || self.watch.held.is_some();
+        is_watched || self.changes.iter().flatten().any(breaks)
     }
 }
 
@@ -158,16 +182,23 @@ impl Mapping {
     /// A mapping that is wrong is no reason not to look at the source.
     fn load(config: &Config) -> Self {
         match transformer::load_mapping(config) {
-            Ok(plan) => Self {
-                version: Some(plan.version().to_string()),
-                error: None,
-                reads: plan.source_fields().map(str::to_string).collect(),
-            },
-            Err(error) => Self { version: None, error: Some(service::chain(&error)), reads: BTreeSet::new() },
+            Ok(plan) => Self { version: Some(plan.version().to_string()), error: None, plan: Some(plan) },
+            Err(error) => Self { version: None, error: Some(service::chain(&error)), plan: None },
         }
     }
 
-    fn reads(&self, top: &str) -> Option<bool> {
-        self.version.is_some().then(|| self.reads.contains(top))
+    /// Whether it reads what lies at a path.
+    fn reads(&self, path: &str) -> Option<bool> {
+        self.plan.as_ref().map(|plan| plan.reads(path))
+    }
+
+    /// What it reads and no order has, before and since.
+    fn missing(&self, sides: &[&Schema]) -> Vec<Missing> {
+        let missing = |path: &str| {
+            let found: Option<Vec<MissingPath>> = sides.iter().map(|side| side.missing(path)).collect();
+            let MissingPath { within, there, near } = found?.pop()?;
+            Some(Missing { path: path.to_string(), near, within, there })
+        };
+        self.plan.iter().flat_map(Plan::read_paths).filter_map(missing).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! `orderflow map`: what has to do with the mapping, and with the orders it reads.
 
+mod accept;
 mod drift;
 mod import;
 pub(crate) mod pretty;
@@ -9,6 +10,7 @@ mod test;
 
 use std::path::Path;
 
+use accept::AcceptArgs;
 use clap::Subcommand;
 use drift::DriftArgs;
 use import::ImportArgs;
@@ -30,8 +32,11 @@ pub enum MapCommand {
     /// Print every key of a mapping with its meaning: itself a small working mapping.
     Reference,
     /// Compare the shape of the orders fetched lately with those before: new fields, gone ones, other types. Exit status 4
-    /// when the mapping reads fields that are gone or have another type.
+    /// when the mapping reads fields that are gone, empty or have another type, or when a version of it is held.
     Drift(DriftArgs),
+    /// Put a version of the mapping in use that is held because it would leave fields empty. Says which, and does nothing
+    /// without --execute.
+    Accept(AcceptArgs),
     /// Make an orderflow.toml and a mapping.toml of 轻易云 scheme metadata, and say what could not be carried over. Exit
     /// status 4 when there is such a thing.
     Import(ImportArgs),
@@ -46,6 +51,7 @@ pub async fn run(command: MapCommand, path: &Path) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         MapCommand::Drift(args) => drift::run(args, path).await,
+        MapCommand::Accept(args) => accept::run(args, path).await,
         MapCommand::Import(args) => import::run(args),
     }
 }

@@ -151,7 +151,7 @@ async fn carry(args: &ReplayArgs, config: &Config, shutdown: CancellationToken) 
         return Ok(exit);
     }
     report.mapping = match log {
-        Log::Raw => Some(Again::new(config, &journal)?.mapping()),
+        Log::Raw => Some(Again::new(config, &journal).await?.mapping()),
         Log::Mapped => None,
     };
     let text = || plan(args, (orders, messages), report.mapping.as_deref(), target.as_ref());
@@ -290,13 +290,13 @@ pub struct Remapping(Again);
 impl Remapping {
     /// What an operation needs to be carried on; `None` when it maps nothing. `Err` when the mapping is another one by now:
     /// half of a replay would be of either.
-    pub fn of(
+    pub async fn of(
         operation: &Operation,
         config: &Config,
         journal: &Journal,
     ) -> anyhow::Result<Result<Option<Self>, String>> {
         let Some(Work::Replay { log: Log::Raw, mapping, .. }) = &operation.work else { return Ok(Ok(None)) };
-        let again = Again::new(config, journal)?;
+        let again = Again::new(config, journal).await?;
         let found = again.mapping();
         Ok(match mapping {
             Some(mapping) if *mapping != found => {

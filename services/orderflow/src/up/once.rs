@@ -131,7 +131,10 @@ pub async fn run(
     // Those that were repaired since do not wait any more.
     let older = account.older_stamps().min(status.older_stamps);
     Ok(match (complete, account.dead_letters() + older + left) {
-        (true, 0) => Exit::Ok,
+        (true, 0) => {
+            operations::ended_well(&flow.journal, &flow.names, "up").await?;
+            Exit::Ok
+        }
         (true, _) => Exit::Partial,
         (false, _) => Exit::Failure,
     })

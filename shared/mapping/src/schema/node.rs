@@ -149,7 +149,7 @@ impl Node {
 }
 
 /// The path of a member of what lies at `path`.
-pub(super) fn member(path: &str, name: &str) -> String {
+pub(crate) fn member(path: &str, name: &str) -> String {
     let has_meaning = |c: char| ".[]\"*$\\".contains(c) || c.is_whitespace() || c.is_control();
     match name.is_empty() || name.contains(has_meaning) {
         true => join(path, &serde_json::Value::from(name).to_string()),
@@ -157,7 +157,7 @@ pub(super) fn member(path: &str, name: &str) -> String {
     }
 }
 
-pub(super) fn join(path: &str, step: &str) -> String {
+pub(crate) fn join(path: &str, step: &str) -> String {
     if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }
 

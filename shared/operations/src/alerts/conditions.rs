@@ -142,6 +142,7 @@ fn told(concern: Concern, config: &Config) -> Option<Condition> {
         Finding::ClockAhead | Finding::OlderUpdateTimes { .. } | Finding::RunOverdue { .. } => {
             alerts.problems.then_some(0)
         }
+        Finding::MappingHeld { .. } | Finding::FieldEmpty { .. } => alerts.problems.then_some(0),
         Finding::MappingRejected { .. } | Finding::MappingsDiffer => alerts.problems.then_some(RELOADING),
         Finding::StorageTrouble { .. } | Finding::UnknownResults { .. } => alerts.problems.then_some(MENDING),
         Finding::Paused { .. } => alerts.problems.then_some(FORGOTTEN),

@@ -29,6 +29,7 @@ fn status() -> Status {
         expected: Vec::new(),
         overdue: Vec::new(),
         paused: Vec::new(),
+        mapping: crate::MappingWatch::default(),
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,

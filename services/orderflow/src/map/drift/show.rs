@@ -6,9 +6,11 @@ use comfy_table::{Table, presets};
 use mapping::{Change, Changed, Kind, Seen, Types};
 use service::Config;
 
-use super::{Line, Read, Report};
+use super::{Line, Missing, Read, Report};
 use crate::columns::padded;
+use crate::map::accept::told;
 use crate::status::time;
+use crate::summary::grouped;
 
 /// So many columns are for what a line is about.
 const LABEL: usize = 9;
@@ -61,7 +63,64 @@ pub(super) fn shown(report: &Report, config: &Config) -> String {
             format!("{none}\n\n{}", fields(report))
         }
     };
-    format!("{said}\n{found}\n")
+    format!("{said}\n{}{found}\n", watched(report, config))
+}
+
+/// What is wrong with the mapping although every order is mapped; what it reads and no order has.
+fn watched(report: &Report, config: &Config) -> String {
+    let mut said = String::new();
+    for field in &report.watch.empty {
+        let line = t!(
+            "%{path} has gone empty: %{had} of %{of} orders had it, none of the %{orders} since %{time}",
+            path = field.path,
+            had = grouped(field.had),
+            of = grouped(field.of),
+            orders = grouped(field.orders),
+            time = time(field.since, &config.zone())
+        );
+        said.push_str(&format!("{line}\n"));
+    }
+    if let Some(held) = &report.watch.held {
+        said.push_str(&told(held, config));
+        let accept = t!(
+            "`orderflow map accept %{version} --execute --reason \"...\"` puts it in use",
+            version = held.version
+        );
+        said.push_str(&format!("{accept}\n"));
+    }
+    for missing in &report.missing {
+        said.push_str(&format!("{}\n", misspelt(missing)));
+    }
+    if !said.is_empty() {
+        said.push('\n');
+    }
+    said
+}
+
+/// So many fields are named of those that are there.
+const FIELDS: usize = 12;
+
+fn some(fields: &[String]) -> String {
+    let more = if fields.len() > FIELDS { ", ..." } else { "" };
+    format!("{}{more}", fields.iter().take(FIELDS).cloned().collect::<Vec<_>>().join(", "))
+}
+
+/// Of a path that no order has, what was perhaps meant.
+fn misspelt(missing: &Missing) -> String {
+    let Missing { path, near, within, there } = missing;
+    match (near, within.as_str()) {
+        (Some(near), _) => {
+            t!("the mapping reads %{path}, which no order has; is it %{near}?", path = path, near = near)
+        }
+        (None, "") => t!("the mapping reads %{path}, which no order has; is it misspelt?", path = path),
+        (None, within) => t!(
+            "the mapping reads %{path}, which no order has; is it misspelt? %{within} has %{fields}",
+            path = path,
+            within = within,
+            fields = some(there)
+        ),
+    }
+    .into()
 }
 
 fn read(read: &Read) -> String {

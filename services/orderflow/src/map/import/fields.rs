@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::kind::{Kind, Origin};
 use super::metadata::Entry;
 use super::object::Literal;
-use super::origin::{Kind, Origin, origin};
+use super::origin::origin;
 use super::report::{Report, advice_for, is_secret, shown};
 use super::scope::{Reference, Scope};
 use super::template::{Path, Piece, pieces};
@@ -214,13 +215,17 @@ impl Writer<'_> {
     fn write(&mut self, entry: &Entry, origin: &Origin, kind: Kind, scope: &Scope, to: &[String]) {
         let paths = |found: &[Reference]| found.iter().map(Reference::path).collect::<Vec<_>>();
         let read: &[Reference] = match origin {
-            Origin::From(found) => std::slice::from_ref(found),
-            Origin::Concat(found, _) | Origin::Expression(_, found) => found,
+            Origin::From(found) | Origin::Formatted(found, _) => std::slice::from_ref(found),
+            Origin::Concat(found, _) | Origin::Expression(_, found) | Origin::Sum(_, _, found) => found,
             Origin::Constant(_) => &[],
         };
         self.fields.reads.extend(read.iter().filter_map(Reference::member).map(str::to_owned));
         let mut lines = match origin {
-            Origin::From(found) => format!("from = {}\n", string(&found.path())),
+            Origin::From(found) | Origin::Formatted(found, _) => {
+                format!("from = {}\n", string(&found.path()))
+            }
+            Origin::Sum(list, None, _) => format!("sum = {}\n", string(list)),
+            Origin::Sum(list, Some(of), _) => format!("sum = {}\nof = {}\n", string(list), string(of)),
             Origin::Concat(found, by) if by.is_empty() => {
                 format!("concat = {}\n", toml_text::strings(&paths(found)))
             }
@@ -231,7 +236,9 @@ impl Writer<'_> {
             Origin::Constant(toml) => format!("value = {toml}\n"),
         };
         lines.push_str(&format!("type = \"{}\"\n", kind.name()));
-        if kind == Kind::Datetime {
+        if let Origin::Formatted(_, format) = origin {
+            lines.push_str(&format!("to_format = {}\n", string(format)));
+        } else if kind == Kind::Datetime {
             // As the platform writes it; without this it would be written with its offset.
             lines.push_str("to_format = \"%Y-%m-%d %H:%M:%S\"\n");
         }

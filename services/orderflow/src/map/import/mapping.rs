@@ -1,5 +1,6 @@
 //! mapping.toml as a whole: the keys at its top, and the fields.
 
+use super::condition::filters;
 use super::fields::{Fields, fields};
 use super::metadata::{Entry, Metadata};
 use super::report::Report;
@@ -52,7 +53,12 @@ fn meant(text: &str, request: &[Entry]) -> Option<String> {
 }
 
 /// The text of mapping.toml, and its fields.
-pub(super) fn mapping(target: &Metadata, names: &Names, report: &mut Report) -> (String, Fields) {
+pub(super) fn mapping(
+    source: Option<&Metadata>,
+    target: &Metadata,
+    names: &Names,
+    report: &mut Report,
+) -> (String, Fields) {
     let mut fields = fields(&target.file, &target.request, report);
     let mut text = comment(&format!(
         "Made by `orderflow map import` of {}{}. `orderflow check` lints it.",
@@ -75,6 +81,11 @@ pub(super) fn mapping(target: &Metadata, names: &Names, report: &mut Report) -> 
             target.file, names.key, names.number
         ));
         fields.text.push_str(&least(names));
+    }
+    for end in source.into_iter().chain([target]) {
+        let (filters, reads) = filters(end, report);
+        text.push_str(&filters);
+        fields.reads.extend(reads);
     }
     text.push_str(&fields.text);
     (text, fields)

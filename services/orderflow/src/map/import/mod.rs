@@ -1,6 +1,9 @@
 //! `orderflow map import`: 轻易云 scheme metadata becomes orderflow.toml and mapping.toml.
 
+mod condition;
 mod fields;
+mod function;
+mod kind;
 mod mapping;
 mod metadata;
 mod object;
@@ -94,8 +97,8 @@ fn import(source: Option<&Metadata>, target: Option<&Metadata>) -> Import {
         files.join(" and ")
     ));
     config.push_str(&source::source(source, &names, &mut report));
-    source.iter().for_each(|end| report.unknown_keys(end));
-    let made = target.map(|target| mapping::mapping(target, &names, &mut report));
+    source.iter().for_each(|end| report.unknown_keys(end, target.is_some()));
+    let made = target.map(|target| mapping::mapping(source, target, &names, &mut report));
     if let Some((_, fields)) = &made {
         config.push_str(&details(fields, &mut report));
     }
@@ -103,7 +106,7 @@ fn import(source: Option<&Metadata>, target: Option<&Metadata>) -> Import {
     match target {
         Some(target) => {
             config.push_str(&target::target(target, &mut report));
-            report.unknown_keys(target);
+            report.unknown_keys(target, true);
         }
         None => report.note(
             "no --target: mapping.toml is still to be written (key, number, version and its [[field]]s), and a [[target]] to \

@@ -1,67 +1,11 @@
 //! Where the value of a field comes from: a path, several paths, an expression, a constant. Or nothing that we can say.
 
+use super::function;
+use super::kind::{Kind, Origin};
 use super::object::Literal;
-use super::scope::{Reference, Scope};
+use super::scope::Scope;
 use super::template::{Piece, pieces};
 use super::toml_text;
-
-/// The type of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    String,
-    Integer,
-    Decimal,
-    Date,
-    Datetime,
-    Boolean,
-    Object,
-    Array,
-}
-
-impl Kind {
-    /// The type that metadata calls so; `None` for one we do not know.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "string" | "text" => Self::String,
-            "int" | "integer" => Self::Integer,
-            "number" | "float" | "decimal" | "double" | "money" => Self::Decimal,
-            "date" => Self::Date,
-            "datetime" => Self::Datetime,
-            "bool" | "boolean" => Self::Boolean,
-            "object" => Self::Object,
-            "array" => Self::Array,
-            _ => return None,
-        })
-    }
-
-    /// Its name in mapping.toml.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Integer => "integer",
-            Self::Decimal => "decimal",
-            Self::Date => "date",
-            Self::Datetime => "datetime",
-            Self::Boolean => "boolean",
-            Self::Object | Self::Array => "json",
-        }
-    }
-
-    fn is_text(self) -> bool {
-        matches!(self, Self::String | Self::Date | Self::Datetime)
-    }
-}
-
-/// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
-    From(Reference),
-    Concat(Vec<Reference>, String),
-    /// The expression, and what it reads.
-    Expression(String, Vec<Reference>),
-    /// As TOML.
-    Constant(String),
-}
 
 /// The origin of a value, and the type it has then.
 ///
@@ -76,8 +20,15 @@ pub(super) fn origin(
     let Literal::Text(text) = value else {
         return constant(value, kind);
     };
-    if text.trim_start().starts_with('_') {
-        return Err(function_advice(text.trim_start()).into());
+    let called = text.trim_start();
+    if let Some(expression) =
+        called.strip_prefix("_function").filter(|rest| !rest.starts_with(char::is_alphanumeric))
+    {
+        let rendered = function::read(expression).and_then(|sql| function::render(&sql, kind, scope, remark));
+        return rendered.map_err(|why| format!("{why}; {}", function_advice(called)));
+    }
+    if called.starts_with('_') {
+        return Err(function_advice(called).into());
     }
     let pieces = pieces(text);
     if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
@@ -202,6 +153,7 @@ fn function_advice(text: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::import::scope::Reference;
 
     fn shown(value: Literal, kind: Kind) -> String {
         match origin(&value, kind, &Scope::default(), &mut |_| {}) {
@@ -210,6 +162,8 @@ mod tests {
                 format!("{:?} by {by:?}", found.iter().map(Reference::path).collect::<Vec<_>>())
             }
             Ok((Origin::Expression(text, _), _)) => text,
+            Ok((Origin::Sum(path, of, _), _)) => format!("sum {path} of {}", of.unwrap_or_default()),
+            Ok((Origin::Formatted(found, format), _)) => format!("{} by {format}", found.path()),
             Ok((Origin::Constant(toml), kind)) => format!("{toml} {}", kind.name()),
             Err(advice) => format!("refused: {advice}"),
         }
@@ -246,7 +200,8 @@ mod tests {
     #[test]
     fn what_is_not_plain_is_refused_and_not_guessed() {
         for (value, kind) in [
-            ("_function {{a}} * 2", Kind::Decimal),
+            ("_function {{a}} ** 2", Kind::Decimal),
+            ("_functions 1", Kind::Decimal),
             ("_findCollection find x from y", Kind::String),
             ("{{a}}*{{b}}", Kind::Decimal),
             ("{{CURRENT_TIME|datetime}}", Kind::Datetime),

@@ -41,9 +41,9 @@ impl Report {
         }
     }
 
-    /// Keys of a file that we do not know.
-    pub(super) fn unknown_keys(&mut self, metadata: &Metadata) {
-        for (key, value) in &metadata.unknown {
+    /// Keys of a file that we do not know. Conditions become filters where there is a mapping to hold them.
+    pub(super) fn unknown_keys(&mut self, metadata: &Metadata, has_mapping: bool) {
+        for (key, value) in metadata.unknown.iter().filter(|(key, _)| !(has_mapping && is_condition(key))) {
             self.lose(format!("{}, `{key}`", metadata.file), shown(key, value.text()), advice_for(key));
         }
     }
@@ -70,6 +70,11 @@ impl Report {
         }
         out
     }
+}
+
+/// Whether a key of the metadata says which orders are carried, which a mapping can say as well.
+pub(super) fn is_condition(key: &str) -> bool {
+    matches!(key, "condition" | "conditions")
 }
 
 /// What to do about a key that we do not know.

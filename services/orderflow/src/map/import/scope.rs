@@ -6,6 +6,8 @@ use super::template::{Path, Step};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scope {
     lists: Vec<Path>,
+    /// What an expression calls the element of the innermost list; `None`: its members stand by themselves.
+    element: Option<&'static str>,
 }
 
 /// A value, as seen from a scope.
@@ -13,6 +15,8 @@ pub(super) struct Scope {
 pub(super) struct Reference {
     path: Path,
     start: Start,
+    /// What an expression calls the element it is of.
+    element: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,12 @@ impl Scope {
     pub(super) fn within(&self, list: Path) -> Self {
         let mut lists = self.lists.clone();
         lists.push(list);
-        Self { lists }
+        Self { lists, element: None }
+    }
+
+    /// The same, for an expression that calls the element so.
+    pub(super) fn with_element(self, element: &'static str) -> Self {
+        Self { element: Some(element), ..self }
     }
 
     /// How many lists we are within.
@@ -44,14 +53,14 @@ impl Scope {
     /// What to do by hand, when mapping.toml has no way to name it.
     pub(super) fn refer(&self, path: &Path, remark: &mut impl FnMut(String)) -> Result<Reference, String> {
         let Some((list, around)) = self.lists.split_last() else {
-            return Ok(Reference { path: path.clone(), start: Start::Here });
+            return Ok(Reference { path: path.clone(), start: Start::Here, element: None });
         };
         if let Some(path) = path.behind(list) {
-            return Ok(Reference { path, start: Start::Element });
+            return Ok(Reference { path, start: Start::Element, element: self.element });
         }
         if let Some(below) = flattened(path, list) {
             remark(format!("{path} is taken to be {below} of each element of {list}"));
-            return Ok(Reference { path: below, start: Start::Element });
+            return Ok(Reference { path: below, start: Start::Element, element: self.element });
         }
         if around.iter().any(|list| path.behind(list).is_some() || flattened(path, list).is_some()) {
             return Err(format!(
@@ -60,7 +69,7 @@ impl Scope {
             ));
         }
         remark(format!("{path}, used within the list {list}, is taken to be the order's own"));
-        Ok(Reference { path: path.clone(), start: Start::Order })
+        Ok(Reference { path: path.clone(), start: Start::Order, element: None })
     }
 
     /// The path from the order of a list that stands in this scope.
@@ -102,16 +111,18 @@ impl Reference {
 
     /// As an expression of mapping.toml; an object that is absent on the way there is no error.
     pub(super) fn expression(&self) -> String {
-        let root = match self.start {
-            Start::Element => "line",
-            Start::Here | Start::Order => "order",
+        let root = match (self.start, self.element) {
+            (Start::Element, Some(element)) => element,
+            (Start::Element, None) => "line",
+            (Start::Here | Start::Order, _) => "order",
         };
+        let is_rooted = self.start == Start::Order || self.element.is_some();
         let mut out = String::new();
         for (at, step) in self.path.0.iter().enumerate() {
             match step {
                 Step::Index(index) => out.push_str(&format!("?[{index}]")),
                 Step::Name(name) => match (is_identifier(name), at) {
-                    (true, 0) if self.start != Start::Order => out.push_str(name),
+                    (true, 0) if !is_rooted => out.push_str(name),
                     (true, 0) => out.push_str(&format!("{root}.{name}")),
                     (true, _) => out.push_str(&format!("?.{name}")),
                     (false, 0) => out.push_str(&format!("{root}[\"{name}\"]")),

@@ -4,6 +4,7 @@ use service::Config;
 
 use super::*;
 
+mod functions;
 mod rich;
 
 /// The source end of the case.

@@ -1,7 +1,7 @@
 //! A preview, as text and as JSON.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mapping::{Outcome, Plan, Provenance};
+use mapping::{Outcome, Plan, Provenance, Schema};
 use operations::Mask;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -39,6 +39,29 @@ pub(super) struct Preview<'a> {
     marks: Vec<String>,
     /// Where each field came from.
     fields: Vec<Provenance>,
+    /// Paths that the mapping reads and the order does not have, where it has one that was perhaps meant.
+    misspelt: Vec<Misspelt>,
+}
+
+/// A path that is perhaps misspelt.
+#[derive(Debug, Serialize)]
+struct Misspelt {
+    path: String,
+    /// The path that was perhaps meant.
+    near: String,
+}
+
+/// What the mapping reads, an order does not have, and is near to what it has.
+fn misspelt(plan: &Plan, order: &RawValue) -> Vec<Misspelt> {
+    let mut schema = Schema::default();
+    schema.fold(order, 1);
+    let slip = |path: &str| {
+        let near = schema.missing(path)?.near?;
+        // What is read of its own is no slip for something else.
+        let is_read = plan.read_paths().any(|read| read == near);
+        (!is_read).then(|| Misspelt { path: path.to_owned(), near })
+    };
+    plan.read_paths().filter_map(slip).collect()
 }
 
 impl<'a> Preview<'a> {
@@ -55,6 +78,7 @@ impl<'a> Preview<'a> {
             after: Vec::new(),
             marks: Vec::new(),
             fields: Vec::new(),
+            misspelt: Vec::new(),
         };
         if found.deleted {
             preview.deletion(plan);
@@ -63,6 +87,7 @@ impl<'a> Preview<'a> {
         }
         let (fields, outcome) = plan.explain(&found.order);
         preview.fields = fields;
+        preview.misspelt = misspelt(plan, &found.order);
         match outcome {
             Ok(Outcome::Records(records)) => {
                 preview.marks = records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default();
@@ -144,6 +169,14 @@ impl<'a> Preview<'a> {
         }
         if !self.fields.is_empty() {
             said.push_str(&format!("{}\n\n", table(&self.fields)));
+        }
+        for Misspelt { path, near } in &self.misspelt {
+            let slip = t!(
+                "the mapping reads %{path}, which the order does not have; is it %{near}?",
+                path = path,
+                near = near
+            );
+            said.push_str(&format!("{slip}\n"));
         }
         if !self.marks.is_empty() {
             let marked =
