@@ -109,10 +109,10 @@ fn orders_on_their_way_are_no_concern() {
 fn what_is_expected_and_does_not_run_needs_a_person_and_so_does_what_waits_for_nobody() {
     let nothing = Status { instances: Vec::new(), ..status(0) };
     assert_eq!(concerns(&nothing), [], "nobody expects anything, and nothing waits");
-    let waits = Status { instances: Vec::new(), ..status(300) };
+    let waits = Status { instances: Vec::new(), ..status(90) };
     let found = verdict(&waits);
     assert_eq!(concerns(&waits), [("nobody:write:qeasy".to_string(), Level::Fault, true)]);
-    assert_eq!((found.concerns[0].waiting, found.concerns[0].since), (Some(300), None));
+    assert_eq!((found.concerns[0].waiting, found.concerns[0].since), (Some(90), None));
     assert!(found.needs_person);
     let expected = vec![expected(Stage::Fetch, None), expected(Stage::Write, Some("qeasy"))];
     let gone = Status { expected: expected.clone(), ..nothing };
@@ -135,14 +135,14 @@ fn what_is_expected_and_does_not_run_needs_a_person_and_so_does_what_waits_for_n
 
 #[test]
 fn a_target_that_is_left_alone_is_a_fault_with_all_that_waits_for_it() {
-    let mut down = status(300);
+    let mut down = status(90);
     let writing = down.instances[2].writing.as_mut().expect("a writer");
     writing.trouble = Some("HTTP 503".into());
     (writing.trouble_since, writing.next_attempt) = (Some(5), Some(8));
     let found = verdict(&down);
     let concern = &found.concerns[0];
     assert_eq!((concern.id.as_str(), found.level, found.needs_person), ("target:qeasy", Level::Fault, true));
-    assert_eq!((concern.waiting, concern.since, concern.next_attempt), (Some(300), Some(5), Some(8)));
+    assert_eq!((concern.waiting, concern.since, concern.next_attempt), (Some(90), Some(5), Some(8)));
     // Who has stopped does not find out how the target does.
     let reason = "100 of the last 200 orders were refused".to_string();
     down.stopped = vec![Stopped { target: "qeasy".into(), reason, since: 3 }];

@@ -16,11 +16,11 @@ impl Shapes {
     fn paths_below(&self, node: &Node, above: &[String], paths: &mut Vec<Vec<String>>) {
         for (name, child) in node.names.iter().zip(&node.children) {
             let path = [above, &[name.to_owned()]].concat();
-            self.paths_of(child, &path, paths);
+            self.known_paths_of(child, &path, paths);
         }
     }
 
-    fn paths_of(&self, child: &Child, path: &[String], paths: &mut Vec<Vec<String>>) {
+    fn known_paths_of(&self, child: &Child, path: &[String], paths: &mut Vec<Vec<String>>) {
         if child.slot.is_some() || child.list.is_some() {
             paths.push(path.to_vec());
         }
@@ -28,7 +28,7 @@ impl Shapes {
             self.paths_below(node, path, paths);
         }
         for (index, element) in &child.elements {
-            self.paths_of(element, &[path, &[index.to_string()]].concat(), paths);
+            self.known_paths_of(element, &[path, &[index.to_string()]].concat(), paths);
         }
         if let Some(shape) = child.list {
             self.paths_below(&self.0[shape].node, &[path, &[EVERY.to_owned()]].concat(), paths);
