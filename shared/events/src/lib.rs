@@ -20,7 +20,9 @@ mod receipt;
 mod shared_state;
 mod sync;
 
-pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
+pub use alerts::{
+    AlertState, Announcement, Delivery, Finding, Heartbeat, KnownAlert, Notice, Silence, TargetSummary,
+};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
 pub use foreign_text::{LONGEST_QUOTING, LONGEST_TEXT, shorten, shorten_owned, shorten_to};
@@ -40,8 +42,8 @@ pub use raw::{RawDetail, RawPage};
 pub use receipt::{OlderStampFound, Outcome, Receipt};
 pub use shared_state::{BudgetState, StopState, TokenState};
 pub use sync::{
-    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PageRefused, Proof, Slice,
-    SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
+    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PagePartFetched, PageRefused,
+    Proof, Slice, SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
 };
 
 /// A point in time, as events carry it: microseconds since the Unix epoch, UTC.
