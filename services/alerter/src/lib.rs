@@ -4,7 +4,9 @@
 mod body;
 mod english;
 mod harmless;
+mod heartbeat;
 mod look;
+mod markdown;
 mod message;
 mod sign;
 mod tell;
@@ -17,15 +19,16 @@ use service::Config;
 use tokio_util::sync::CancellationToken;
 
 pub use english::sentence;
+pub use heartbeat::Watchdog;
 pub use look::looked;
 pub use message::Message;
 pub use webhook::Channel;
 pub use wording::sentence_in_chinese;
 
-/// Looks and tells until `stop`; returns at once when the configuration names no webhook. Whatever goes wrong is logged and
-/// tried again: no order waits for it.
+/// Looks and tells until `stop`; returns at once when the configuration names neither webhook nor
+/// watchdog. Whatever goes wrong is logged and tried again: no order waits for it.
 pub async fn run(config: &Config, journal: Journal, stop: CancellationToken) {
-    if config.alerts.webhooks.is_empty() {
+    if config.alerts.webhooks.is_empty() && !config.alerts.has_heartbeat() {
         return;
     }
     let names = Topology::new(&config.flow, config.writer.partitions);
@@ -43,6 +46,18 @@ pub async fn run(config: &Config, journal: Journal, stop: CancellationToken) {
     let mut tasks: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
     for telling in telling {
         tasks.spawn(telling);
+    }
+    match Watchdog::open(config) {
+        Ok(None) => {}
+        Ok(Some(watchdog)) => {
+            let (cell, every) = (cell.clone(), config.alerts.every.get());
+            tasks.spawn(heartbeat::Beater { watchdog, cell, seen, every }.run(stop.clone()));
+        }
+        // As with a webhook: another process may know it.
+        Err(error) => {
+            let why = service::chain(&error);
+            tracing::warn!(why, "this process does not call the watchdog (alerts.heartbeat_url)");
+        }
     }
     look::Looker::new(config, &journal, names, cell.clone()).run(stop).await;
     tasks.join_all().await;

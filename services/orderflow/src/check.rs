@@ -67,6 +67,21 @@ pub fn run(args: CheckArgs, path: &Path) -> anyhow::Result<Exit> {
         let line = t!("webhook %{webhook}: %{kind}", webhook = webhook.name, kind = webhook.kind.name());
         said.push_str(&format!("{line}{note}\n"));
     }
+    if config.alerts.has_heartbeat() {
+        // As with a webhook: another process may have the file.
+        let missing = |file: &std::path::PathBuf| !file.exists();
+        let is_elsewhere = config.alerts.heartbeat_url.is_empty()
+            && config.alerts.heartbeat_url_file.as_ref().is_some_and(missing);
+        let unknown = match alerter::Watchdog::open(&config) {
+            Err(error) if is_elsewhere => {
+                t!("; no address here: %{why}", why = service::chain(&error)).into_owned()
+            }
+            opened => opened.map(|_| String::new())?,
+        };
+        let every = config.alerts.every;
+        let line = t!("heartbeat: called after each check, every %{every}", every = every);
+        said.push_str(&format!("{line}{unknown}\n"));
+    }
     said.push_str(&caution::told(&config));
     print(&said);
     Ok(Exit::Ok)
