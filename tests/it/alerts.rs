@@ -22,7 +22,7 @@ pub(crate) const TAKEN: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
 const TOKEN: &str = "access_token=t0k3n-of-the-robot";
 const HOUR: Micros = 3_600_000_000;
 
-fn webhook(name: &str, kind: WebhookKind, url: String) -> Webhook {
+pub(crate) fn webhook(name: &str, kind: WebhookKind, url: String) -> Webhook {
     Webhook {
         name: name.into(),
         kind,
@@ -35,7 +35,7 @@ fn webhook(name: &str, kind: WebhookKind, url: String) -> Webhook {
 }
 
 /// A flow that is looked at often, with nothing in it.
-async fn world(orders: u64, webhooks: Vec<Webhook>) -> World {
+pub(crate) async fn world(orders: u64, webhooks: Vec<Webhook>) -> World {
     let mut world = World::new(orders, Faults::default()).await;
     world.config.alerts.every = Span::from(Duration::from_millis(100));
     world.config.alerts.webhooks = webhooks;
@@ -44,7 +44,7 @@ async fn world(orders: u64, webhooks: Vec<Webhook>) -> World {
 }
 
 /// Starts processes that look and tell.
-async fn start(world: &World, processes: usize, stop: &CancellationToken) -> JoinSet<()> {
+pub(crate) async fn start(world: &World, processes: usize, stop: &CancellationToken) -> JoinSet<()> {
     let mut all = JoinSet::new();
     for _ in 0..processes {
         let (config, journal, stop) = (world.config.clone(), world.nats.journal().await, stop.clone());
@@ -58,21 +58,21 @@ pub(crate) async fn state(world: &World) -> AlertState {
 }
 
 /// Waits until somebody has looked so many more times.
-async fn looks(world: &World, count: usize) {
+pub(crate) async fn looks(world: &World, count: usize) {
     for _ in 0..count {
         let before = state(world).await.looked_at;
         until("somebody looks", async || state(world).await.looked_at > before).await;
     }
 }
 
-async fn watermark(world: &World, to: Micros) {
+pub(crate) async fn watermark(world: &World, to: Micros) {
     let event = WatermarkMoved { to, window: WindowId::live(1) };
     let record = Record::new(world.names().watermark(), format!("watermark:{to}"), &event).unwrap();
     world.journal.publish(&record).await.unwrap();
 }
 
 /// What all messages said together.
-fn alerts(heard: &[Heard]) -> Vec<serde_json::Value> {
+pub(crate) fn alerts(heard: &[Heard]) -> Vec<serde_json::Value> {
     heard.iter().flat_map(|heard| heard.body["alerts"].as_array().cloned().unwrap_or_default()).collect()
 }
 
@@ -160,7 +160,7 @@ async fn a_webhook_that_is_down_is_told_later_and_holds_nobody_up() {
     let (status, text) = show(&folder).await;
     assert_eq!(status, 4, "{text}");
     assert!(
-        text.contains("watermark: the watermark stands at") && text.contains("night: was told everything"),
+        text.contains("firing     watermark: the watermark stands at") && text.contains("night: delivered"),
         "{text}"
     );
     assert!(text.contains("duty: 1 notices wait") && text.contains("times: no connection"), "{text}");
@@ -175,10 +175,10 @@ async fn a_webhook_that_is_down_is_told_later_and_holds_nobody_up() {
     let duty = Receiver::at(address, TAKEN).await;
     until("it has taken all", async || state(&world).await.notices.is_empty()).await;
     let heard = duty.heard();
-    let text: String = heard.iter().map(|heard| heard.body["text"]["content"].as_str().unwrap()).collect();
-    assert!(text.starts_with("[orderflow] demo：1 项告警"), "{text}");
+    let text: String = heard.iter().map(|heard| heard.body["markdown"]["text"].as_str().unwrap()).collect();
+    assert!(text.starts_with("### [orderflow] demo：1 项告警"), "{text}");
     let times = |part: &str| text.matches(part).count();
-    assert_eq!([times("【告警】水位停在 "), times("【恢复】水位已跟上")], [1, 1], "{text}");
+    assert_eq!([times("**【告警】** 水位停在 "), times("**【恢复】** 水位已跟上")], [1, 1], "{text}");
     assert_eq!(heard[0].uri, format!("/robot/send?{TOKEN}"));
     looks(&world, 2).await;
     assert_eq!((duty.heard().len(), night.heard().len()), (heard.len(), 2), "nobody is told anything else");
@@ -205,7 +205,7 @@ async fn a_robot_that_answers_200_and_no_is_asked_again() {
     .await;
     let uri = &heard[0].uri;
     assert!(uri.starts_with(&format!("/robot/send?{TOKEN}&timestamp=")) && uri.contains("&sign="), "{uri}");
-    assert_eq!(heard[0].body["msgtype"], "text");
+    assert_eq!(heard[0].body["msgtype"], "markdown");
     duty.answer(200, TAKEN);
     until("it has taken it", async || state(&world).await.notices.is_empty()).await;
     let heard = duty.heard();

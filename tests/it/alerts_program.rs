@@ -83,14 +83,18 @@ async fn a_test_says_of_each_webhook_what_came_back() {
         "json: taken\ndingtalk: taken\nwecom: taken\nfeishu: FAILED: code 19024: Key Words Not Found\n";
     assert_eq!(text, expected);
     let heard = good.heard();
-    let said = "[orderflow] okki-orders：测试\n这是一条测试消息：告警会发到这里。";
+    let (title, said) = ("[orderflow] okki-orders：测试", "这是一条测试消息：告警会发到这里。");
+    let text = format!("### {title}\n\n{said}");
     assert_eq!(
         (&heard[0].body["test"], &heard[0].body["title"]),
         (&json!(true), &json!("[orderflow] okki-orders: test"))
     );
-    let chat = json!({ "msgtype": "text", "text": { "content": said } });
-    assert_eq!((&heard[1].body, &heard[2].body), (&chat, &chat));
-    assert_eq!(bad.heard()[0].body, json!({ "msg_type": "text", "content": { "text": said } }));
+    let dingtalk = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } });
+    let wecom = json!({ "msgtype": "markdown", "markdown": { "content": text } });
+    assert_eq!((&heard[1].body, &heard[2].body), (&dingtalk, &wecom));
+    let head = json!({ "title": { "tag": "plain_text", "content": title }, "template": "blue" });
+    let card = json!({ "header": head, "elements": [{ "tag": "markdown", "content": said }] });
+    assert_eq!(bad.heard()[0].body, json!({ "msg_type": "interactive", "card": card }));
 
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = format!("http://{}/hook/t0k3n-t0k3n", nobody.local_addr().unwrap());

@@ -127,7 +127,7 @@ async fn proofs(world: &World) -> (usize, usize) {
     while let Some(entry) = log.next().await {
         match WindowEvent::decode(&entry.unwrap().payload).unwrap() {
             WindowEvent::Opened(opened) => open.push(opened.window),
-            WindowEvent::Page(_) | WindowEvent::Refused(_) => {}
+            WindowEvent::Page(_) | WindowEvent::Part(_) | WindowEvent::Refused(_) => {}
             WindowEvent::Closed(window) => {
                 let proof = &window.proof;
                 assert_eq!(proof.total, proof.distinct, "{proof:?}");

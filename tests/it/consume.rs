@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use events::{Attempt, DeadLetter, LetterOrigin, Listing, PageJob, Payload, Stage, WindowId};
 use futures::StreamExt;
-use journal::{Consumption, Delivery, From, Journal, Record, Settlement, Stream, Topology};
+use journal::{Consumption, Delivery, From, Journal, LetterToStore, Record, Settlement, Stream, Topology};
 use orderflow_tests::Nats;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -131,7 +131,7 @@ async fn done_is_done_and_retry_comes_again_no_sooner_than_asked() {
 async fn dead_is_stored_with_its_payload_before_the_message_is_given_up() {
     let (_nats, journal) = with_jobs(2).await;
     handled(&journal, consumption(Duration::from_secs(30)), 2, |job| match job.seq {
-        1 => Settlement::Dead(Box::new(letter(job))),
+        1 => Settlement::Dead(Box::new(LetterToStore { letter: letter(job), said: "no".into() })),
         _ => Settlement::Done,
     })
     .await;

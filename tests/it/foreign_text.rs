@@ -100,10 +100,7 @@ async fn nothing_that_others_wrote_acts_on_a_terminal() {
         assert_harmless("up", &stdout);
         assert_harmless("up", &stderr);
         if format == "text" {
-            assert!(
-                stderr.contains("an order became a dead letter") && stderr.contains("\\u{1b}"),
-                "{stderr}"
-            );
+            assert!(stderr.contains("a dead letter is stored") && stderr.contains("\\u{1b}"), "{stderr}");
         }
     }
     let key = format!("k3{HOSTILE}");

@@ -69,6 +69,27 @@ async fn a_writer_with_an_exporter_exports_whatever_the_stages_before_it_have() 
 }
 
 #[tokio::test]
+async fn a_stage_of_its_own_is_a_service_of_its_own_and_every_span_says_its_stage() {
+    let world = World::new(10, Faults::default()).await;
+    world.journal.ensure(&world.names()).await.unwrap();
+    let folder = world.folder_of_a_program("");
+    let fetch = || {
+        let fetch = Program::new(PROGRAM, folder.path(), &["fetch", "--once"]);
+        fetch.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret")
+    };
+    let sent = exported(fetch()).await;
+    assert!(sent.contains("orderflow-fetch"), "the service is not named by its stage");
+    assert!(sent.contains("fetch page") && sent.contains("stage"), "a span does not say its stage");
+    // Within the same second there is no window to read, and no span.
+    until("the environment comes first", async || {
+        let sent = exported(fetch().env("OTEL_SERVICE_NAME", "orders-in")).await;
+        assert!(!sent.contains("orderflow-fetch"), "the environment comes first");
+        sent.contains("orders-in")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn spans_of_every_stage_reach_the_collector() {
     let folder = tempfile::tempdir().unwrap();
     let up = Program::new(PROGRAM, folder.path(), &["up", "--demo", "--once", "--count", "30"]);

@@ -1,6 +1,6 @@
 //! What each kind of webhook is sent, and what it says when it has not taken it.
 
-use events::Notice;
+use events::{Announcement, Notice};
 use http::Answer;
 use http::foreign::{Code, is_empty, read_fields, read_message};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use service::config::WebhookKind;
 
 use crate::harmless::make_harmless;
+use crate::markdown::Dialect;
 use crate::message::Message;
 use crate::wording::Wording;
 use crate::{english, sign};
@@ -43,11 +44,17 @@ pub(crate) fn posted(kind: WebhookKind, message: &Message, wording: &Wording, se
                 query.push(("timestamp".into(), timestamp.to_string()));
                 query.push(("sign".into(), sign::dingtalk(timestamp, secret)));
             }
-            json!({ "msgtype": "text", "text": { "content": wording.chat(message) } })
+            let title = wording.title(message);
+            let text = format!("### {title}\n\n{}", wording.markdown(message, Dialect::Dingtalk));
+            json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } })
         }
-        WebhookKind::Wecom => json!({ "msgtype": "text", "text": { "content": wording.chat(message) } }),
+        WebhookKind::Wecom => {
+            let (title, text) = (wording.title(message), wording.markdown(message, Dialect::Wecom));
+            let content = format!("### {title}\n\n{text}");
+            json!({ "msgtype": "markdown", "markdown": { "content": content } })
+        }
         WebhookKind::Feishu => {
-            let mut body = json!({ "msg_type": "text", "content": { "text": wording.chat(message) } });
+            let mut body = json!({ "msg_type": "interactive", "card": card(message, wording) });
             if !secret.is_empty() {
                 let timestamp = message.at / 1_000_000;
                 body["timestamp"] = timestamp.to_string().into();
@@ -57,6 +64,22 @@ pub(crate) fn posted(kind: WebhookKind, message: &Message, wording: &Wording, se
         }
     };
     Posted { body, query }
+}
+
+/// A card of 飞书: its head has a colour, red while something fires.
+fn card(message: &Message, wording: &Wording) -> Value {
+    let fires = message.count(Announcement::Firing) + message.count(Announcement::Again) > 0;
+    let template = match (fires, message.count(Announcement::Resolved)) {
+        (true, _) => "red",
+        (false, 0) => "blue",
+        (false, _) => "green",
+    };
+    let title = json!({ "tag": "plain_text", "content": wording.title(message) });
+    let text = wording.markdown(message, Dialect::Feishu);
+    json!({
+        "header": { "title": title, "template": template },
+        "elements": [{ "tag": "markdown", "content": text }],
+    })
 }
 
 fn own(message: &Message, wording: &Wording) -> Value {

@@ -32,20 +32,27 @@ fn body(kind: WebhookKind, secret: &str) -> (Value, Vec<(String, String)>) {
 
 #[test]
 fn each_kind_is_sent_what_it_understands() {
-    let said = "[orderflow] f：1 项告警\n\n【告警】未处理的死信 101 条（上限 100 条）\n\
-                自 2025-03-06 08:55:24+00:00。查看：orderflow dead groups";
-    let text = json!({ "msgtype": "text", "text": { "content": said } });
-    assert_eq!(body(WebhookKind::Wecom, ""), (text.clone(), vec![]));
-    assert_eq!(body(WebhookKind::Dingtalk, ""), (text.clone(), vec![]));
+    let title = "[orderflow] f：1 项告警";
+    let what = "**【告警】** 未处理的死信 101 条（上限 100 条）";
+    let since = "自 2025-03-06 08:55:24+00:00 起";
+    let code = format!("{what}\n{since}\n查看：`orderflow dead groups`");
+    let quoted = format!("### {title}\n\n{what}  \n{since}  \n查看：\n\n> orderflow dead groups");
+    let content = format!("### {title}\n\n{code}");
+    let wecom = json!({ "msgtype": "markdown", "markdown": { "content": content } });
+    assert_eq!(body(WebhookKind::Wecom, ""), (wecom, vec![]));
+    let dingtalk = json!({ "msgtype": "markdown", "markdown": { "title": title, "text": quoted } });
+    assert_eq!(body(WebhookKind::Dingtalk, ""), (dingtalk.clone(), vec![]));
     let sign = |name: &str, value: &str| (name.to_string(), value.to_string());
     let query = vec![
         sign("timestamp", "1741251325000"),
         sign("sign", "sfEle2igoVKAnTpjz2dYNT2seJxolYp8gfNooRzDQlo="),
     ];
-    assert_eq!(body(WebhookKind::Dingtalk, "SECabc"), (text, query));
-    let text = json!({ "msg_type": "text", "content": { "text": said } });
-    assert_eq!(body(WebhookKind::Feishu, ""), (text.clone(), vec![]));
-    let mut signed = text;
+    assert_eq!(body(WebhookKind::Dingtalk, "SECabc"), (dingtalk, query));
+    let head = json!({ "title": { "tag": "plain_text", "content": title }, "template": "red" });
+    let card = json!({ "header": head, "elements": [{ "tag": "markdown", "content": code }] });
+    let feishu = json!({ "msg_type": "interactive", "card": card });
+    assert_eq!(body(WebhookKind::Feishu, ""), (feishu.clone(), vec![]));
+    let mut signed = feishu;
     signed["timestamp"] = "1741251325".into();
     signed["sign"] = "tT0bUGdS9gKxluP6zeUWEg87haHyn2Zq91Jpvrwk4vY=".into();
     assert_eq!(body(WebhookKind::Feishu, "SECabc"), (signed, vec![]));

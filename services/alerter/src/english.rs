@@ -1,11 +1,11 @@
 //! Findings in English, for `alerts show` and for programs that pass them on.
 
-use events::{Announcement, Finding};
+use events::{Announcement, Finding, TargetSummary};
 use jiff::tz::TimeZone;
 
 use crate::harmless::make_harmless;
 use crate::message::Message;
-use crate::wording::{Wording, short};
+use crate::wording::{Wording, amount, percent, short};
 
 /// What was found, in one line.
 pub fn sentence(finding: &Finding, zone: &TimeZone) -> String {
@@ -69,7 +69,32 @@ pub fn sentence(finding: &Finding, zone: &TimeZone) -> String {
         Finding::Paused { stage, target, by, reason } => {
             format!("{stage}{} was paused by {by}: {reason}", of(target))
         }
+        Finding::LimitNear { what, used, limit, unit } => {
+            let (share, counted) =
+                (percent(*used, *limit), if unit == "messages" { " messages" } else { "" });
+            let (used, limit) = (amount(*used, unit), amount(*limit, unit));
+            format!("{what}: {used} of {limit}{counted} are used, {share} %; soon nothing more can be stored")
+        }
+        Finding::Summary { since, until, read, targets, dead_open, watermark_age_seconds, firing } => {
+            let mut parts = vec![format!("{} to {}: {read} orders read", time(*since), time(*until))];
+            parts.extend(targets.iter().map(target_summary));
+            parts.push(format!("{dead_open} dead letters open"));
+            let age = watermark_age_seconds.map(|age| format!("the watermark is {age} s old"));
+            parts.push(age.unwrap_or_else(|| "there is no watermark yet".into()));
+            let firing = if firing.is_empty() { "nothing".to_string() } else { firing.join(", ") };
+            parts.push(format!("firing: {firing}"));
+            parts.join("; ")
+        }
     }
+}
+
+fn target_summary(summary: &TargetSummary) -> String {
+    let TargetSummary { target, written, unchanged, refused, other, waiting } = summary;
+    let waiting = waiting.map_or_else(|| "an unknown number".into(), |waiting| waiting.to_string());
+    format!(
+        "{target}: {written} written, {unchanged} unchanged, {refused} refused, {other} other, \
+         {waiting} waiting"
+    )
 }
 
 /// How many began, last and ended.
@@ -85,7 +110,11 @@ pub(crate) fn title(message: &Message) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let what = if counted.is_empty() { "test".into() } else { counted.join(", ") };
+    let what = match (message.count(Announcement::Summary), counted.is_empty()) {
+        (0, true) => "test".into(),
+        (_, true) => "daily summary".into(),
+        _ => counted.join(", "),
+    };
     format!("[orderflow] {}: {what}", message.flow)
 }
 
@@ -99,6 +128,7 @@ pub(crate) fn text(message: &Message, zone: &TimeZone) -> String {
             Announcement::Firing => "FIRING",
             Announcement::Again => "STILL FIRING",
             Announcement::Resolved => "RESOLVED",
+            Announcement::Summary => "SUMMARY",
         };
         let what = make_harmless(&sentence(&notice.finding, zone));
         format!("{word} {what} (more: {})", operations::command_for(&notice.finding))

@@ -21,6 +21,28 @@ pub(crate) fn make_harmless(text: &str) -> String {
     without_links(&harmless)
 }
 
+/// The text, in which nothing is more than text for a chat that reads Markdown. Chats differ in how
+/// they let its signs be escaped, so they become others that look alike.
+pub(crate) fn make_harmless_in_markdown(text: &str) -> String {
+    let harmless = make_harmless(text);
+    let chars: Vec<char> = harmless.chars().collect();
+    let is_word = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(|c| c.is_alphanumeric());
+    let plain = chars.iter().enumerate().map(|(at, c)| match c {
+        '*' => '＊',
+        '~' => '～',
+        '#' => '＃',
+        '[' => '［',
+        ']' => '］',
+        '|' => '｜',
+        '$' => '＄',
+        // Within a word it is only a sign: order_no.
+        '_' if !(is_word(at.checked_sub(1)) && is_word(Some(at + 1))) => '＿',
+        '\\' if !chars.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric()) => '＼',
+        c => *c,
+    });
+    plain.collect()
+}
+
 /// The text without what chats make a link of: a scheme, or `www.`.
 fn without_links(text: &str) -> String {
     let without_schemes = text.replace("://", "[:]//");
@@ -38,6 +60,19 @@ fn without_links(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_a_sign_of_markdown() {
+        for (text, expected) in [
+            ("**bold** ~~gone~~ # head", "＊＊bold＊＊ ～～gone～～ ＃ head"),
+            ("[here](https://x) | a", "［here］ (https［:］//x) ｜ a"),
+            ("_slanted_ order_no __b__", "＿slanted＿ order_no ＿＿b＿＿"),
+            ("\\*a\\ `code`", "＼＊a＼ 'code'"),
+            ("> quoted", "› quoted"),
+        ] {
+            assert_eq!(make_harmless_in_markdown(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn nothing_mentions_links_or_turns() {

@@ -4,7 +4,9 @@
 mod body;
 mod english;
 mod harmless;
+mod heartbeat;
 mod look;
+mod markdown;
 mod message;
 mod sign;
 mod tell;
@@ -17,6 +19,7 @@ use service::Config;
 use tokio_util::sync::CancellationToken;
 
 pub use english::sentence;
+pub use heartbeat::Watchdog;
 pub use look::looked;
 pub use message::Message;
 pub use webhook::Channel;
@@ -40,6 +43,18 @@ pub async fn run(config: &Config, journal: Journal, stop: CancellationToken) {
     let mut tasks: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
     for telling in telling {
         tasks.spawn(telling);
+    }
+    match Watchdog::open(config) {
+        Ok(None) => {}
+        Ok(Some(watchdog)) => {
+            let (cell, every) = (cell.clone(), config.alerts.every.get());
+            tasks.spawn(heartbeat::Beater { watchdog, cell, seen, every }.run(stop.clone()));
+        }
+        // As with a webhook: another process may know it.
+        Err(error) => {
+            let why = service::chain(&error);
+            tracing::warn!(why, "this process does not call the watchdog (alerts.heartbeat_url)");
+        }
     }
     look::Looker::new(config, &journal, names, cell.clone()).run(stop).await;
     tasks.join_all().await;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use events::{AlertState, Micros, TargetName, now};
+use events::{AlertState, Finding, Micros, TargetName, now};
 use journal::{Cell, Journal, JournalError, Stream, Topology};
-use operations::alerts::{Look, Pace, fold};
-use operations::{DeadGroup, Mask, Status};
+use operations::alerts::{Look, Pace, SummaryDay, due_summary, fold, sum_up};
+use operations::{DayTally, DeadGroup, Mask, StageStatus, Status};
 use service::Config;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -76,16 +76,51 @@ impl<'a> Looker<'a> {
         let status = Status::read(self.journal, &self.names, &self.targets).await?;
         let config = self.config;
         let look = Look::of(&status, self.groups(&status).await?, &state, config);
+        let summary = self.summary(&state, &status, &look, at).await?;
         loop {
             let (state, seq) = self.cell.get::<AlertState>().await?;
             if (at..=now()).contains(&state.looked_at) {
                 return Ok(()); // who looked at the same time was faster
             }
-            match self.cell.set(&fold(&state, &look, &self.webhooks, at, pace), seq).await {
+            let mut next = fold(&state, &look, &self.webhooks, at, pace);
+            if let Some((day, finding)) = &summary {
+                next = sum_up(&next, *day, finding.clone(), &self.webhooks, at);
+            }
+            match self.cell.set(&next, seq).await {
                 Err(JournalError::Conflict { .. }) => {}
                 other => return other.map(drop),
             }
         }
+    }
+
+    /// The daily summary, when one is due.
+    async fn summary(
+        &self,
+        state: &AlertState,
+        status: &Status,
+        look: &Look,
+        at: Micros,
+    ) -> Result<Option<(SummaryDay, Finding)>, JournalError> {
+        let Some(time) = self.config.alerts.summary else { return Ok(None) };
+        let Some(day) = due_summary(state, time.get(), &self.config.zone(), at) else { return Ok(None) };
+        let counted = (day.since, day.until);
+        let tally = DayTally::count(self.journal, &self.names, &self.targets, counted).await?;
+        let mut targets = tally.targets;
+        for summary in &mut targets {
+            let stage = status.stages.iter().find(|stage| stage.target.as_ref() == Some(&summary.target));
+            summary.waiting = stage.and_then(|stage| stage.waiting);
+        }
+        let firing = look.holding.iter().map(|condition| condition.id.clone()).collect();
+        let finding = Finding::Summary {
+            since: day.since,
+            until: day.until,
+            read: tally.read,
+            targets,
+            dead_open: status.dead_open,
+            watermark_age_seconds: status.watermark.as_ref().map(|watermark| watermark.age_seconds),
+            firing,
+        };
+        Ok(Some((day, finding)))
     }
 
     async fn groups(&mut self, status: &Status) -> Result<&[DeadGroup], JournalError> {

@@ -97,23 +97,27 @@ impl Channel {
                 }
             },
             Err(error) => {
-                let what = match &error {
-                    HttpError::Build { .. } | HttpError::Proxy { .. } => "the address is none".to_string(),
-                    HttpError::Connect { .. } => "no connection".into(),
-                    HttpError::Timeout { seconds, .. } => format!("no answer within {seconds} s"),
-                    HttpError::Interrupted { .. } => "the connection broke before the answer".into(),
-                    HttpError::TooLarge { .. } => "the answer is too large".into(),
-                    HttpError::Packed { .. } => "the answer is packed in a way that is not known".into(),
-                };
-                let proxy = self.client.proxy_to(self.url.reveal()).map_or_else(String::new, |proxy| {
-                    format!(" (through the proxy {proxy}, which the environment names)")
-                });
-                // The error itself names the address, what caused it does not.
-                let causes =
-                    error.source().map_or_else(String::new, |cause| format!(": {}", service::chain(cause)));
-                let why = secrets::redact(&format!("{what}{proxy}{causes}")).into_owned();
+                let why = why_unanswered(&self.client, self.url.reveal(), &error);
                 Err(Untold { why, wait: None })
             }
         }
     }
+}
+
+/// Why there was no answer, without the address, which is a secret.
+pub(crate) fn why_unanswered(client: &Client, url: &str, error: &HttpError) -> String {
+    let what = match error {
+        HttpError::Build { .. } | HttpError::Proxy { .. } => "the address is none".to_string(),
+        HttpError::Connect { .. } => "no connection".into(),
+        HttpError::Timeout { seconds, .. } => format!("no answer within {seconds} s"),
+        HttpError::Interrupted { .. } => "the connection broke before the answer".into(),
+        HttpError::TooLarge { .. } => "the answer is too large".into(),
+        HttpError::Packed { .. } => "the answer is packed in a way that is not known".into(),
+    };
+    let proxy = client.proxy_to(url).map_or_else(String::new, |proxy| {
+        format!(" (through the proxy {proxy}, which the environment names)")
+    });
+    // The error itself names the address, what caused it does not.
+    let causes = error.source().map_or_else(String::new, |cause| format!(": {}", service::chain(cause)));
+    secrets::redact(&format!("{what}{proxy}{causes}")).into_owned()
 }

@@ -1,17 +1,10 @@
 //! Messages in Chinese, for chats. What comes from outside cannot write anything there but text: no mentions, no links.
 
-use events::{Announcement, Finding, Micros, Notice};
+use events::{Announcement, Finding, Micros, TargetSummary};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::harmless::make_harmless;
 use crate::message::Message;
-
-/// 企业微信 takes no text of more than 2048 bytes.
-const LONGEST: usize = 2_000;
-
-/// Room for the line that says how many more there are.
-const MORE: usize = 80;
 
 /// How the flow's people write times.
 #[derive(Debug, Clone)]
@@ -25,26 +18,8 @@ pub fn sentence_in_chinese(finding: &Finding, zone: &TimeZone) -> String {
 }
 
 impl Wording {
-    /// Title and text, as much of it as fits.
-    pub(crate) fn chat(&self, message: &Message) -> String {
-        let mut text = self.title(message);
-        if message.is_test() {
-            text.push_str("\n这是一条测试消息：告警会发到这里。");
-        }
-        let mut left = message.notices.len();
-        for notice in &message.notices {
-            let said = format!("\n\n{}", self.notice(notice));
-            if text.len() + said.len() + MORE > LONGEST {
-                text.push_str(&format!("\n\n另有 {left} 项，查看：orderflow alerts show"));
-                break;
-            }
-            text.push_str(&said);
-            left -= 1;
-        }
-        text
-    }
-
-    fn title(&self, message: &Message) -> String {
+    /// How many began, last and ended.
+    pub(crate) fn title(&self, message: &Message) -> String {
         let counts = [
             (Announcement::Firing, "告警"),
             (Announcement::Again, "仍未恢复"),
@@ -53,23 +28,16 @@ impl Wording {
         let counts = counts.map(|(event, word)| (message.count(event), word));
         let counted = counts.iter().filter(|(count, _)| *count > 0);
         let counted: Vec<String> = counted.map(|(count, word)| format!("{count} 项{word}")).collect();
-        let what = if counted.is_empty() { "测试".into() } else { counted.join("，") };
+        let what = match (message.count(Announcement::Summary), counted.is_empty()) {
+            (0, true) => "测试".into(),
+            (_, true) => "日报".into(),
+            _ => counted.join("，"),
+        };
         format!("[orderflow] {}：{what}", message.flow)
     }
 
-    fn notice(&self, notice: &Notice) -> String {
-        let what = make_harmless(&self.finding(&notice.finding));
-        let since = self.time(notice.since);
-        match notice.event {
-            Announcement::Firing => format!("【告警】{what}\n自 {since}。{}", seen_with(&notice.finding)),
-            Announcement::Again => format!("【仍未恢复】{what}\n自 {since}。{}", seen_with(&notice.finding)),
-            Announcement::Resolved => {
-                format!("【恢复】{}\n自 {since} 至 {}。", self.subject(&notice.finding), self.time(notice.at),)
-            }
-        }
-    }
-
-    fn finding(&self, finding: &Finding) -> String {
+    /// What was found, in one line.
+    pub(crate) fn finding(&self, finding: &Finding) -> String {
         match finding {
             Finding::WindowFailed { window, from, until, reason } => {
                 let (from, until) = (self.time(*from), self.time(*until));
@@ -127,11 +95,27 @@ impl Wording {
             Finding::Paused { stage, target, by, reason } => {
                 format!("{}已由 {by} 暂停：{reason}", stage_in_chinese(stage, target.as_deref()))
             }
+            Finding::LimitNear { what, used, limit, unit } => {
+                let (share, counted) = (percent(*used, *limit), if unit == "messages" { " 条" } else { "" });
+                let (used, limit) = (amount(*used, unit), amount(*limit, unit));
+                format!("{}已用 {used}/{limit}{counted}（{share}%），很快将无法再存储", storage(what))
+            }
+            Finding::Summary { since, until, read, targets, dead_open, watermark_age_seconds, firing } => {
+                let mut parts =
+                    vec![format!("{} 至 {}：读取 {read} 张", self.time(*since), self.time(*until))];
+                parts.extend(targets.iter().map(target_summary));
+                parts.push(format!("未处理的死信 {dead_open} 条"));
+                let age = watermark_age_seconds.map(|age| length(age.unsigned_abs()));
+                parts.push(age.map_or_else(|| "尚无水位".into(), |age| format!("水位落后 {age}")));
+                let firing = if firing.is_empty() { "无".to_string() } else { firing.join("，") };
+                parts.push(format!("当前告警：{firing}"));
+                parts.join("；")
+            }
         }
     }
 
     /// What has ended, without the numbers it had.
-    fn subject(&self, finding: &Finding) -> String {
+    pub(crate) fn subject(&self, finding: &Finding) -> String {
         match finding {
             Finding::WindowFailed { window, .. } => format!("窗口 {window} 之后，同步窗口已不再失败"),
             Finding::WatermarkOld { .. } => "水位已跟上".into(),
@@ -162,6 +146,8 @@ impl Wording {
             Finding::Paused { stage, target, .. } => {
                 format!("{}已恢复运行", stage_in_chinese(stage, target.as_deref()))
             }
+            Finding::LimitNear { what, .. } => format!("{}又有余量", storage(what)),
+            Finding::Summary { .. } => self.finding(finding),
         }
     }
 
@@ -190,6 +176,21 @@ fn seen_with(finding: &Finding) -> String {
     }
 }
 
+fn target_summary(summary: &TargetSummary) -> String {
+    let TargetSummary { target, written, unchanged, refused, other, waiting } = summary;
+    let waiting = waiting.map_or_else(|| "未知".into(), |waiting| waiting.to_string());
+    format!("{target}：写入 {written}，未变 {unchanged}，被拒 {refused}，其他 {other}，等待 {waiting}")
+}
+
+/// What has a limit.
+fn storage(what: &str) -> String {
+    match what {
+        "disk" => "磁盘".into(),
+        "account" => "NATS 账户".into(),
+        other => other.replacen("stream ", "流 ", 1),
+    }
+}
+
 /// A hash tells apart by its first digits.
 pub(crate) fn short(fingerprint: &str) -> &str {
     fingerprint.get(..8).unwrap_or(fingerprint)
@@ -206,6 +207,35 @@ fn length(seconds: u64) -> String {
     if said.is_empty() { format!("{seconds} 秒") } else { said.join(" ") }
 }
 
+/// How much of what is counted, as people say it.
+pub(crate) fn amount(number: u64, unit: &str) -> String {
+    let sizes = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let size = sizes.into_iter().find(|(bits, _)| unit == "bytes" && number >= 1 << bits);
+    match size {
+        Some((bits, name)) => format!("{:.1} {name}", number as f64 / f64::from(1_u32 << bits)),
+        None => number.to_string(),
+    }
+}
+
+/// The share of a limit in percent, rounded down.
+pub(crate) fn percent(used: u64, limit: u64) -> u128 {
+    u128::from(used) * 100 / u128::from(limit.max(1))
+}
+
 #[cfg(test)]
-#[path = "wording_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_said_as_people_say_them() {
+        assert_eq!([7, 60, 3_661, 90_000].map(length), ["7 秒", "1 分钟", "1 小时 1 分钟", "1 天 1 小时"]);
+    }
+
+    #[test]
+    fn amounts_are_said_as_people_say_them() {
+        let bytes = [900, 1_536, 9 << 20, 5_500 << 20].map(|number| amount(number, "bytes"));
+        assert_eq!(bytes, ["900", "1.5 KiB", "9.0 MiB", "5.4 GiB"]);
+        assert_eq!(amount(1 << 20, "messages"), "1048576");
+        assert_eq!(percent(u64::MAX, u64::MAX), 100);
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use events::{ContentHash, Listing, PageFetched};
+use events::{ContentHash, Listing, PageFetched, PagePartFetched};
 
 /// What was read last of each order: 24 bytes each, plus what a map needs.
 #[derive(Debug, Clone, Default)]
@@ -31,20 +31,36 @@ impl Contents {
             if lives && *row == 0 {
                 continue; // to be looked at again whenever it is listed
             }
-            let key = key(listing, id);
-            let before = self.known.get(&key).filter(|known| known.row == *row).copied();
-            let detail = match (page.details.get(at), before) {
-                (None | Some(0), before) => before.map_or(0, |known| known.detail),
-                (Some(detail), _) => *detail,
-            };
-            if before.is_none() && !lives {
-                // An order that was deleted and comes back as it was is news again, and so is a second deletion.
-                let other = self.known.remove(&(key ^ 1));
-                self.orders -= u64::from(other.is_some() && listing == Listing::Deleted);
-            }
-            let first = self.known.insert(key, Known { row: *row, detail }).is_none();
-            self.orders += u64::from(first && listing == Listing::Orders);
+            let detail = page.details.get(at).copied().unwrap_or(0);
+            self.note_row(listing, id, Known { row: *row, detail }, lives);
         }
+    }
+
+    /// Takes note of some rows of a page.
+    pub(crate) fn note_part(&mut self, part: &PagePartFetched) {
+        let rows = part.ids.iter().zip(&part.contents).zip(&part.details);
+        for ((id, row), detail) in rows {
+            // Only orders have details.
+            self.note_row(Listing::Orders, id, Known { row: *row, detail: *detail }, false);
+        }
+    }
+
+    /// Takes note of a row; a detail of 0 is one that was not fetched.
+    fn note_row(&mut self, listing: Listing, id: &str, read: Known, lives: bool) {
+        let key = key(listing, id);
+        let before = self.known.get(&key).filter(|known| known.row == read.row).copied();
+        let detail = match (read.detail, before) {
+            (0, before) => before.map_or(0, |known| known.detail),
+            (detail, _) => detail,
+        };
+        if before.is_none() && !lives {
+            // An order that was deleted and comes back as it was is news again, and so is a second
+            // deletion.
+            let other = self.known.remove(&(key ^ 1));
+            self.orders -= u64::from(other.is_some() && listing == Listing::Deleted);
+        }
+        let first = self.known.insert(key, Known { row: read.row, detail }).is_none();
+        self.orders += u64::from(first && listing == Listing::Orders);
     }
 
     pub(crate) fn get(&self, listing: Listing, id: &str) -> Option<Known> {

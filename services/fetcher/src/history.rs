@@ -13,7 +13,7 @@ use journal::{Entry, JournalError, Topology};
 use crate::clock::{ClockOffset, is_future};
 use crate::contents::{Contents, Known};
 use crate::granularity::{Granularity, SECOND};
-use crate::window::{End, Window};
+use crate::window::{End, SplitSlice, Window};
 
 /// So many numbers of windows are kept of a lane.
 const NUMBERS: usize = 256;
@@ -148,6 +148,8 @@ pub(crate) enum Told {
     Ended(WindowId, End),
     /// A backfill has ended.
     Backfill(BackfillEnded),
+    /// Slices of a window do not settle, and are read in halves.
+    Split(WindowId, Vec<SplitSlice>),
     /// Something else.
     Nothing,
 }
@@ -191,8 +193,13 @@ impl History {
             (lane.window, lane.moved_at) = (Some(window), None);
             return Ok(Told::Nothing);
         }
-        if let WindowEvent::Page(page) = &event {
-            self.page(page);
+        match &event {
+            WindowEvent::Page(page) => self.page(page),
+            WindowEvent::Part(part) => {
+                self.contents.note_part(part);
+                self.raw_seq = self.raw_seq.max(part.raw_seq);
+            }
+            _ => {}
         }
         let known = self.lanes.values_mut().find(|lane| {
             lane.window
@@ -205,7 +212,9 @@ impl History {
         };
         let mut window = window;
         window.apply(event, entry.seq, &self.granularity);
+        let splits = window.take_splits();
         let told = match &window.end {
+            None if !splits.is_empty() => Told::Split(window.opened.window.clone(), splits),
             None => Told::Nothing,
             Some(end) => {
                 match end {

@@ -6,16 +6,19 @@
 
 mod asked;
 mod clock;
+mod closing;
 mod completeness;
 mod contents;
 mod deletions;
 mod first_deletions;
 mod granularity;
 mod history;
+mod job_attempts;
 mod lanes;
 mod letter;
 mod news;
 mod page;
+mod page_part;
 mod planner;
 mod probe;
 mod refusal;
@@ -181,9 +184,11 @@ async fn fetch(
     stop: CancellationToken,
 ) -> Result<Ended, FetchError> {
     let stop = stop.child_token();
+    let closing = closing::Closing::new(stop.clone());
     let history = Arc::new(history::Shared::new(settings.granularity.clone()));
     let pages = Arc::new(page::Pages {
-        source: source::Source::new(settings, journal)?,
+        source: source::Source::new(settings, journal, closing.clone())?,
+        closing: closing.clone(),
         turns: [false, true].map(|background| Semaphore::new(settings.at_a_time(background))),
         settings: Arc::clone(settings),
         journal: journal.clone(),
@@ -214,7 +219,7 @@ async fn fetch(
     });
     // A question to a NATS that is away can take long; the plan can be left at any point, because all of it is in the log.
     let told_to_stop = async {
-        stop.cancelled().await;
+        closing.watch().await;
         tokio::time::sleep(LAST_STEP).await;
     };
     let planned = tokio::select! {

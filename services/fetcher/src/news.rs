@@ -1,10 +1,11 @@
 //! What is new on a page: the rows that differ from what was read before, with their details; and its record.
 
 use events::{ContentHash, Listing, Micros, News, PageFetched, Payload, RawDetail, RawPage};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use journal::{JournalError, Label, Record, store_patiently};
 use okki::{Detail, DetailCall, OkkiError, Page};
 
+use crate::closing::Call;
 use crate::contents::{Known, hash, name_of};
 use crate::deletions::Living;
 use crate::page::{Pages, Task};
@@ -17,16 +18,31 @@ const HEADROOM: usize = 16 << 10;
 const LEAST_PART: usize = 4 << 10;
 const MOST_PARTS: usize = 10_000;
 
+/// What came of looking for what is new on a page.
+pub(crate) enum PageNews {
+    /// All of it.
+    Whole(Fresh),
+    /// What was there when the fetcher had to end.
+    Part(PagePart),
+}
+
+/// What is new on a page of which not all details were fetched.
+pub(crate) struct PagePart {
+    pub(crate) fresh: Fresh,
+    /// The rows whose details were, ascending.
+    pub(crate) read: Vec<u32>,
+}
+
 /// What is new on a page.
 pub(crate) struct Fresh {
     /// The name of each row: its id, or its place when it has none.
-    ids: Vec<String>,
+    pub(crate) ids: Vec<String>,
     /// A hash of each row; 0 for an order that is gone.
-    contents: Vec<u64>,
+    pub(crate) contents: Vec<u64>,
     /// A hash of each detail; empty when none was fetched.
-    details: Vec<u64>,
+    pub(crate) details: Vec<u64>,
     /// The rows that go on.
-    rows: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
     bodies: Vec<RawDetail>,
     gone: Vec<u32>,
     /// Rows of a list of deletions whose order is not deleted.
@@ -46,7 +62,7 @@ enum Todo {
 
 impl Pages {
     /// Tells the new rows of a page from those that lie in RAW already, and fetches their details.
-    pub(crate) async fn news(&self, task: &Task<'_>, page: &Page) -> Result<Fresh, OkkiError> {
+    pub(crate) async fn news(&self, task: &Task<'_>, page: &Page) -> Result<PageNews, OkkiError> {
         let nameless = |row: usize| format!("no id: page {}, row {row}", task.job.page);
         let ids: Vec<String> = page
             .ids
@@ -66,7 +82,11 @@ impl Pages {
         };
         let mut todo = self.todo(task, page, &fresh);
         if task.window.listing == Listing::Deleted {
-            self.spare_the_living(task, page, &mut fresh, &mut todo).await?;
+            let sparing = self.spare_the_living(task, page, &mut fresh, &mut todo);
+            match self.closing.or_end(Call::List, sparing).await {
+                Some(spared) => spared?,
+                None => return Ok(PageNews::Part(PagePart { fresh, read: Vec::new() })),
+            }
         }
         let call = self.settings.source.detail.as_ref().filter(|_| task.window.listing == Listing::Orders);
         let mut asked = Vec::new();
@@ -75,10 +95,10 @@ impl Pages {
                 asked.extend(id.as_deref().map(|id| self.detail(call, at, id, task.is_background())));
             }
         }
-        let fetched: Vec<(usize, Detail)> = futures::stream::iter(asked)
-            .buffer_unordered(self.settings.detail_concurrency)
-            .try_collect()
-            .await?;
+        let wanted = asked.len();
+        let fetched = self.fetch_details(asked).await?;
+        let is_whole = fetched.len() == wanted;
+        let mut read = Vec::new();
         if call.is_some() {
             fresh.details = vec![0; fresh.ids.len()];
         }
@@ -86,6 +106,7 @@ impl Pages {
             let row = u32::try_from(at).unwrap_or(u32::MAX);
             match detail {
                 Detail::Found(body) => {
+                    read.push(row);
                     // The whole answer would differ each time: it holds the source's clock.
                     let order = okki::detail(&body).map(|order| hash(order.bytes()));
                     fresh.details[at] = order.unwrap_or_else(|_| hash(&body));
@@ -115,7 +136,30 @@ impl Pages {
             .map(|(row, _)| row)
             .filter(|row| fresh.gone.binary_search(row).is_err())
             .collect();
-        Ok(fresh)
+        if is_whole {
+            return Ok(PageNews::Whole(fresh));
+        }
+        read.sort_unstable();
+        fresh.rows.retain(|row| read.binary_search(row).is_ok());
+        Ok(PageNews::Part(PagePart { fresh, read }))
+    }
+
+    /// Waits for details; those that were answered, when the fetcher ends meanwhile.
+    async fn fetch_details(
+        &self,
+        asked: Vec<impl Future<Output = Result<(usize, Detail), OkkiError>>>,
+    ) -> Result<Vec<(usize, Detail)>, OkkiError> {
+        let mut fetched = Vec::with_capacity(asked.len());
+        let mut answers = futures::stream::iter(asked).buffer_unordered(self.settings.detail_concurrency);
+        while let Some(Some(answer)) = self.closing.or_end(Call::Detail, answers.next()).await {
+            match answer {
+                Ok(detail) => fetched.push(detail),
+                // The page is left to another fetcher: what was answered of it is kept.
+                Err(_) if self.closing.is_closing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(fetched)
     }
 
     /// Finds the rows of a list of deletions whose orders are not deleted. Those that the list of orders shows do not go on; those
@@ -204,13 +248,7 @@ impl Pages {
         fresh: Fresh,
     ) -> Result<(), JournalError> {
         let (job, names) = (task.job, &self.settings.topology);
-        let whole = task.slice.since == task.window.since && task.slice.until == task.window.until;
-        let place = match whole {
-            true => format!("{}:{}:{}", job.window, job.pass, job.page),
-            false => {
-                format!("{}:{}-{}:{}:{}", job.window, task.slice.since, task.slice.until, job.pass, job.page)
-            }
-        };
+        let place = task.place();
         let total = page.total;
         let source_now = page.now.map(|now| now.as_microsecond());
         let news = fresh.rows.is_empty().then_some(0);
@@ -223,7 +261,7 @@ impl Pages {
             raw_seq: u64::MAX,
             total,
             ids: fresh.ids.clone(),
-            slice: (!whole).then_some(task.slice),
+            slice: task.part_of_window(),
             contents: fresh.contents.clone(),
             details: fresh.details.clone(),
             gone: fresh.gone.clone(),
@@ -249,7 +287,8 @@ impl Pages {
         Ok(())
     }
 
-    async fn store(
+    /// Stores the rows that go on; returns the sequence of their (first) message in RAW.
+    pub(crate) async fn store(
         &self,
         task: &Task<'_>,
         place: &str,

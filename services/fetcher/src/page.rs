@@ -7,24 +7,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use events::{
-    Answer, Attempt, DeadLetter, Listing, PageJob, PageRefused, Payload, Slice, WindowFailed, WindowId,
-    WindowOpened, now,
+    Answer, Attempt, DeadLetter, Listing, PageJob, PageRefused, Payload, Slice, WindowFailed, WindowOpened,
+    now,
 };
 use futures::FutureExt;
 use http::Class;
 use journal::{
-    Committer, Delivery, Journal, JournalError, PANIC, Record, Settlement, TraceParent, panic_message,
-    store_patiently,
+    Committer, Delivery, Journal, JournalError, LetterToStore, PANIC, Record, Settlement, TraceParent,
+    panic_message, store_patiently,
 };
 use okki::{OkkiError, Page};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::Live;
+use crate::closing::{Call, Closing};
 use crate::contents::hash;
 use crate::first_deletions::FirstDeletions;
 use crate::history::{Shared, is_background};
+use crate::job_attempts::{JobAttempts, retain_open};
 use crate::letter::letter_of_page;
+use crate::news::PageNews;
 use crate::refusal::{Tries, cut_reason, is_lasting, is_refused};
 use crate::settings::Settings;
 use crate::source::Source;
@@ -44,6 +47,8 @@ pub(crate) struct Pages {
     /// Group commit of the facts in SYNC that expect nothing of it.
     pub(crate) facts: Committer,
     pub(crate) source: Source,
+    /// When this fetcher is told to end.
+    pub(crate) closing: Closing,
     /// Who may ask the source: for the timed windows, and for sweeps and backfills.
     pub(crate) turns: [Semaphore; 2],
     pub(crate) history: Arc<Shared>,
@@ -57,17 +62,6 @@ pub(crate) struct Pages {
     pub(crate) first_deletions: FirstDeletions,
 }
 
-/// The failed attempts of one job.
-#[derive(Debug, Default)]
-pub(crate) struct JobAttempts {
-    /// Those that count against the page.
-    counted: Vec<Attempt>,
-    /// How many there were beside these.
-    uncounted: u32,
-    /// The window of the job; none before the first attempt failed.
-    window: Option<WindowId>,
-}
-
 /// A page that is being fetched.
 pub(crate) struct Task<'a> {
     pub(crate) job: &'a PageJob,
@@ -79,6 +73,21 @@ pub(crate) struct Task<'a> {
 impl Task<'_> {
     pub(crate) fn is_background(&self) -> bool {
         is_background(self.window.window.lane())
+    }
+
+    /// The slice, unless it is the whole window.
+    pub(crate) fn part_of_window(&self) -> Option<Slice> {
+        let whole = Slice { since: self.window.since, until: self.window.until };
+        (self.slice != whole).then_some(self.slice)
+    }
+
+    /// What tells this page from every other one, in ids of messages.
+    pub(crate) fn place(&self) -> String {
+        let PageJob { window, pass, page, .. } = self.job;
+        match self.part_of_window() {
+            None => format!("{window}:{pass}:{page}"),
+            Some(Slice { since, until }) => format!("{window}:{since}-{until}:{pass}:{page}"),
+        }
     }
 }
 
@@ -101,7 +110,8 @@ impl Pages {
             // We follow the log a moment behind the one who wrote the job.
             Err(_) => return Settlement::Retry(Duration::from_millis(50 * job.delivered.min(40))),
         };
-        let span = tracing::info_span!("fetch page", window = %wanted.window, pass = wanted.pass, page = wanted.page);
+        let (pass, page) = (wanted.pass, wanted.page);
+        let span = tracing::info_span!("fetch page", stage = "fetch", window = %wanted.window, pass, page);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
         let task = Task { job: &wanted, window: &window, slice, trace };
@@ -136,8 +146,8 @@ impl Pages {
             return again;
         }
         let attempts = self.with_attempts(job.seq, std::mem::take).counted;
-        let letter = letter_of_page(job, task, PANIC, message, attempts);
-        Settlement::Dead(Box::new(letter))
+        let letter = letter_of_page(job, task, PANIC, message.clone(), attempts);
+        Settlement::Dead(Box::new(LetterToStore { letter, said: message }))
     }
 
     async fn fetch(&self, job: &Delivery, task: &Task<'_>) -> Settlement {
@@ -158,22 +168,31 @@ impl Pages {
             return Settlement::Retry(HELD_BACK);
         }
         // Only asking is limited: while a page is stored, the next one may be asked for.
-        let turn = self.turns[usize::from(task.is_background())].acquire().await;
-        let page: Result<Page, OkkiError> = self.source.list(asked, task.is_background()).await;
-        let page = match page {
+        let listing = async {
+            let turn = self.turns[usize::from(task.is_background())].acquire().await;
+            (turn, self.source.list(asked, task.is_background()).await)
+        };
+        let Some((turn, page)) = self.closing.or_end(Call::List, listing).await else {
+            return Settlement::Release;
+        };
+        let page: Page = match page {
             Ok(page) => page,
             Err(error) => return self.failed(job, task, error).await,
         };
         let read_at = self.settings.clock.now();
         if task.window.listing == Listing::Deleted {
-            match self.may_delete(task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return self.fail(task, &reason).await.err().unwrap_or(Settlement::Done),
-                Err(error) => return self.failed(job, task, error).await,
+            match self.closing.or_end(Call::List, self.may_delete(task)).await {
+                None => return Settlement::Release,
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(reason))) => {
+                    return self.fail(task, &reason).await.err().unwrap_or(Settlement::Done);
+                }
+                Some(Err(error)) => return self.failed(job, task, error).await,
             }
         }
         let news = match self.news(task, &page).await {
-            Ok(news) => news,
+            Ok(PageNews::Whole(news)) => news,
+            Ok(PageNews::Part(part)) => return self.release_with_part(task, page, read_at, part).await,
             Err(error) => return self.failed(job, task, error).await,
         };
         drop(turn);
@@ -211,8 +230,9 @@ impl Pages {
         if !is_new {
             return Settlement::Done; // the next window has read the very same page
         }
-        let letter = letter_of_page(job, task, "too_large", message, Vec::new());
-        Settlement::Dead(Box::new(DeadLetter { payload: Payload::pack(&body), ..letter }))
+        let letter = letter_of_page(job, task, "too_large", message.clone(), Vec::new());
+        let letter = DeadLetter { payload: Payload::pack(&body), ..letter };
+        Settlement::Dead(Box::new(LetterToStore { letter, said: message }))
     }
 
     async fn failed(&self, job: &Delivery, task: &Task<'_>, error: OkkiError) -> Settlement {
@@ -312,8 +332,10 @@ impl Pages {
             // No answer, or none that means anything: the failed window says it all, and the next one asks again.
             _ => return Settlement::Done,
         };
+        let said = cut_reason(reason.clone());
         let letter = letter_of_page(job, task, &kind, reason, attempts);
-        Settlement::Dead(Box::new(DeadLetter { causes, payload, answer, ..letter }))
+        let letter = DeadLetter { causes, payload, answer, ..letter };
+        Settlement::Dead(Box::new(LetterToStore { letter, said }))
     }
 
     /// Fails the window, while the page is still wanted: a page of a slice that was split meanwhile, or that lies beyond an
@@ -365,25 +387,5 @@ impl Pages {
         let result = change(all.entry(seq).or_default());
         all.retain(|_, attempts| attempts.uncounted > 0 || !attempts.counted.is_empty());
         result
-    }
-}
-
-/// Keeps the attempts of jobs whose windows are open, and of jobs whose windows are not known.
-fn retain_open(all: &mut HashMap<u64, JobAttempts>, mut is_open: impl FnMut(&WindowId) -> bool) {
-    all.retain(|_, attempts| attempts.window.as_ref().is_none_or(&mut is_open));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_attempts_of_a_window_that_is_over_are_dropped() {
-        let of = |number| JobAttempts { window: Some(WindowId::live(number)), ..JobAttempts::default() };
-        let mut all = HashMap::from([(1, of(1)), (2, of(2)), (3, JobAttempts::default())]);
-        retain_open(&mut all, |window| *window == WindowId::live(2));
-        let mut kept: Vec<u64> = all.into_keys().collect();
-        kept.sort_unstable();
-        assert_eq!(kept, [2, 3]);
     }
 }

@@ -15,7 +15,7 @@ use crate::history::{Shared, Told};
 use crate::lanes::{Due, Times, due};
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::window::End;
+use crate::window::{End, SplitSlice};
 use crate::{Live, Mode};
 
 /// How a run ended.
@@ -50,6 +50,8 @@ pub(crate) struct Planner<'a> {
     ended: Ended,
     /// What the plan wanted to store last and could not, and until when it is left.
     held_up: Option<HeldUp>,
+    /// While the history is read: the sequence it reaches to; 0 when it is read.
+    behind: u64,
 }
 
 /// A step of the plan that could not be stored. It shows as trouble until a step can.
@@ -73,13 +75,14 @@ pub(crate) async fn run(
 ) -> Result<Ended, JournalError> {
     let names = &settings.topology;
     let (heard, ended) = (HashMap::new(), Ended::default());
-    let mut planner = Planner { settings, journal, history, live, heard, mode, ended, held_up: None };
+    let mut planner =
+        Planner { settings, journal, history, live, heard, mode, ended, held_up: None, behind: 0 };
     let mut next = planner.begin().await?;
     let mut log = journal.follow(names, Stream::Sync, None, From::Seq(next)).await?;
     let (messages, last, _) = journal.size(names, Stream::Sync).await?;
     // What was purged is not waited for.
-    let mut behind = if messages == 0 || last < next { 0 } else { last };
-    if behind == 0 {
+    planner.behind = if messages == 0 || last < next { 0 } else { last };
+    if planner.behind == 0 {
         planner.caught_up().await?;
     }
     let goal = planner.end_of_a_window(0);
@@ -91,8 +94,8 @@ pub(crate) async fn run(
                 Some(Ok(entry)) => {
                     next = entry.seq + 1;
                     planner.apply(&entry).await?;
-                    if behind > 0 && entry.seq >= behind {
-                        behind = 0;
+                    if planner.behind > 0 && entry.seq >= planner.behind {
+                        planner.behind = 0;
                         planner.caught_up().await?;
                     }
                 }
@@ -107,7 +110,7 @@ pub(crate) async fn run(
             },
             _ = tick.tick() => {}
         }
-        if behind > 0 {
+        if planner.behind > 0 {
             continue; // decide nothing on half of the history
         }
         ready.cancel();
@@ -306,9 +309,20 @@ impl Planner<'_> {
             }
             Told::Ended(id, End::Failed(reason)) => self.ended.failed = Some((id, reason)),
             Told::Backfill(ended) => self.finish(ended).await,
+            // What was split before this fetcher began is not news.
+            Told::Split(window, splits) if self.behind == 0 => self.log_splits(&window, &splits),
+            Told::Split(..) => {}
             Told::Nothing => {}
         }
         Ok(())
+    }
+
+    fn log_splits(&self, window: &WindowId, splits: &[SplitSlice]) {
+        let shown = |at| self.settings.granularity.shown(at);
+        for SplitSlice { slice, why } in splits {
+            let (since, until) = (shown(slice.since), shown(slice.until));
+            tracing::info!(%window, since, until, why, "a slice does not settle; its halves are read");
+        }
     }
 
     /// Writes down that the operation behind a backfill has ended, unless that was done when its end was read before.

@@ -13,6 +13,7 @@ use service::{Config, ConfigError};
 
 use crate::asked::Cut;
 use crate::clock::Clock;
+use crate::closing::GRACE;
 use crate::granularity::Granularity;
 use crate::request::Template;
 use crate::schedule::Cadence;
@@ -199,7 +200,7 @@ impl Settings {
             // Short, because work in hand is kept alive: a killed fetcher's pages go to another one soon.
             ack_wait: Duration::from_secs(6),
             pinned: None,
-            grace: self.source.timeout + Duration::from_secs(5),
+            grace: GRACE,
             max_attempts: self.max_attempts,
             target: None,
         }

@@ -10,6 +10,7 @@ use okki::{Detail, DetailCall, Okki, OkkiError, Page};
 use service::config::Operators;
 
 use crate::asked::Asked;
+use crate::closing::{Call, Closing};
 use crate::contents::hash;
 use crate::request::Parameters;
 use crate::settings::Settings;
@@ -39,10 +40,12 @@ pub(crate) struct Source {
     operators: Operators,
     /// Calls in a row that were throttled, or found nobody.
     unwelcome: AtomicU32,
+    closing: Closing,
 }
 
 impl Source {
-    pub(crate) fn new(settings: &Settings, journal: &Journal) -> Result<Self, HttpError> {
+    /// Makes no call any more once `closing` says so.
+    pub(crate) fn new(settings: &Settings, journal: &Journal, closing: Closing) -> Result<Self, HttpError> {
         let names = &settings.topology;
         let cell = |subject| Cell::new(journal.clone(), names.clone(), subject);
         let share = Rate { per_second: settings.rate.per_second * settings.background_share, burst: 1 };
@@ -63,6 +66,7 @@ impl Source {
             max_attempts: settings.max_attempts,
             operators: settings.operators.clone(),
             unwelcome: AtomicU32::new(0),
+            closing,
         })
     }
 
@@ -80,15 +84,20 @@ impl Source {
 
     async fn list_once(&self, parameters: Parameters, background: bool) -> Result<Page, OkkiError> {
         let mut token = self.admitted(background).await?;
-        let mut answer = self.okki.list(&token, parameters.clone()).await;
+        let mut answer = self.ask_list(&token, &parameters).await;
         for _ in 0..RENEWALS {
             if !answer.as_ref().err().is_some_and(is_refusal) {
                 break;
             }
             token = self.renewed(&token).await?;
-            answer = self.okki.list(&token, parameters.clone()).await;
+            answer = self.ask_list(&token, &parameters).await;
         }
         self.heed(answer).await
+    }
+
+    async fn ask_list(&self, token: &str, parameters: &Parameters) -> Result<Page, OkkiError> {
+        let _under_way = self.closing.begin(Call::List).await;
+        self.okki.list(token, parameters.clone()).await
     }
 
     /// One order. Tried again here, and not with its page: with a hundred details on a page, one failure in a hundred
@@ -124,13 +133,18 @@ impl Source {
 
     async fn detail_once(&self, call: &DetailCall, id: &str, background: bool) -> Result<Detail, OkkiError> {
         let token = self.admitted(background).await?;
-        let mut answer = self.okki.detail(&token, call, id).await;
+        let mut answer = self.ask_detail(&token, call, id).await;
         if answer.as_ref().err().is_some_and(is_refusal) {
             let token = self.renewed(&token).await?;
-            answer = self.okki.detail(&token, call, id).await;
+            answer = self.ask_detail(&token, call, id).await;
         }
         // The list was given just now: what is refused is this order, and no reason for all to pause.
         self.heed(answer.map_err(|error| name_withheld(id, error))).await
+    }
+
+    async fn ask_detail(&self, token: &str, call: &DetailCall, id: &str) -> Result<Detail, OkkiError> {
+        let _under_way = self.closing.begin(Call::Detail).await;
+        self.okki.detail(token, call, id).await
     }
 
     /// Waits for a call of the budget; returns the token to make it with.
@@ -139,7 +153,7 @@ impl Source {
             self.background.wait().await;
         }
         self.budget.wait().await;
-        let token = self.token.get(&self.okki).await;
+        let token = self.current_token().await;
         match token.as_ref().err().map(OkkiError::class) {
             Some(Class::Throttled(after)) => self.leave_alone(after, "the source throttles us").await,
             Some(Class::Outage) => self.leave_alone(None, "the source is away").await,
@@ -152,9 +166,16 @@ impl Source {
     async fn renewed(&self, refused: &str) -> Result<String, OkkiError> {
         tracing::info!("the source refused the token; asking for a new one");
         self.token.refused(refused).await;
-        let token = self.token.get(&self.okki).await?;
+        let token = self.current_token().await?;
         self.budget.wait().await;
         Ok(token)
+    }
+
+    /// The token to call with. Who asks for a new one has the others wait for it, and is not to
+    /// leave before it is there.
+    async fn current_token(&self) -> Result<String, OkkiError> {
+        let _under_way = self.closing.note_call();
+        self.token.get(&self.okki).await
     }
 
     /// Does what an answer means for the calls to come.

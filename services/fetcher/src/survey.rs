@@ -7,7 +7,10 @@ use journal::Journal;
 use okki::{OkkiError, Page};
 use service::Config;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::FetchError;
+use crate::closing::Closing;
 use crate::completeness::MOST_PAGES;
 use crate::settings::Settings;
 use crate::slice_reader::{SlicePlace, SliceReader, SliceStep};
@@ -49,7 +52,8 @@ pub async fn survey<T>(
 ) -> Result<BTreeMap<String, T>, SurveyError> {
     let settings = Settings::of(config).map_err(FetchError::from)?;
     journal.ensure(&settings.topology).await.map_err(FetchError::from)?;
-    let source = Source::new(&settings, journal).map_err(FetchError::from)?;
+    let closing = Closing::new(CancellationToken::new());
+    let source = Source::new(&settings, journal, closing).map_err(FetchError::from)?;
     let passes = settings.max_passes.max(2);
     let mut reader = SliceReader::new(&settings, &source, Listing::Orders, true)
         .reading_at_most(PAGES_PER_PASS * u64::from(passes));

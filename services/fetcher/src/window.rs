@@ -1,5 +1,7 @@
 //! The fold of one window's events: its slices, and what it needs next.
 
+mod outcome;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use events::{Micros, News, OrderDigest, PageFetched, PageRefused, Proof, Slice, WindowEvent, WindowOpened};
@@ -8,6 +10,8 @@ use crate::clock::{CLOCKS, SourceTimes};
 use crate::completeness::{MOST_PAGES, PageFacts, Reading, State};
 use crate::contents::{Contents, find_twice, fingerprint, hash_of_ids};
 use crate::granularity::Granularity;
+
+pub(crate) use outcome::{End, Next, SplitSlice};
 
 /// How far a window is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,24 +30,6 @@ pub struct Progress {
     pub slices: usize,
     /// Whether it has ended.
     pub ended: bool,
-}
-
-/// How a window ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
-    Closed(Proof),
-    Failed(String),
-}
-
-/// What an open window needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Pages that are under way or still to be asked for.
-    Pages,
-    /// To be closed: proved up to this moment.
-    Close(Proof, Micros),
-    /// To be given up.
-    Fail(String),
 }
 
 /// A page of a window.
@@ -85,6 +71,8 @@ pub(crate) struct Window {
     proof: Option<Proof>,
     /// How far it was when it ended.
     at_end: Option<Progress>,
+    /// The slices that were split and of which nobody has been told.
+    splits: Vec<SplitSlice>,
     /// What this window itself has read, when it does not go by what was read before.
     pub(crate) contents: Contents,
     pub(crate) end: Option<End>,
@@ -108,6 +96,7 @@ impl Window {
             failure: None,
             proof: None,
             at_end: None,
+            splits: Vec::new(),
             contents: Contents::default(),
             end: None,
         };
@@ -132,6 +121,11 @@ impl Window {
         match event {
             WindowEvent::Opened(_) => {}
             WindowEvent::Page(page) => self.page(page, granularity),
+            WindowEvent::Part(part) => {
+                if self.opened.news != News::Changed {
+                    self.contents.note_part(&part);
+                }
+            }
             WindowEvent::Refused(refused) => self.refuse(refused, granularity),
             WindowEvent::Closed(closed) => self.ended(End::Closed(closed.proof)),
             WindowEvent::Failed(failed) => self.ended(End::Failed(failed.reason)),
@@ -230,8 +224,7 @@ impl Window {
             None | Some(State::Proved(_)) => {}
             Some(State::Reading) => self.asking.push(slice),
             Some(State::Split(why)) => {
-                tracing::info!(window = %self.opened.window, since = granularity.shown(slice.since),
-                    until = granularity.shown(slice.until), why, "a slice does not settle; its halves are read");
+                self.splits.push(SplitSlice { slice, why });
                 if let Some((first, second)) = granularity.halves(slice) {
                     self.read(first, granularity);
                     self.read(second, granularity);
@@ -338,6 +331,11 @@ impl Window {
     pub(crate) fn may_want(&self, (slice, pass, page): Wanted) -> bool {
         let open = self.end.is_none() && self.failure.is_none();
         open && self.readings.get(&slice).is_none_or(|reading| reading.may_want(pass, page))
+    }
+
+    /// The slices that were split since this was asked last.
+    pub(crate) fn take_splits(&mut self) -> Vec<SplitSlice> {
+        std::mem::take(&mut self.splits)
     }
 
     /// The pages to ask for now; each is handed out once.

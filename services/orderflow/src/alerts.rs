@@ -1,6 +1,7 @@
-//! `orderflow alerts`: what holds, who was told, and whether telling works.
+//! `orderflow alerts`: what fires, who was told, and whether telling works.
 
 mod show;
+mod silence;
 
 pub use show::Shown;
 
@@ -24,9 +25,14 @@ use crate::reach::with_reached;
 pub enum AlertsCommand {
     /// Send a test message to every webhook, and say what came back. Exit status 1 when one did not take it.
     Test(TestArgs),
-    /// What holds right now, what people were told, and whom it could not be told yet. Exit status 4 when something holds, or
-    /// could not be told.
+    /// What fires right now, what people were told, and whom it could not be told yet. Exit status
+    /// 4 when something fires, silenced or not, or could not be told.
     Show(ShowArgs),
+    /// Have nobody told of a condition for a while. When it still holds after that, people are told
+    /// at once; its end is told also meanwhile, to those who were told that it began.
+    Silence(silence::SilenceArgs),
+    /// End a silence before its time.
+    Unsilence(silence::UnsilenceArgs),
 }
 
 /// Flags of `alerts test`.
@@ -79,7 +85,12 @@ pub fn untold(alerts: &AlertState) -> String {
         let said = t!("webhook %{webhook} does not take alerts: %{why}", webhook = name, why = why);
         format!("{}{said}\n", padded(&t!("UNTOLD"), 13))
     };
-    failing.map(|(name, why)| line(name, why)).collect()
+    let mut said: String = failing.map(|(name, why)| line(name, why)).collect();
+    if let Some(why) = &alerts.heartbeat.error {
+        let failing = t!("the watchdog does not take its call: %{why}", why = why);
+        said.push_str(&format!("{}{failing}\n", padded(&t!("UNTOLD"), 13)));
+    }
+    said
 }
 
 pub async fn run(command: AlertsCommand, path: &Path) -> anyhow::Result<Exit> {
@@ -88,6 +99,13 @@ pub async fn run(command: AlertsCommand, path: &Path) -> anyhow::Result<Exit> {
         AlertsCommand::Test(args) => test(&args, &config).await,
         AlertsCommand::Show(args) => {
             with_reached(config, &args.data, async |config| show::run(args.output, config).await).await
+        }
+        AlertsCommand::Silence(args) => {
+            let asked = silence::asked(&args, &config, events::now())?;
+            with_reached(config, &args.data, async |config| silence::begin(&asked, config).await).await
+        }
+        AlertsCommand::Unsilence(args) => {
+            with_reached(config, &args.data, async |config| silence::end(&args, config).await).await
         }
     }
 }

@@ -191,6 +191,28 @@ impl FileReport {
             let line = t!("webhook %{webhook}: %{kind}", webhook = webhook.name, kind = webhook.kind.name());
             self.say(&format!("{line}{note}"));
         }
+        if config.alerts.has_heartbeat() {
+            self.look_at_heartbeat(config);
+        }
+    }
+
+    fn look_at_heartbeat(&mut self, config: &Config) {
+        // As with a webhook: another process may have the file.
+        let missing = |file: &std::path::PathBuf| !file.exists();
+        let is_elsewhere = config.alerts.heartbeat_url.is_empty()
+            && config.alerts.heartbeat_url_file.as_ref().is_some_and(missing);
+        let note = match alerter::Watchdog::open(config) {
+            Err(error) if is_elsewhere => {
+                t!("; no address here: %{why}", why = service::chain(&error)).into_owned()
+            }
+            opened => {
+                self.keep(opened.map(drop).map_err(Into::into));
+                String::new()
+            }
+        };
+        let every = config.alerts.every;
+        let line = t!("heartbeat: called after each check, every %{every}", every = every);
+        self.say(&format!("{line}{note}"));
     }
 
     fn say(&mut self, line: &str) {

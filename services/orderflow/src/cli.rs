@@ -88,7 +88,7 @@ pub enum Command {
         #[command(subcommand)]
         command: DeadCommand,
     },
-    /// What people are told of without asking: webhooks, and what holds.
+    /// What people are told of without asking: webhooks, what fires, and what is silenced.
     Alerts {
         /// What to do.
         #[command(subcommand)]
@@ -346,6 +346,18 @@ pub enum Output {
 }
 
 impl Cli {
+    /// What this process is called where its traces go: each stage by its name. One process that
+    /// runs all of them is `orderflow`, and its spans say their stage.
+    pub fn service_name(&self) -> &'static str {
+        match self.command {
+            Command::Fetch(_) => "orderflow-fetch",
+            Command::Transform => "orderflow-transform",
+            Command::Write(_) => "orderflow-write",
+            Command::Sandbox(_) => "orderflow-sandbox",
+            _ => "orderflow",
+        }
+    }
+
     /// How log lines look.
     pub fn log_format(&self) -> LogFormat {
         match self.log {

@@ -83,7 +83,7 @@ fn told(error: &anyhow::Error, exit: Exit) -> String {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let _telemetry = service::Telemetry::start("orderflow", cli.log_format(), cli.log_filter())?;
+    let _telemetry = service::Telemetry::start(cli.service_name(), cli.log_format(), cli.log_filter())?;
     let shutdown = match &cli.command {
         // They have nothing to finish: a signal ends them, also in the middle of a large mapping.
         Command::Check(_)

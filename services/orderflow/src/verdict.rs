@@ -67,6 +67,9 @@ fn concern_line(concern: &Concern, zone: &TimeZone) -> String {
     }
     let why = reason(&concern.finding)
         .map_or_else(String::new, |why| format!("\n{}{}", " ".repeat(LABEL), service::escape_value(why)));
+    if let Some(until) = concern.silenced_until {
+        facts.push(t!("nobody is told until %{time}", time = time(until, zone)).into());
+    }
     let said = t!("%{what}; more: %{command}", what = facts.join(&t!(", ")), command = concern.command);
     format!("{said}{why}")
 }
@@ -157,6 +160,12 @@ fn headline(finding: &Finding, zone: &TimeZone) -> String {
         Finding::StorageTrouble { stage: name, .. } => {
             t!("%{stage} cannot store in NATS", stage = stage_name(name.name(), None))
         }
+        Finding::LimitNear { what, used, limit, .. } => t!(
+            "%{percent} % of what %{what} may hold is used",
+            what = what,
+            percent = u128::from(*used) * 100 / u128::from((*limit).max(1))
+        ),
+        Finding::Summary { .. } => t!("a summary"),
         Finding::ClockAhead => t!("the watermark or a window lies in the future: a clock was ahead"),
         Finding::Paused { stage: name, target, by, .. } => {
             t!("%{stage} is paused by %{by}", stage = stage(name, target), by = by)

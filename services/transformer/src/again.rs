@@ -103,7 +103,12 @@ impl Again {
         (run, generation): (&str, u32),
     ) -> Result<Result<Vec<Record>, String>, JournalError> {
         let (pages, plan) = (&self.pages, self.pages.mappings.plan());
-        let span = tracing::info_span!("map row again", raw_seq = origin.raw_seq, row = origin.row);
+        let span = tracing::info_span!(
+            "map row again",
+            stage = "transform",
+            raw_seq = origin.raw_seq,
+            row = origin.row
+        );
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
         let mapper = pages.mapper(&plan, stored_at).of_generation(generation, run);
@@ -136,7 +141,7 @@ impl Again {
             Ok(news) => news,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let span = tracing::info_span!("map page again", raw_seq);
+        let span = tracing::info_span!("map page again", stage = "transform", raw_seq);
         let (trace_id, span_id, sampled) = service::traced(&span, None);
         let trace = TraceParent { trace_id, span_id, sampled };
         let mapper = pages.mapper(&plan, Some(stored_at)).of_generation(how.generation, how.run);

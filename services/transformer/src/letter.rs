@@ -1,7 +1,7 @@
 //! The dead letters of the transform stage.
 
 use events::{Attempt, DeadLetter, LetterOrigin, Listing, Origin, Payload, RawPage, Stage, now};
-use journal::{Delivery, JournalError, PANIC, Stream, Topology, TraceParent};
+use journal::{Delivery, JournalError, LetterToStore, PANIC, Stream, Topology, TraceParent};
 
 /// The kind of letter for a row that is no JSON: there is nothing in it that another mapping could map.
 pub(crate) const DAMAGED: &str = "damaged_row";
@@ -108,6 +108,12 @@ pub(crate) fn of_page(
         trace_id: Some(trace.trace_id()),
         retries: 0,
     }
+}
+
+/// The letter with what the log may say of it: not what was found in the order, which is in the
+/// letter.
+pub(crate) fn to_store(letter: DeadLetter) -> LetterToStore {
+    LetterToStore { said: letter.pattern(), letter }
 }
 
 /// The same bytes map to the same under the same mapping: there is one attempt.

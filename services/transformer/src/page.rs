@@ -50,7 +50,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) async fn handle(self: Arc<Self>, raw: Delivery) -> Settlement {
-        let span = tracing::info_span!("transform page", raw_seq = raw.seq);
+        let span = tracing::info_span!("transform page", stage = "transform", raw_seq = raw.seq);
         let parent = raw.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         let trace = TraceParent { trace_id, span_id, sampled };
@@ -72,7 +72,7 @@ impl Pages {
         let plan = self.mappings.plan();
         let unreadable = |page: Option<&RawPage>, bytes: &[u8], error: &dyn std::error::Error| {
             let letter = letter::of_page(raw, page, bytes, error, plan.version(), trace);
-            Ok(Settlement::Dead(Box::new(letter)))
+            Ok(Settlement::Dead(Box::new(letter::to_store(letter))))
         };
         let whole = match raw.event() {
             Ok(first) => self.journal.raw_page(&self.names, first.body, raw.seq).await,
@@ -134,11 +134,9 @@ impl Pages {
             self.fields.add(fields);
         }
         let (mapped, skips, dead) = (records.len(), skipped.len(), letters.len());
-        for letter in &letters {
-            // Without what was found in the order: that is in the letter.
-            let error = letter.pattern();
-            tracing::warn!(raw_seq = raw.seq, row = letter.origin.row, error, "an order cannot be mapped");
-            self.journal.store_letter_patiently(&self.names, letter, Some(trace)).await;
+        for letter in letters {
+            let letter = letter::to_store(letter);
+            self.journal.store_letter_patiently(&self.names, &letter, Some(trace)).await;
         }
         if !skipped.is_empty() {
             let skips = self.skips((&page.window, page.page, raw.seq), &plan, skipped)?;
@@ -161,6 +159,7 @@ impl Pages {
             let failure = Failure::refused(&error);
             let letter =
                 letter::of_row(failure, bytes.get().as_bytes(), from, plan.version(), &self.names, trace);
+            let letter = letter::to_store(letter);
             self.journal.store_letter_patiently(&self.names, &letter, Some(trace)).await;
         }
         tracing::debug!(raw_seq = raw.seq, mapped, skipped = skips, dead, "page mapped");

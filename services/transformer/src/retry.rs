@@ -291,7 +291,7 @@ impl Pages {
         let (reason, trace) = (failure.message.clone(), self.traced(order));
         let from = (order.origin.clone(), order.listing);
         let again = letter::of_row(failure, &order.bytes, from, plan.version(), &self.names, trace);
-        self.journal.store_letter_patiently(&self.names, &again, Some(trace)).await;
+        self.journal.store_letter_patiently(&self.names, &letter::to_store(again), Some(trace)).await;
         retried.failed += 1;
         self.resolve(order, "failed again", plan, &reason).await
     }
@@ -306,7 +306,13 @@ impl Pages {
 
     fn traced(&self, order: &Order) -> TraceParent {
         let Origin { raw_seq, row, .. } = order.origin;
-        let span = tracing::info_span!("transform order again", letter = order.letter, raw_seq, row);
+        let span = tracing::info_span!(
+            "transform order again",
+            stage = "transform",
+            letter = order.letter,
+            raw_seq,
+            row
+        );
         let parent = order.trace.map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         TraceParent { trace_id, span_id, sampled }

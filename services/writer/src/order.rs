@@ -9,7 +9,9 @@ use events::{
     now,
 };
 use http::Class;
-use journal::{Delivery, JournalError, Label, Moment, Settlement, StorageTrouble, Stream, TraceParent};
+use journal::{
+    Delivery, JournalError, Label, LetterToStore, Moment, Settlement, StorageTrouble, Stream, TraceParent,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -125,7 +127,7 @@ impl Partition {
         };
         // For exporters, and logs of this level: lines about an order name it or its message, and a span of each costs a tenth of
         // the writer.
-        let span = tracing::debug_span!("write order", mapped_seq = message.seq, key);
+        let span = tracing::debug_span!("write order", stage = "write", mapped_seq = message.seq, key);
         let parent = message.trace().map(|trace| (trace.trace_id, trace.span_id, trace.sampled));
         let (trace_id, span_id, sampled) = service::traced(&span, parent);
         let trace = TraceParent { trace_id, span_id, sampled };
@@ -157,8 +159,9 @@ impl Partition {
             Ok(MappedEvent::Order(order)) => (order, false),
             Ok(MappedEvent::Deleted(OrderDeleted(order))) => (order, true),
             Err(error) => {
-                let letter = self.letter(message, None, "unreadable", error.to_string(), None, trace);
-                return Ok(Settlement::Dead(Box::new(letter)));
+                let said = error.to_string();
+                let letter = self.letter(message, None, "unreadable", said.clone(), None, trace);
+                return Ok(Settlement::Dead(Box::new(LetterToStore { letter, said })));
             }
         };
         let (writer, order) = (&*self.writer, Arc::new(order));
@@ -171,7 +174,8 @@ impl Partition {
         let ignored = elsewhere || (deleted && order.record.is_empty());
         let forced = message.label(Label::Force).is_some();
         if let Some(letter) = self.unrecordable(ledger, message, &order, trace) {
-            return Ok(Settlement::Dead(Box::new(letter)));
+            let said = letter.message.clone(); // in our words
+            return Ok(Settlement::Dead(Box::new(LetterToStore { letter, said })));
         }
         if !ignored {
             self.supersede_waiting(ledger, &order, trace).await?;
@@ -283,7 +287,6 @@ impl Partition {
         if ledger.get(&order.key).is_some_and(|held| held.mapped_seq == message.seq) {
             return None; // it was written, and has its receipt
         }
-        tracing::warn!(mapped_seq = message.seq, why, "an order became a dead letter");
         self.writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Some(self.letter(message, Some(order), kind, why, None, trace))
     }
@@ -365,9 +368,8 @@ impl Partition {
         let answer = error.answer().map(|(status, excerpt)| Answer { status, excerpt: excerpt.to_string() });
         let mut letter = self.letter(message, Some(order), class.name(), error.to_string(), answer, trace);
         letter.causes = service::causes(&error);
-        tracing::warn!(key = %order.key, error = why, "an order became a dead letter");
         writer.counts.dead.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Err(Settlement::Dead(Box::new(letter)))
+        Err(Settlement::Dead(Box::new(LetterToStore { letter, said: why })))
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Micros, Stage};
+use crate::codec::is_default;
+use crate::{Actor, Event, Micros, Stage};
 
 /// Something that people want to know of, with its numbers. Texts of the other side are kept without what differs from
 /// order to order: alerts leave the house.
@@ -159,6 +160,51 @@ pub enum Finding {
         /// Why, as they said.
         reason: String,
     },
+    /// A limit of the storage is near: what is stored next may be refused.
+    LimitNear {
+        /// What has the limit: `stream <name>`, `account` or `disk`.
+        what: String,
+        /// How much is used.
+        used: u64,
+        /// How much there may be.
+        limit: u64,
+        /// What is counted: `bytes` or `messages`.
+        unit: String,
+    },
+    /// What a day came to: no condition, and told once.
+    Summary {
+        /// Where the day begins.
+        since: Micros,
+        /// Where it ends.
+        until: Micros,
+        /// Orders that were read, new or changed.
+        read: u64,
+        /// What became of them at each target.
+        targets: Vec<TargetSummary>,
+        /// Dead letters that are open now.
+        dead_open: u64,
+        /// How long ago the watermark is, in seconds; `None` when there is none.
+        watermark_age_seconds: Option<i64>,
+        /// The names of the conditions that hold now.
+        firing: Vec<String>,
+    },
+}
+
+/// What became of the orders of a day at one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct TargetSummary {
+    /// The target.
+    pub target: String,
+    /// Orders that were written.
+    pub written: u64,
+    /// Orders that the target had as they are.
+    pub unchanged: u64,
+    /// Orders that became dead letters.
+    pub refused: u64,
+    /// Orders with another outcome: superseded, ignored, unknown, an older update time.
+    pub other: u64,
+    /// Orders that wait for it now; `None` when that is not known.
+    pub waiting: Option<u64>,
 }
 
 /// What people are told of a condition.
@@ -171,6 +217,8 @@ pub enum Announcement {
     Again,
     /// It does not any more.
     Resolved,
+    /// No condition: what a day came to.
+    Summary,
 }
 
 /// One thing to tell, and whom it was not told yet.
@@ -203,6 +251,36 @@ pub struct KnownAlert {
     pub announced: bool,
     /// What was found last.
     pub finding: Finding,
+    /// Whether it was silenced when it was seen last: once it is not, people are told at once that
+    /// it holds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub silenced: bool,
+}
+
+/// Why people are not told of a condition for a while.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Silence {
+    /// Who said so.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// When it was said.
+    pub at: Micros,
+    /// When it ends.
+    pub until: Micros,
+}
+
+/// How telling a watchdog that somebody looks goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The look that it was told of last, or is being told of.
+    pub looked_at: Micros,
+    /// When it was told the last time; `None` when it never was.
+    pub told: Option<Micros>,
+    /// Attempts in a row that failed.
+    pub failures: u32,
+    /// Why the last one did; `None` when it did not.
+    pub error: Option<String>,
 }
 
 /// How telling one webhook goes.
@@ -229,6 +307,15 @@ pub struct AlertState {
     pub last: u64,
     /// By the name of the webhook: only where there is something to say.
     pub deliveries: BTreeMap<String, Delivery>,
+    /// What people are not told of, by the name of the condition; `*` is all of them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub silences: BTreeMap<String, Silence>,
+    /// The end of the day of which the last summary was told; 0 when none was.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub summed_up: Micros,
+    /// The watchdog.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub heartbeat: Heartbeat,
 }
 
 impl Event for AlertState {

@@ -21,7 +21,9 @@ mod receipt;
 mod shared_state;
 mod sync;
 
-pub use alerts::{AlertState, Announcement, Delivery, Finding, KnownAlert, Notice};
+pub use alerts::{
+    AlertState, Announcement, Delivery, Finding, Heartbeat, KnownAlert, Notice, Silence, TargetSummary,
+};
 pub use codec::{CodecError, Decoded, Event, decode, encode, kind_of};
 pub use dead::{Answer, Attempt, DeadLetter, DeadResolved, LetterOrigin, Stage};
 pub use fields::{
@@ -47,8 +49,8 @@ pub use shared_state::{
     BudgetState, PauseState, RunsState, ServiceMember, ServiceState, StopState, TokenState,
 };
 pub use sync::{
-    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PageRefused, Proof, Slice,
-    SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
+    BackfillEnded, BackfillRequested, Listing, News, PageFetched, PageJob, PagePartFetched, PageRefused,
+    Proof, Slice, SliceProof, WatermarkMoved, WindowClosed, WindowEvent, WindowFailed, WindowOpened,
 };
 
 /// A point in time, as events carry it: microseconds since the Unix epoch, UTC.

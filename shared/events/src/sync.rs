@@ -137,6 +137,30 @@ pub struct Proof {
     pub pages_read: u64,
 }
 
+/// Rows of a page whose details were fetched before their fetcher was told to end: they are stored
+/// in RAW. The page itself is still to be read; whoever reads it does not ask for these details
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PagePartFetched {
+    /// The window.
+    pub window: WindowId,
+    /// Which reading of the window, from 1.
+    pub pass: u32,
+    /// The page number, from 1.
+    pub page: u32,
+    /// The slice of the window it is a page of; the whole window when absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slice: Option<Slice>,
+    /// The sequence of their (first) message in RAW; 0 when none of them is news.
+    pub raw_seq: u64,
+    /// The id of each of these rows.
+    pub ids: Vec<String>,
+    /// A hash of each row's bytes.
+    pub contents: Vec<u64>,
+    /// A hash of each row's detail.
+    pub details: Vec<u64>,
+}
+
 /// A page behind the first that the source does not give, whoever asks: its slice is read in halves, which have fewer pages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRefused {
@@ -238,6 +262,9 @@ impl Event for WindowOpened {
 impl Event for PageFetched {
     const KIND: &'static str = "PageFetched";
 }
+impl Event for PagePartFetched {
+    const KIND: &'static str = "PagePartFetched";
+}
 impl Event for PageRefused {
     const KIND: &'static str = "PageRefused";
 }
@@ -261,6 +288,8 @@ pub enum WindowEvent {
     Opened(WindowOpened),
     /// A page was read.
     Page(PageFetched),
+    /// Some rows of a page were read.
+    Part(PagePartFetched),
     /// A page was refused.
     Refused(PageRefused),
     /// It was proved.
@@ -278,6 +307,7 @@ impl WindowEvent {
         match kind_of(bytes)?.as_str() {
             WindowOpened::KIND => decode(bytes).map(|event| Self::Opened(event.body)),
             PageFetched::KIND => decode(bytes).map(|event| Self::Page(event.body)),
+            PagePartFetched::KIND => decode(bytes).map(|event| Self::Part(event.body)),
             PageRefused::KIND => decode(bytes).map(|event| Self::Refused(event.body)),
             WindowClosed::KIND => decode(bytes).map(|event| Self::Closed(event.body)),
             WindowFailed::KIND => decode(bytes).map(|event| Self::Failed(event.body)),

@@ -227,6 +227,19 @@ mod full {
         }
     }
 
+    pub fn part() -> PagePartFetched {
+        PagePartFetched {
+            window: WindowId::live(1),
+            pass: 1,
+            page: 2,
+            slice: Some(slice()),
+            raw_seq: 7,
+            ids: vec!["1".into()],
+            contents: vec![u64::MAX],
+            details: vec![2],
+        }
+    }
+
     pub fn refused() -> PageRefused {
         let reason = "page 6 cannot be fetched: HTTP 400".into();
         PageRefused { window: WindowId::live(1), pass: 1, page: 6, slice: Some(slice()), reason }
@@ -355,6 +368,9 @@ macro_rules! each_event {
         $check(fields::seen(), "");
         $check(MappingState::default(), "");
         $check(fields::held(), "-held");
+        $check(alerts::full(), "-full");
+        $check(full::part(), "-full");
+        $check(PagePartFetched { slice: None, ..full::part() }, "");
         $check(BudgetState { next: AT, paused_until: AT - 1 }, "");
         $check(
             TokenState { sealed: vec![1, 2], renew_at: AT, asking_until: 0, refused: Some("no".into()) },

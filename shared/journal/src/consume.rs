@@ -8,7 +8,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, PriorityPolicy, pull}
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::Acker;
 use async_nats::jetstream::{AckKind, Message};
-use events::{DeadLetter, TargetName};
+use events::TargetName;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::log::micros;
 use crate::panics::{Panics, letter_of, panic_message};
 use crate::pin::GROUP;
-use crate::{Delivery, Journal, JournalError, Stream, Topology};
+use crate::{Delivery, Journal, JournalError, LetterToStore, Stream, Topology};
 
 /// How long letting go of a pin may take.
 const UNPIN: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub enum Settlement {
     /// Try again after this long: nak with delay.
     Retry(Duration),
     /// It will never work: store the letter, then terminate.
-    Dead(Box<DeadLetter>),
+    Dead(Box<LetterToStore>),
     /// Not begun (shutdown): somebody else may have it at once.
     Release,
 }

@@ -36,6 +36,7 @@ mod server_identity;
 mod server_look;
 mod server_process;
 mod storage_trouble;
+mod storage_use;
 mod topology;
 mod trace;
 
@@ -56,7 +57,7 @@ pub use partitions::Partitions;
 pub use pause::Pause;
 pub use pin::Pin;
 pub use private::{PrivateError, create_folder, open_file};
-pub use publish::Stored;
+pub use publish::{LetterToStore, Stored};
 pub use record::Record;
 pub use server::{LocalAddress, LocalServer, find_server, local_address};
 pub use server_error::ServerError;
@@ -66,5 +67,6 @@ pub use server_facts::{
 pub use server_identity::Identity;
 pub use server_look::{Monitor, Permission};
 pub use storage_trouble::{StorageTrouble, WaitingRecord, store_patiently};
+pub use storage_use::{StorageUse, disk_use};
 pub use topology::{Stream, Topology};
 pub use trace::TraceParent;

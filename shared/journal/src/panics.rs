@@ -11,7 +11,7 @@ use events::{
     TargetName, decode, now, shorten,
 };
 
-use crate::{Entry, Settlement, Stream};
+use crate::{Entry, LetterToStore, Settlement, Stream};
 
 /// The kind of the letters.
 pub const PANIC: &str = "panic";
@@ -132,7 +132,8 @@ pub(crate) fn letter_of(
         }
         _ => {}
     }
-    Settlement::Dead(Box::new(letter))
+    let said = letter.message.clone();
+    Settlement::Dead(Box::new(LetterToStore { letter, said }))
 }
 
 #[cfg(test)]

@@ -12,6 +12,15 @@ use crate::record::Record;
 use crate::storage_trouble::store_always;
 use crate::{Journal, JournalError, Label, Stream, Topology, TraceParent};
 
+/// A dead letter to be stored.
+#[derive(Debug, Clone)]
+pub struct LetterToStore {
+    /// The letter.
+    pub letter: DeadLetter,
+    /// What the log may say of its error: nothing that `[operators]` keeps out of it.
+    pub said: String,
+}
+
 /// A message is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
@@ -66,15 +75,35 @@ impl Journal {
         }
     }
 
-    /// As [`Journal::bury`], and waits for as long as it cannot be stored; [`Journal::trouble`] says why.
+    /// As [`Journal::bury`], and waits for as long as it cannot be stored; [`Journal::trouble`]
+    /// says why. The log has a line of it.
     pub async fn store_letter_patiently(
         &self,
         topology: &Topology,
-        letter: &DeadLetter,
+        letter: &LetterToStore,
         trace: Option<TraceParent>,
     ) -> Stored {
+        let LetterToStore { letter, said } = letter;
         // Whatever the error: what it is about must not be lost. So there is none that ends the waiting.
-        store_always(self.trouble(), || self.bury(topology, letter, trace)).await
+        let stored = store_always(self.trouble(), || self.bury(topology, letter, trace)).await;
+        // What was stored before is no news.
+        if !stored.duplicate {
+            let target = letter.target.as_ref().map(|target| target.as_str());
+            tracing::warn!(
+                letter = stored.seq,
+                stage = letter.stage.name(),
+                kind = letter.kind,
+                target_name = target,
+                key = letter.key,
+                window = letter.origin.window.as_ref().map(|window| window.as_str()),
+                page = letter.origin.page,
+                row = letter.origin.row,
+                raw_seq = letter.origin.raw_seq,
+                error = said,
+                "a dead letter is stored"
+            );
+        }
+        stored
     }
 
     pub(crate) async fn request_ack(

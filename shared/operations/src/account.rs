@@ -231,7 +231,10 @@ impl Account {
                         first_raw = Some(first_raw.map_or(page.raw_seq, |seq| seq.min(page.raw_seq)));
                     }
                 }
-                WindowEvent::Refused(_) => {}
+                WindowEvent::Part(part) if part.raw_seq > 0 => {
+                    first_raw = Some(first_raw.map_or(part.raw_seq, |seq| seq.min(part.raw_seq)));
+                }
+                WindowEvent::Part(_) | WindowEvent::Refused(_) => {}
                 WindowEvent::Closed(closed) => {
                     self.end(closed.window.as_str(), WindowState::closed(&closed.proof));
                 }

@@ -145,7 +145,7 @@ impl BackfillProgress {
                 self.window = Some(WindowLine { window, since: opened.since, until: opened.until, state });
             }
             WindowEvent::Page(_) => self.pages += 1,
-            WindowEvent::Refused(_) => {}
+            WindowEvent::Part(_) | WindowEvent::Refused(_) => {}
             WindowEvent::Closed(closed) => {
                 self.closed += 1;
                 self.orders += closed.proof.distinct;

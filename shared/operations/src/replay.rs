@@ -129,11 +129,11 @@ async fn pages_of(
     let mut pages = BTreeSet::new();
     while let Some(entry) = log.next().await {
         let entry = entry?;
-        if let WindowEvent::Page(page) =
-            WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))?
-        {
-            pages.insert(page.raw_seq);
-        }
+        match WindowEvent::decode(&entry.payload).map_err(|source| entry.unreadable(source))? {
+            WindowEvent::Page(page) => pages.insert(page.raw_seq),
+            WindowEvent::Part(part) => pages.insert(part.raw_seq),
+            _ => false,
+        };
     }
     Ok(pages)
 }

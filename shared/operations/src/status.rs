@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::expected_instances;
+use crate::limits::{LimitNear, limits};
 use crate::mapping_watch::{MappingWatch, mapping_watch};
 use crate::older_stamps;
 use crate::pause::{Paused, paused_stages};
@@ -64,6 +65,8 @@ pub struct Status {
     pub paused: Vec<Paused>,
     /// What is wrong with the mapping although every order is mapped.
     pub mapping: MappingWatch,
+    /// Limits of the streams and of the account of which some is used.
+    pub limits: Vec<LimitNear>,
     /// The targets whose writers have stopped because too much was refused.
     pub stopped: Vec<Stopped>,
     /// Dead letters by stage and kind.
@@ -129,6 +132,7 @@ impl Status {
         let paused = paused_stages(journal, names, targets).await?;
         let overdue = overdue_runs(journal, names).await?;
         let mapping = mapping_watch(journal, names).await?;
+        let limits = limits(journal, names, SOME).await?;
         let (mut positions, mut last_minute, mut orders) = (BTreeMap::new(), BTreeMap::new(), 0);
         for stream in [Stream::Raw, Stream::Mapped, Stream::Receipts, Stream::Dead] {
             let (_, last, subjects) = journal.size(names, stream).await?;
@@ -157,6 +161,7 @@ impl Status {
             overdue,
             paused,
             mapping,
+            limits,
             stopped,
             dead,
             dead_open,
@@ -189,6 +194,9 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
     let all: u64 = dead.iter().map(|group| group.letters).sum();
     Ok((dead, all.saturating_sub(resolved)))
 }
+
+/// Limits of which fewer percent are used are left out.
+const SOME: u8 = 1;
 
 /// A minute, in microseconds.
 const MINUTE: Micros = 60_000_000;

@@ -6,7 +6,8 @@ use serde::Serialize;
 use service::Config;
 
 use crate::account::{WindowLine, WindowState};
-use crate::{StageStatus, Status};
+use crate::alerts::silence_of;
+use crate::{StageStatus, Status, is_near};
 
 /// A source that could not be asked for less than this may only have had a bad moment.
 const BAD_MOMENT: Micros = 10_000_000;
@@ -39,6 +40,9 @@ pub struct Concern {
     pub waiting: Option<u64>,
     /// When it is tried again, in microseconds since the Unix epoch.
     pub next_attempt: Option<Micros>,
+    /// Until when people are not told of it, in microseconds since the Unix epoch; `None` when nobody has silenced it. It is
+    /// no less a concern for that.
+    pub silenced_until: Option<Micros>,
     /// The command that shows more.
     pub command: String,
     /// What was found.
@@ -72,6 +76,7 @@ impl Verdict {
         found.mapping();
         found.orders();
         found.pauses();
+        found.limits();
         let mut concerns = found.concerns;
         concerns.sort_by_key(|concern| std::cmp::Reverse((concern.level, concern.needs_person)));
         let level = concerns.iter().map(|concern| concern.level).max().unwrap_or(Level::Ok);
@@ -90,6 +95,7 @@ impl<'a> Found<'a> {
     fn add(&mut self, level: Level, id: String, since: Option<Micros>, finding: Finding) -> &mut Concern {
         let known = self.alerts.known.get(&id).and_then(|known| known.since);
         let command = command_for(&finding);
+        let silenced_until = silence_of(self.alerts, &id, now()).map(|silence| silence.until);
         let at = self.concerns.len();
         self.concerns.push(Concern {
             id,
@@ -98,6 +104,7 @@ impl<'a> Found<'a> {
             since: since.or(known),
             waiting: None,
             next_attempt: None,
+            silenced_until,
             command,
             finding,
         });
@@ -297,6 +304,14 @@ impl<'a> Found<'a> {
         }
     }
 
+    fn limits(&mut self) {
+        let percent = self.config.alerts.storage_percent;
+        let near = self.status.limits.iter().filter(|one| is_near(one.used, one.limit, percent));
+        for limit in near {
+            self.add(Level::Attention, limit.id(), None, limit.finding());
+        }
+    }
+
     fn pauses(&mut self) {
         for paused in &self.status.paused {
             let of = paused.target.as_ref().map_or_else(String::new, |target| format!(":{target}"));
@@ -347,7 +362,9 @@ pub fn command_for(finding: &Finding) -> String {
         Finding::TargetLeftAlone { .. }
         | Finding::Backlog { .. }
         | Finding::MappingsDiffer
-        | Finding::StorageTrouble { .. } => "orderflow status".into(),
+        | Finding::StorageTrouble { .. }
+        | Finding::LimitNear { .. }
+        | Finding::Summary { .. } => "orderflow status".into(),
     }
 }
 

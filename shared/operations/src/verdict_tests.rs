@@ -68,6 +68,7 @@ fn status(waiting: u64) -> Status {
         overdue: Vec::new(),
         paused: Vec::new(),
         mapping: MappingWatch::default(),
+        limits: Vec::new(),
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,
@@ -171,7 +172,7 @@ fn a_backlog_that_falls_mends_itself_and_one_that_does_not_needs_a_person() {
     let before = |lag| {
         let finding =
             Finding::Backlog { stage: "write".into(), target: Some("qeasy".into()), lag, limit: 100 };
-        let known = KnownAlert { since: Some(4), told: None, announced: false, finding };
+        let known = KnownAlert { since: Some(4), told: None, announced: false, finding, silenced: false };
         AlertState { known: [("backlog:write:qeasy".to_string(), known)].into(), ..AlertState::default() }
     };
     let found = Verdict::of(&status(101), &before(102), &config());

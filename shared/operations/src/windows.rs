@@ -74,7 +74,7 @@ pub async fn windows(
                 story.line.state = WindowState::failed(&failed.reason);
                 story.ended = Some(entry.stored_at);
             }
-            WindowEvent::Opened(_) | WindowEvent::Refused(_) => {}
+            WindowEvent::Opened(_) | WindowEvent::Part(_) | WindowEvent::Refused(_) => {}
         }
     }
     Ok(found.into_values().collect())

@@ -4,6 +4,7 @@ mod chain;
 pub mod config;
 mod host;
 mod log_lines;
+mod log_repeats;
 mod plain_text;
 mod shutdown;
 mod telemetry;

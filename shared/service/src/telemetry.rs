@@ -3,9 +3,11 @@
 use std::env::VarError;
 use std::io::IsTerminal;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -14,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::log_lines::LogLines;
+use crate::log_repeats::{CountedLines, counting, with_counted};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +47,14 @@ pub enum TelemetryError {
 /// Keeps the exporter alive; dropping it sends what is left.
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    _counted: CountedLines,
 }
 
 impl Telemetry {
-    /// Sets up logs on stderr (filter: `ORDERFLOW_LOG`, default `default_filter`) and, when `OTEL_EXPORTER_OTLP_ENDPOINT`
-    /// is set, traces over OTLP/HTTP. May be called once a process.
+    /// Sets up logs on stderr (filter: `ORDERFLOW_LOG`, default `default_filter`; of lines that
+    /// repeat one a second) and, when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, traces over OTLP/HTTP
+    /// of a service with this name, unless `OTEL_SERVICE_NAME` gives another. May be called once a
+    /// process.
     ///
     /// # Errors
     /// [`TelemetryError`].
@@ -72,8 +78,7 @@ impl Telemetry {
                 // runtime.
                 let building = || opentelemetry_otlp::SpanExporter::builder().with_http().build();
                 let exporter = std::thread::spawn(building).join().map_err(|_| TelemetryError::Thread)??;
-                let resource =
-                    opentelemetry_sdk::Resource::builder().with_service_name(service.to_string()).build();
+                let resource = resource(service);
                 let builder =
                     SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource);
                 // A stage before this one that has no exporter marks its messages as not sampled: this one has. Who sets a
@@ -89,8 +94,21 @@ impl Telemetry {
                 tracing_subscriber::filter::filter_fn(|meta| meta.target().starts_with("orderflow")),
             )
         });
+        let (lines, counted) = counting(lines);
+        let filter = with_counted(filter);
         tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).init();
-        Ok(Self { provider })
+        counted.start();
+        Ok(Self { provider, _counted: counted })
+    }
+}
+
+/// Who sends the traces. What the environment says comes first.
+fn resource(service: &str) -> Resource {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let builder = Resource::builder().with_attribute(version);
+    match std::env::var_os("OTEL_SERVICE_NAME") {
+        Some(name) if !name.is_empty() => builder.build(),
+        _ => builder.with_service_name(service.to_string()).build(),
     }
 }
 

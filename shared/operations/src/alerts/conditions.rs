@@ -142,6 +142,9 @@ fn told(concern: Concern, config: &Config) -> Option<Condition> {
         Finding::ClockAhead | Finding::OlderUpdateTimes { .. } | Finding::RunOverdue { .. } => {
             alerts.problems.then_some(0)
         }
+        // It is no concern when the configuration turns it off; a summary is no condition.
+        Finding::LimitNear { .. } => Some(0),
+        Finding::Summary { .. } => None,
         Finding::MappingHeld { .. } | Finding::FieldEmpty { .. } => alerts.problems.then_some(0),
         Finding::MappingRejected { .. } | Finding::MappingsDiffer => alerts.problems.then_some(RELOADING),
         Finding::StorageTrouble { .. } | Finding::UnknownResults { .. } => alerts.problems.then_some(MENDING),

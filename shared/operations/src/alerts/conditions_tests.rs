@@ -30,6 +30,7 @@ fn status() -> Status {
         overdue: Vec::new(),
         paused: Vec::new(),
         mapping: crate::MappingWatch::default(),
+        limits: Vec::new(),
         stopped: Vec::new(),
         dead: Vec::new(),
         dead_open: 0,

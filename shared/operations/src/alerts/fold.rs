@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use events::{AlertState, Announcement, KnownAlert, Micros, Notice};
 
 use super::conditions::{Condition, Look};
+use super::silence::silence_of;
 
 /// More conditions than this are not kept: the state is one message. That hits groups of dead letters alone, which are too many
 /// to be read long before; of all others there is a handful.
@@ -26,11 +27,14 @@ pub struct Pace {
     pub calm: Micros,
 }
 
-/// The state after a look at `now`, with the notices that follow from it for the webhooks `to`. A condition is told when it
-/// begins or lasts, but not too soon after the last time that it was; its end is told when its beginning was. Nothing is told
-/// twice, and the state is all that has to be kept.
+/// The state after a look at `now`, with the notices that follow from it for the webhooks `to`. A
+/// condition is told when it begins or lasts, but not too soon after the last time that it was; its
+/// end is told when its beginning was. A silenced condition is not told; when it still holds after
+/// its silence, it is told at once. Nothing is told twice, and the state is all that has to be
+/// kept.
 pub fn fold(state: &AlertState, look: &Look, to: &BTreeSet<String>, now: Micros, pace: Pace) -> AlertState {
     let mut next = AlertState { looked_at: now, ..state.clone() };
+    next.silences.retain(|_, silence| now < silence.until);
     let mut said = Vec::new();
     let mut left_out = 0_u64;
     for condition in &look.holding {
@@ -60,7 +64,7 @@ pub fn fold(state: &AlertState, look: &Look, to: &BTreeSet<String>, now: Micros,
             said.push((id.clone(), Announcement::Resolved, since, known.finding.clone()));
             known.announced = false;
         }
-        known.since = None;
+        (known.since, known.silenced) = (None, false);
         // For as long as it would not be told again, that it was told is remembered.
         !rested(known, now, pace.calm)
     });
@@ -87,21 +91,31 @@ type Saying = (String, Announcement, Micros, events::Finding);
 
 fn holds(state: &mut AlertState, condition: &Condition, now: Micros, pace: Pace) -> Option<Saying> {
     let finding = condition.finding.clone();
+    let is_silenced = silence_of(state, &condition.id, now).is_some();
     let known = state.known.entry(condition.id.clone()).or_insert_with(|| KnownAlert {
         since: None,
         told: None,
         announced: false,
         finding: finding.clone(),
+        silenced: false,
     });
     let since = condition.since.or(known.since).unwrap_or(now);
     (known.since, known.finding) = (Some(since), finding.clone());
+    if is_silenced {
+        known.silenced = true;
+        return None;
+    }
     let (event, rest) = match known.announced {
+        // What people believe may be as old as the silence was long.
+        true if known.silenced => (Announcement::Again, 0),
         true if condition.repeats => (Announcement::Again, pace.repeat),
-        false if now - since >= condition.after => (Announcement::Firing, pace.calm),
+        false if now - since >= condition.after => {
+            (Announcement::Firing, if known.silenced { 0 } else { pace.calm })
+        }
         _ => return None,
     };
     rested(known, now, rest).then(|| {
-        (known.announced, known.told) = (true, Some(now));
+        (known.announced, known.told, known.silenced) = (true, Some(now), false);
         (condition.id.clone(), event, since, finding)
     })
 }

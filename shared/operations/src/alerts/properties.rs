@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use events::{AlertState, Announcement, Finding, Micros, Notice};
+use events::{Actor, AlertState, Announcement, Finding, Micros, Notice, Silence};
 use proptest::prelude::*;
 
 use super::*;
@@ -98,6 +98,7 @@ proptest! {
                 match notice.event {
                     Announcement::Firing => prop_assert!(!believed, "{id} began twice"),
                     Announcement::Again | Announcement::Resolved => prop_assert!(believed, "{id} had not begun"),
+                    Announcement::Summary => prop_assert!(false, "no condition is a summary"),
                 }
                 believed = notice.event != Announcement::Resolved;
                 let after = condition(id.parse().expect("a number")).after;
@@ -144,6 +145,77 @@ proptest! {
         }
         prop_assert_eq!(&heard, &[all.clone(), all]);
         prop_assert!(state.notices.is_empty() && state.deliveries.is_empty());
+    }
+}
+
+/// A silence of one of the conditions (4 is all of them) that begins before a look, and how long it
+/// lasts; 0 ends it.
+type Silencing = Option<(usize, Micros)>;
+
+fn silencings() -> impl Strategy<Value = Vec<(Step, Silencing)>> {
+    let state = prop_oneof![3 => Just(0_u8), 5 => Just(1), 1 => Just(2)];
+    let step = (proptest::array::uniform4(state), 1..60_i64);
+    let silencing = proptest::option::weighted(0.3, (0..5_usize, prop_oneof![Just(0_i64), 1..200_i64]));
+    proptest::collection::vec((step, silencing), 1..60)
+}
+
+fn silence_until(until: Micros) -> Silence {
+    let by = Actor { user: "li".into(), host: "erp-1".into() };
+    Silence { by, reason: "maintenance".into(), at: 0, until }
+}
+
+proptest! {
+    #[test]
+    fn what_is_silenced_is_not_told_and_is_told_once_after(steps in silencings()) {
+        let (mut state, mut now) = (AlertState::default(), 1_000);
+        let mut believed = [false; 4];
+        // Whether each condition held in a look of a silence, and has held since.
+        let mut owed = [false; 4];
+        for ((states, wait), silencing) in steps {
+            now += wait;
+            if let Some((number, lasts)) = silencing {
+                let id = if number == 4 { EVERYTHING.to_string() } else { number.to_string() };
+                state = match lasts {
+                    0 => end_silence(&state, &id, now).map_or(state, |(state, _)| state),
+                    lasts => silence(&state, &id, silence_until(now + lasts)),
+                };
+            }
+            let silent: Vec<bool> =
+                (0..4).map(|number| silence_of(&state, &number.to_string(), now).is_some()).collect();
+            let before = (state.last, state.clone());
+            state = fold(&state, &look(states), &webhooks(), now, PACE);
+            prop_assert!(state.silences.values().all(|silence| now < silence.until), "ended ones go");
+            let new = |number: usize| {
+                let id = number.to_string();
+                let new = state.notices.iter().filter(|notice| notice.number > before.0);
+                new.filter(|notice| notice.id == id).map(|notice| notice.event).collect::<Vec<_>>()
+            };
+            for number in 0..4 {
+                let told = new(number);
+                let holding = told.iter().any(|event| *event != Announcement::Resolved);
+                prop_assert!(!(silent[number] && holding), "{number} was told in its silence");
+                match states[number] {
+                    0 => {
+                        let expected: &[_] = if believed[number] { &[Announcement::Resolved] } else { &[] };
+                        prop_assert_eq!(&told[..], expected, "its end is told when its beginning was");
+                        (believed[number], owed[number]) = (false, false);
+                    }
+                    1 if silent[number] => owed[number] = true,
+                    1 => {
+                        let since = state.known[&number.to_string()].since.expect("it holds");
+                        if owed[number] && (believed[number] || now - since >= condition(number).after) {
+                            prop_assert!(holding, "{number} is told at once after its silence");
+                        }
+                        if holding {
+                            (believed[number], owed[number]) = (true, false);
+                        }
+                    }
+                    _ => prop_assert!(told.is_empty(), "nothing is known of {number}"),
+                }
+                let known = state.known.get(&number.to_string());
+                prop_assert_eq!(known.is_some_and(|known| known.announced), believed[number]);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::secret::{Secret, read};
-use super::{Config, ConfigError, Span};
+use super::{ClockTime, Config, ConfigError, Span};
 
 /// A watermark is let lag at least this long.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -44,6 +44,16 @@ pub struct Alerts {
     /// What else a person has to act on: a rejected mapping, what cannot be stored, unknown results, older update times, a
     /// clock that is ahead, an overdue run, a pause of a day.
     pub problems: bool,
+    /// So many percent of a limit of the storage, or of the disk of our own server, are used; 0
+    /// turns it off.
+    pub storage_percent: u8,
+    /// When the daily summary is told, in `source.time_zone`; never when absent.
+    pub summary: Option<ClockTime>,
+    /// The address of a watchdog that is called after each look; from the environment only.
+    #[serde(default)]
+    pub heartbeat_url: Secret,
+    /// A file that holds it.
+    pub heartbeat_url_file: Option<PathBuf>,
     /// Who is told; nobody when there is none.
     #[serde(default, rename = "webhook")]
     pub webhooks: Vec<Webhook>,
@@ -120,18 +130,10 @@ impl Webhook {
             );
             return Err(ConfigError::key(place(), message));
         }
-        if !["http://", "https://"].iter().any(|scheme| url.reveal().starts_with(scheme)) {
+        if !is_http(&url) {
             return Err(ConfigError::key(place(), "`url`: expected http:// or https://"));
         }
-        // Each part of it that does not read like a word of a path may be the secret.
-        let may_be_secret = |value: &&str| {
-            value.len() >= 2 * secrets::LONG
-                || (value.len() >= secrets::LONG && value.bytes().any(|byte| byte.is_ascii_digit()))
-        };
-        let parts = url.reveal().split(['/', '?', '&', '#']).skip(3);
-        let values = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
-        values.filter(may_be_secret).for_each(secrets::remember);
-        secrets::address::remember_secrets(url.reveal());
+        remember_parts(&url);
         Ok(url)
     }
 
@@ -152,6 +154,49 @@ impl Webhook {
             _ => Ok(self.secret.clone()),
         }
     }
+}
+
+impl Alerts {
+    /// Whether there is a watchdog to call, whichever process knows its address.
+    pub fn has_heartbeat(&self) -> bool {
+        !self.heartbeat_url.is_empty() || self.heartbeat_url_file.is_some()
+    }
+
+    /// The address of the watchdog; `None` when there is none to call.
+    ///
+    /// # Errors
+    /// When its file cannot be read, or it is no address. What stands there is not repeated.
+    pub fn heartbeat_address(&self) -> Result<Option<Secret>, ConfigError> {
+        let url = match &self.heartbeat_url_file {
+            Some(file) if self.heartbeat_url.is_empty() => read("alerts.heartbeat_url_file", file)?,
+            _ => self.heartbeat_url.clone(),
+        };
+        if url.is_empty() {
+            return Ok(None);
+        }
+        if !is_http(&url) {
+            return Err(ConfigError::key("alerts.heartbeat_url", "expected http:// or https://"));
+        }
+        remember_parts(&url);
+        Ok(Some(url))
+    }
+}
+
+fn is_http(url: &Secret) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.reveal().starts_with(scheme))
+}
+
+/// Remembers each part of an address that does not read like a word of a path: it may be the
+/// secret.
+fn remember_parts(url: &Secret) {
+    let may_be_secret = |value: &&str| {
+        value.len() >= 2 * secrets::LONG
+            || (value.len() >= secrets::LONG && value.bytes().any(|byte| byte.is_ascii_digit()))
+    };
+    let parts = url.reveal().split(['/', '?', '&', '#']).skip(3);
+    let values = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+    values.filter(may_be_secret).for_each(secrets::remember);
+    secrets::address::remember_secrets(url.reveal());
 }
 
 impl Config {
@@ -177,6 +222,10 @@ pub(super) fn wrong(config: &Config) -> Option<(&'static str, String)> {
     if alerts.repeat < alerts.every {
         let message = format!("found {}, expected at least alerts.every, {}", alerts.repeat, alerts.every);
         return Some(("alerts.repeat", message));
+    }
+    if alerts.storage_percent > 100 {
+        let message = format!("found {}, expected a percentage, 0 to 100", alerts.storage_percent);
+        return Some(("alerts.storage_percent", message));
     }
     // It is that old just before each sync, with nothing wrong.
     let usual = config.schedule.every.map(|every| every.get().saturating_add(config.schedule.settle.get()));
@@ -279,12 +328,54 @@ mod tests {
                 ":2: `alerts.watermark_age`: found 90s, expected more than",
             ),
             ("[alerts]\nbacklogs = 1\n".into(), "did you mean `backlog`?"),
+            (
+                "[alerts]\nstorage_percent = 101\n".into(),
+                ":2: `alerts.storage_percent`: found 101, expected a percentage, 0 to 100",
+            ),
+            (
+                "[alerts]\nsummary = \"8 o'clock\"\n".into(),
+                "\"8 o'clock\" is no time of the day; expected 08:00",
+            ),
+            (
+                "[alerts]\nheartbeat_url = \"https://h/t0k3n\"\n".into(),
+                ":2: `heartbeat_url` must not stand in this file; give it as ORDERFLOW_ALERTS__HEARTBEAT_URL, or name \
+                 a file with heartbeat_url_file",
+            ),
         ] {
             let error = parse(&text, &[]).expect_err(&text);
             assert!(error.contains(expected) && !error.contains("t0k3n"), "{error}");
         }
         let error = parse(WEBHOOK, &[("ORDERFLOW_ALERTS__WEBHOOK__NIGHT__URL", "t0k3n")]).expect_err("none");
         assert!(error.contains("there is no webhook \"night\"; the file has duty"), "{error}");
+    }
+
+    #[test]
+    fn a_watchdog_is_called_by_who_knows_its_address() {
+        let of = |variables: &[(&str, &str)], text: &str| {
+            let config = parse(text, variables).unwrap_or_else(|error| panic!("{error}"));
+            let address = config.alerts.heartbeat_address().map_err(|error| error.to_string());
+            (config.alerts.has_heartbeat(), address.map(|url| url.map(|url| url.reveal().to_string())))
+        };
+        let url = "https://watch.example/ping/t0k3n-of-the-watchdog";
+        assert_eq!(of(&[], ""), (false, Ok(None)));
+        assert_eq!(of(&[("ORDERFLOW_ALERTS__HEARTBEAT_URL", url)], ""), (true, Ok(Some(url.into()))));
+        let (given, error) = of(&[("ORDERFLOW_ALERTS__HEARTBEAT_URL", "t0k3n")], "");
+        assert!(
+            given && error == Err("alerts.heartbeat_url: expected http:// or https://".into()),
+            "{error:?}"
+        );
+        let (given, error) = of(&[], "[alerts]\nheartbeat_url_file = \"nowhere\"\n");
+        let error = error.expect_err("no such file");
+        assert!(given && error.contains("alerts.heartbeat_url_file conf/nowhere cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_summary_is_told_at_a_time_of_the_day() {
+        let config = parse("[alerts]\nsummary = \"08:30\"\n", &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.alerts.summary.map(|at| at.get()), Some(jiff::civil::time(8, 30, 0, 0)));
+        assert!(parse("", &[]).expect("the defaults").alerts.summary.is_none());
+        let by_variable = parse("", &[("ORDERFLOW_ALERTS__SUMMARY", "18:00")]).expect("sound");
+        assert_eq!(by_variable.alerts.summary.map(|at| at.to_string()), Some("18:00".to_string()));
     }
 
     #[test]

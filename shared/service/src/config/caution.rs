@@ -86,6 +86,9 @@ impl Config {
             let Ok(address) = webhook.address() else { continue };
             found.look_at_http(&format!("alerts.webhook {}, url", webhook.name), address.reveal());
         }
+        if let Ok(Some(address)) = self.alerts.heartbeat_address() {
+            found.look_at_http("alerts.heartbeat_url", address.reveal());
+        }
         for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
             found.look_at_http(name, &std::env::var(name).unwrap_or_default());
         }
@@ -102,6 +105,7 @@ impl Config {
             ("nats.token_file".into(), self.nats.token_file.as_ref()),
             ("nats.nkey_file".into(), self.nats.nkey_file.as_ref()),
             ("nats.tls.key_file".into(), key_file),
+            ("alerts.heartbeat_url_file".into(), self.alerts.heartbeat_url_file.as_ref()),
         ];
         for target in &self.targets {
             let key = |file: &str| format!("target {}, {file}", target.name);

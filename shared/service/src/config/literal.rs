@@ -134,7 +134,11 @@ fn headers(headers: &Table) -> Option<Literal> {
 }
 
 fn webhooks(file: &Table) -> Option<Literal> {
-    let webhooks = file.get("alerts")?.get("webhook")?.as_array()?;
+    let alerts = file.get("alerts")?;
+    if alerts.get("heartbeat_url").is_some() {
+        return Some(whole("heartbeat_url", "[alerts", "ORDERFLOW_ALERTS__HEARTBEAT_URL".into()));
+    }
+    let webhooks = alerts.get("webhook")?.as_array()?;
     webhooks.iter().enumerate().find_map(|(at, webhook)| {
         let name = webhook.get("name").and_then(Value::as_str).map_or(at.to_string(), str::to_uppercase);
         // The address of a chat robot is all that is needed to write there.

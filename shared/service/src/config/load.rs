@@ -182,6 +182,8 @@ fn settle_paths(path: &Path, config: &mut Config) {
     for file in own.into_iter().chain(tls).chain([&mut config.source.client_secret_file]) {
         *file = file.as_ref().map(|file| beside(path, file));
     }
+    let heartbeat = &mut config.alerts.heartbeat_url_file;
+    *heartbeat = heartbeat.as_ref().map(|file| beside(path, file));
     for webhook in &mut config.alerts.webhooks {
         for file in [&mut webhook.url_file, &mut webhook.secret_file] {
             *file = file.as_ref().map(|file| beside(path, file));

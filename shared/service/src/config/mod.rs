@@ -2,6 +2,7 @@
 
 mod alerts;
 mod caution;
+mod clock_time;
 mod deleted;
 mod env;
 mod error;
@@ -18,6 +19,7 @@ mod validate;
 
 pub use alerts::{Alerts, Webhook, WebhookKind};
 pub use caution::Caution;
+pub use clock_time::ClockTime;
 pub use deleted::Deleted;
 pub use env::variables;
 pub use error::ConfigError;
