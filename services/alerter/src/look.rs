@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use events::{AlertState, Finding, Micros, TargetName, now};
 use journal::{Cell, Journal, JournalError, Stream, Topology};
 use operations::alerts::{Look, Pace, SummaryDay, due_summary, fold, sum_up};
-use operations::{DayTally, DeadGroup, Mask, StageStatus, Status};
+use operations::{DayTally, DeadGroup, Mask, Status};
 use service::Config;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;

@@ -4,10 +4,10 @@
 
 use events::{Announcement, Finding, Notice};
 
-use crate::english::command;
 use crate::harmless::make_harmless_in_markdown;
 use crate::message::Message;
 use crate::wording::Wording;
+use operations::command_for;
 
 /// No chat takes less than this many bytes of Markdown: 企业微信 takes 4,096.
 const LONGEST: usize = 3_500;
@@ -88,7 +88,7 @@ impl Wording {
 }
 
 fn seen_with(finding: &Finding, dialect: Dialect) -> String {
-    let command = command(finding);
+    let command = command_for(finding);
     match finding {
         Finding::TargetStopped { .. } => {
             dialect.command("先排除原因，再：", &format!("{command} --execute --reason \"…\""))

@@ -168,14 +168,6 @@ fn stage_in_chinese(stage: &str, target: Option<&str>) -> String {
     }
 }
 
-fn seen_with(finding: &Finding) -> String {
-    let command = operations::command_for(finding);
-    match finding {
-        Finding::TargetStopped { .. } => format!("先排除原因，再：{command} --execute --reason \"…\""),
-        _ => format!("查看：{command}"),
-    }
-}
-
 fn target_summary(summary: &TargetSummary) -> String {
     let TargetSummary { target, written, unchanged, refused, other, waiting } = summary;
     let waiting = waiting.map_or_else(|| "未知".into(), |waiting| waiting.to_string());

@@ -267,7 +267,7 @@ mod tests {
             overdue: Vec::new(),
             paused: Vec::new(),
             mapping: operations::MappingWatch::default(),
-        limits: Vec::new(),
+            limits: Vec::new(),
             stopped: vec![Stopped {
                 target: "qeasy".into(),
                 reason: "100 of the last 200 orders were refused".into(),
