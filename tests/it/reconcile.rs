@@ -139,7 +139,7 @@ async fn what_is_unknown_is_written_again_from_mapped_and_nothing_else_is() {
     assert_eq!(counts(&folder, 4).await, [3, 0, 0, 0, 3, 0, 0, 0]);
     let repair = ["--repair", "--execute", "--reason", "tests"];
     let text = tells(&folder, 0, &[&ALL[..], &repair].concat()).await;
-    assert!(text.contains("all 3 done"), "{text}");
+    assert!(text.contains("3 sent again"), "{text}");
     world.sync().await;
     assert_eq!(counts(&folder, 0).await, [3, 3, 0, 0, 0, 0, 0, 0]);
     let found =
@@ -165,14 +165,14 @@ async fn an_order_that_changed_without_a_new_time_is_found_and_written() {
 
     let requests = world.report().target.requests;
     let text = tells(&folder, 0, &[&ALL[..], &REPAIR].concat()).await;
-    assert!(text.contains("all 2 done"), "{text}");
+    assert!(text.contains("2 sent again"), "{text}");
     world.sync().await;
     let report = world.report();
     assert_eq!((report.target.requests, report.target.stale_overwrites), (requests + 2, 0), "{report}");
     assert_eq!(world.sandbox.behind(), Vec::<String>::new());
     assert_eq!(counts(&folder, 0).await, [20, 20, 0, 0, 0, 0, 0, 0]);
     let text = tells(&folder, 0, &[&ALL[..], &REPAIR].concat()).await;
-    assert!(!text.contains("done"), "nothing is left to do: {text}");
+    assert!(!text.contains("sent again"), "nothing is left to do: {text}");
     let by_the_logs =
         operations::Reconciliation::of(&world.journal, &world.names(), &world.targets()[0]).await.unwrap();
     assert_eq!(by_the_logs.faults(), vec![]);
@@ -218,7 +218,7 @@ async fn a_row_that_cannot_be_mapped_today_is_not_called_the_same() {
     assert!(lines[0]["error"].as_str().unwrap().contains("approvedBy"), "{found}");
     // No repair can write it.
     let text = tells(&folder, 4, &[&ALL[..], &REPAIR].concat()).await;
-    assert!(!text.contains("done"), "{text}");
+    assert!(!text.contains("sent again"), "{text}");
 }
 
 #[tokio::test]

@@ -275,9 +275,15 @@ async fn act(
     resolve(journal, names, seq, how, (actor, reason, id)).await
 }
 
+/// How it ended: what was done about each, not what came of that.
 fn result(operation: &Operation) -> String {
+    let done = match &operation.work {
+        Some(Work::Discard { .. }) => "discarded",
+        Some(Work::Replay { log: Log::Raw, .. }) => "mapped again",
+        Some(Work::Retry { .. } | Work::Replay { .. } | Work::Rewrite { .. }) | None => "sent again",
+    };
     match operation.failures.len() {
-        0 => format!("all {} done", operation.done),
-        failed => format!("{} done, {failed} not", operation.done),
+        0 => format!("all {} {done}", operation.done),
+        failed => format!("{} {done}, {failed} not", operation.done),
     }
 }

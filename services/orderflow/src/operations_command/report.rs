@@ -1,5 +1,7 @@
 //! What an operation came to, for people and for programs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use events::{Log, Work};
 use operations::{Carried, FailedAgain, Hindrance, HindranceKind, Operation, SentResult, State};
 use schemars::JsonSchema;
@@ -11,8 +13,8 @@ use crate::exit::Exit;
 use crate::summary::{grouped, listed};
 use crate::words;
 
-/// So many reasons for which orders failed again are listed.
-const REASONS: usize = 10;
+/// So many groups of what failed again are listed.
+const GROUPS: usize = 10;
 /// So many letters are named with each.
 const LETTERS: usize = 5;
 
@@ -154,41 +156,36 @@ fn is_success(kind: events::Outcome) -> bool {
     !matches!(kind, events::Outcome::Unknown | events::Outcome::OlderStamp)
 }
 
-/// Why orders failed again: each reason once, with its new letters.
+/// Why orders failed again: each group once, with an example and its new letters.
 pub(super) fn details(outcome: &SentResult) -> String {
-    let mut reasons: Vec<(&FailedAgain, Vec<u64>)> = Vec::new();
+    let mut groups: BTreeMap<(&str, &str), (&FailedAgain, BTreeSet<u64>)> = BTreeMap::new();
     for failed in &outcome.failures {
-        let same = |other: &FailedAgain| {
-            (&other.target, &other.kind, &other.message) == (&failed.target, &failed.kind, &failed.message)
-        };
-        match reasons.iter_mut().find(|(first, _)| same(first)) {
-            Some((_, letters)) => letters.push(failed.letter),
-            None => reasons.push((failed, vec![failed.letter])),
-        }
+        let group = groups.entry((&failed.target, &failed.fingerprint));
+        group.or_insert_with(|| (failed, BTreeSet::new())).1.insert(failed.letter);
     }
-    reasons.sort_by_key(|(_, letters)| std::cmp::Reverse(letters.len()));
+    let mut groups: Vec<(&FailedAgain, BTreeSet<u64>)> = groups.into_values().collect();
+    groups.sort_by_key(|(_, letters)| std::cmp::Reverse(letters.len()));
     let mut out = String::new();
-    for (failed, letters) in reasons.iter().take(REASONS) {
+    for (failed, letters) in groups.iter().take(GROUPS) {
         let named: Vec<String> = letters.iter().take(LETTERS).map(u64::to_string).collect();
         let mut named = named.join(" ");
         if letters.len() > LETTERS {
             named.push_str(" …");
         }
         let line = t!(
-            "%{count} %{kind} by %{target}: %{message} (letters %{letters})",
+            "%{count} %{kind} by %{target} (group %{group}, letters %{letters}), for example: %{message}",
             count = grouped(letters.len() as u64),
             kind = words::kind(&failed.kind),
             target = failed.target,
-            message = failed.message,
-            letters = named
+            group = failed.fingerprint.get(..8).unwrap_or(&failed.fingerprint),
+            letters = named,
+            message = failed.message
         );
         out.push_str(&format!("  {line}\n"));
     }
-    if reasons.len() > REASONS {
-        let more = t!(
-            "and %{count} more reasons; `orderflow dead list` shows all letters",
-            count = reasons.len() - REASONS
-        );
+    if groups.len() > GROUPS {
+        let more =
+            t!("and %{count} more groups; `orderflow dead groups` shows all", count = groups.len() - GROUPS);
         out.push_str(&format!("  {more}\n"));
     }
     if outcome.older_stamp > 0 {
@@ -233,7 +230,7 @@ mod tests {
             number: None,
             kind: kind.into(),
             message: message.into(),
-            fingerprint: "e6b118f3c0ffee00".into(),
+            fingerprint: if kind == "refused" { "e6b118f3c0ffee00" } else { "0123456789abcdef" }.into(),
         }
     }
 
@@ -249,8 +246,9 @@ mod tests {
     fn what_came_of_a_retry_in_both_languages() {
         let well =
             SentResult { sent: 9, succeeded: 9, outcomes: [("written", 9)].into(), ..SentResult::default() };
-        let mut failures: Vec<FailedAgain> =
-            (11..18).map(|letter| failed(letter, "refused", "40001: 客户不存在")).collect();
+        let mut failures: Vec<FailedAgain> = (11..18)
+            .map(|letter| failed(letter, "refused", &format!("40001: 客户不存在: {letter}")))
+            .collect();
         failures.push(failed(18, "failed", "50001: database busy"));
         let badly = SentResult {
             sent: 1_020,
