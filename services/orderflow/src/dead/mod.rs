@@ -71,8 +71,10 @@ pub async fn run(command: DeadCommand, path: &Path, shutdown: CancellationToken)
         DeadCommand::Discard(args) => args.act.data.clone(),
         DeadCommand::Edit(args) => args.data.clone(),
     };
-    with_reached(Config::load(path)?, &data, async |config| with(command, config.clone(), shutdown).await)
-        .await
+    with_reached(Config::load(path)?, &data, async |config| {
+        Box::pin(with(command, config.clone(), shutdown)).await
+    })
+    .await
 }
 
 async fn with(command: DeadCommand, config: Config, shutdown: CancellationToken) -> anyhow::Result<Exit> {

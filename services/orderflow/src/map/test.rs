@@ -92,7 +92,7 @@ pub fn run(args: TestArgs, config: &Path) -> anyhow::Result<Exit> {
         *if difference.is_none() { &mut report.passed } else { &mut report.failed } += 1;
         report.cases.push(CaseReport {
             name: case.name.clone(),
-            place: case.place.to_string(),
+            place: case.place.clone(),
             passed: difference.is_none(),
             difference,
         });
