@@ -5,7 +5,7 @@ use std::path::Path;
 use events::{Stage, TargetName};
 use jiff::tz::TimeZone;
 use journal::{Journal, Topology};
-use operations::{Hindrance, Paused, Stopped};
+use operations::{Hindrance, HindranceKind, Paused, Stopped};
 use schemars::JsonSchema;
 use serde::Serialize;
 use service::Config;
@@ -48,7 +48,7 @@ struct ResumedStage {
     paused: Option<Paused>,
     /// Why its writers had stopped; `null` when they had not.
     stopped: Option<Stopped>,
-    /// What keeps orders from the target now; `null` when nothing does, or it was not executed.
+    /// That no writer runs which could go on; `null` when one does, or it was not executed.
     hindrance: Option<Hindrance>,
 }
 
@@ -93,9 +93,12 @@ async fn resume(
     };
     let target = target.map(ToString::to_string);
     let mut resumed = ResumedStage { stage, target, paused, stopped, hindrance: None };
-    // It can go on; whether it does, the writers say themselves.
+    // What the writers say of the target is of a moment ago; that none answers is not.
     if let (Some(target), true, true) = (&resumed.target, reason.is_some(), resumed.is_found()) {
-        resumed.hindrance = operations::hindrances(journal, names, &[target]).await?.pop();
+        resumed.hindrance = operations::hindrances(journal, names, &[target])
+            .await?
+            .pop()
+            .filter(|hindrance| hindrance.kind == HindranceKind::NoWriter);
     }
     Ok(resumed)
 }
@@ -144,7 +147,6 @@ impl ResumeReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operations::HindranceKind;
 
     use crate::language::in_both;
 
