@@ -103,7 +103,8 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     if args.once {
         refuse_paused(&journal, &names, &config, &[(Stage::Fetch, None)]).await?;
     }
-    let fetching = fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown.clone());
+    let fetching =
+        Box::pin(fetcher::run(&config, journal.clone(), mode, fetcher::Live::default(), shutdown.clone()));
     let ended = match args.once {
         true => fetching.await?,
         false => operations::serve(&journal, &names, (Stage::Fetch, None), &shutdown, fetching).await?,
@@ -129,7 +130,7 @@ pub async fn transform(config: &Path, shutdown: CancellationToken) -> anyhow::Re
     let looked = caution::log_server(&journal, &config, false);
     let telling = Telling::start(&config, &journal, &shutdown);
     let names = Topology::new(&config.flow, config.writer.partitions);
-    let transforming = transformer::run(&config, journal.clone(), shutdown.clone());
+    let transforming = Box::pin(transformer::run(&config, journal.clone(), shutdown.clone()));
     operations::serve(&journal, &names, (Stage::Transform, None), &shutdown, transforming).await?;
     telling.end().await;
     looked.ended().await;
@@ -161,7 +162,7 @@ pub async fn write(args: WriteArgs, config: &Path, shutdown: CancellationToken) 
         writers.spawn(async move {
             let (names, name) =
                 (Topology::new(&config.flow, config.writer.partitions), TargetName::new(&target.name));
-            let writing = writer::run(&config, &target, journal.clone(), live, shutdown.clone());
+            let writing = Box::pin(writer::run(&config, &target, journal.clone(), live, shutdown.clone()));
             operations::serve(&journal, &names, (Stage::Write, Some(&name)), &shutdown, writing).await
         });
     }

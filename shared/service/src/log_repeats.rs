@@ -248,6 +248,7 @@ impl CountedLines {
     /// written while another one is decided on.
     pub(crate) fn start(&self) {
         let shared = Arc::clone(&self.0);
+        #[allow(clippy::disallowed_methods)] // It stops this thread alone.
         let counting = move || loop {
             let waiting = shared.changed.wait_while(shared.lock(), |repeats| !repeats.has_counted());
             drop(waiting.unwrap_or_else(PoisonError::into_inner));

@@ -117,7 +117,8 @@ async fn forever(flow: &Arc<Flow>, shutdown: CancellationToken) -> anyhow::Resul
     let (fetching, stop) = (Arc::clone(flow), shutdown.clone());
     stages.spawn(async move {
         let (live, journal) = (fetching.fetcher.clone(), &fetching.journal);
-        let running = fetcher::run(&fetching.config, journal.clone(), Mode::Forever, live, stop.clone());
+        let running =
+            Box::pin(fetcher::run(&fetching.config, journal.clone(), Mode::Forever, live, stop.clone()));
         operations::serve(journal, &fetching.names, (Stage::Fetch, None), &stop, running).await?;
         Ok(())
     });
@@ -146,14 +147,15 @@ impl Flow {
     ) {
         let (flow, token) = (Arc::clone(self), stop.clone());
         stages.spawn(async move {
-            let running = transformer::run(&flow.config, flow.journal.clone(), token.clone());
+            let running = Box::pin(transformer::run(&flow.config, flow.journal.clone(), token.clone()));
             flow.served((Stage::Transform, None), &token, as_services, running).await
         });
         for (at, live) in self.writers.iter().enumerate() {
             let (flow, token, live) = (Arc::clone(self), stop.clone(), live.clone());
             stages.spawn(async move {
                 let target = &flow.config.targets[at];
-                let running = writer::run(&flow.config, target, flow.journal.clone(), live, token.clone());
+                let running =
+                    Box::pin(writer::run(&flow.config, target, flow.journal.clone(), live, token.clone()));
                 let stage = (Stage::Write, Some(&flow.targets[at]));
                 flow.served(stage, &token, as_services, running).await
             });
