@@ -230,6 +230,8 @@ async fn fetch(
     for loop_of_pages in consuming {
         match loop_of_pages.await {
             Ok(consumed) => consumed?,
+            // The process ends.
+            Err(ended) if ended.is_cancelled() => {}
             Err(panicked) => tracing::error!(%panicked, "the page loop ended badly"),
         }
     }

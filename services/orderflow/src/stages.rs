@@ -101,6 +101,8 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
     let telling = (!args.once).then(|| Telling::start(&config, &journal, &shutdown));
     let names = Topology::new(&config.flow, config.writer.partitions);
     if args.once {
+        // On a new NATS there is nothing yet that could say so.
+        journal.ensure(&names).await?;
         refuse_paused(&journal, &names, &config, &[(Stage::Fetch, None)]).await?;
     }
     let fetching =

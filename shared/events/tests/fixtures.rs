@@ -159,17 +159,6 @@ fn started() -> OperationStarted {
     }
 }
 
-fn skipped() -> OrdersSkipped {
-    let (key, number) = (Some("5203550000".to_string()), Some("SO-1".to_string()));
-    let orders = vec![SkippedOrder { row: 0, key, number, reason: "not approved".into() }];
-    let mapping = "0123456789abcdef".into();
-    OrdersSkipped { window: WindowId::live(1), page: 2, raw_seq: 7, mapping, orders }
-}
-
-fn numbers() -> NumbersMapped {
-    NumbersMapped { raw_seq: 7, orders: vec![("SO-1".into(), key())] }
-}
-
 fn instance() -> Instance {
     Instance {
         stage: Stage::Transform,
@@ -350,8 +339,8 @@ macro_rules! each_event {
         $check(full::raw(), "-full");
         $check(full::mapped(), "-full");
         $check(full::dead(), "-full");
-        $check(skipped(), "");
-        $check(numbers(), "");
+        $check(shared::skipped(), "");
+        $check(shared::numbers(), "");
         $check(PageJob { window: WindowId::live(1), pass: 1, page: 2, slice: Some(full::slice()) }, "-full");
         $check(OrderDeleted(mapped()), "");
         $check(BackfillRequested { id: "backfill-1".into(), range: full::slice(), step: 86_400_000_000 }, "");
