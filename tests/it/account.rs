@@ -67,7 +67,7 @@ async fn the_log_says_where_a_row_is_wrong_and_not_what_stands_there() {
     let folder = world.folder_of_a_program("");
     let up = Program::new(PROGRAM, folder.path(), &["up", "--once", "--log", "text"]);
     let (_, said) = up.env("ORDERFLOW_SOURCE__CLIENT_SECRET", "demo-secret").said().await;
-    let lines: Vec<&str> = said.lines().filter(|line| line.contains("an order cannot be mapped")).collect();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("a dead letter is stored")).collect();
     assert_eq!(lines.len(), 5, "{said}");
     assert!(lines.iter().any(|line| line.contains("field `orderDate` (from order_date)")), "{said}");
     assert!(!said.contains("yesterday") && !said.contains("\"many\""), "{said}");
