@@ -12,6 +12,7 @@ use crate::init::InitArgs;
 use crate::language::Language;
 use crate::map::MapCommand;
 use crate::operations_command::OpsCommand;
+use crate::pause::{PauseArgs, StageName};
 use crate::peek::PeekArgs;
 use crate::replay::ReplayArgs;
 use crate::schema::SchemaArgs;
@@ -281,34 +282,6 @@ pub struct BackfillArgs {
     #[arg(long, short, default_value = "table")]
     pub output: Output,
     /// Without nats.url: the folder that a running `orderflow up` keeps its data in.
-    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
-    pub data: PathBuf,
-}
-
-/// A stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StageName {
-    /// Source to RAW.
-    Fetch,
-    /// RAW to MAPPED.
-    Transform,
-    /// MAPPED to the targets.
-    Write,
-}
-
-/// Flags of `pause`.
-#[derive(Debug, Args)]
-pub struct PauseArgs {
-    /// Writing to this target.
-    #[arg(long, value_name = "NAME", conflicts_with = "stage", required_unless_present = "stage")]
-    pub target: Option<String>,
-    /// This stage.
-    #[arg(long, value_name = "STAGE")]
-    pub stage: Option<StageName>,
-    /// Why; it is shown until the pause ends, and kept with the operation.
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
-    /// Without nats.url: the folder that `orderflow up` keeps its data in.
     #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
     pub data: PathBuf,
 }

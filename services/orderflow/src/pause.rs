@@ -1,19 +1,47 @@
 //! `orderflow pause`: a stage takes nothing new until `orderflow resume`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use events::{Stage, TargetName};
 use jiff::tz::TimeZone;
 use journal::Topology;
 use operations::{Paused, PausedStage};
 use service::{Config, ConfigError};
 
-use crate::cli::{PauseArgs, StageName};
 use crate::exit::{Exit, print_line};
 use crate::reach::with_reached;
 use crate::stages::{connect, no_target};
 use crate::status::time;
 use crate::verdict::stage_name;
+
+/// A stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageName {
+    /// Source to RAW.
+    Fetch,
+    /// RAW to MAPPED.
+    Transform,
+    /// MAPPED to the targets.
+    Write,
+}
+
+/// Flags of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// Writing to this target.
+    #[arg(long, value_name = "NAME", conflicts_with = "stage", required_unless_present = "stage")]
+    pub target: Option<String>,
+    /// This stage.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<StageName>,
+    /// Why; it is shown until the pause ends, and kept with the operation.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Without nats.url: the folder that `orderflow up` keeps its data in.
+    #[arg(long, value_name = "FOLDER", default_value = ".orderflow")]
+    pub data: PathBuf,
+}
 
 pub async fn run(args: PauseArgs, path: &Path) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
