@@ -18,7 +18,8 @@ const CALM: Micros = 600_000_000;
 /// # Errors
 /// When the server does not answer, or the flow has never run.
 pub async fn looked(config: &Config, journal: &Journal, names: &Topology) -> Result<Look, JournalError> {
-    let status = Status::read(journal, names, &targets(config)).await?;
+    let mut status = Status::read(journal, names, &targets(config)).await?;
+    status.look_at_disk(config.nats.own_folder.as_deref());
     let groups = DeadGroup::all(journal, names, &Mask::of(config)).await?;
     Ok(Look::of(&status, &groups, &crate::state(journal, names).await?, config))
 }
@@ -73,8 +74,9 @@ impl<'a> Looker<'a> {
             return Ok(());
         }
         let at = now();
-        let status = Status::read(self.journal, &self.names, &self.targets).await?;
+        let mut status = Status::read(self.journal, &self.names, &self.targets).await?;
         let config = self.config;
+        status.look_at_disk(config.nats.own_folder.as_deref());
         let look = Look::of(&status, self.groups(&status).await?, &state, config);
         let summary = self.summary(&state, &status, &look, at).await?;
         loop {

@@ -65,6 +65,7 @@ pub fn connection(config: &Config, url: String, stage: &str) -> Result<Connectio
 /// Has the configuration name a server of our own, and what it and we know each other by.
 pub fn use_local(config: &mut Config, url: String, identity: Option<&Identity>) {
     config.nats.url = Some(url);
+    config.nats.own_folder = identity.and_then(|identity| identity.file().parent()).map(Path::to_path_buf);
     config.nats.tls = identity.map(|identity| {
         let file = || Some(identity.file().to_path_buf());
         NatsTls { ca_file: file(), cert_file: file(), key_file: file() }
@@ -115,7 +116,7 @@ pub async fn fetch(args: FetchArgs, config: &Path, shutdown: CancellationToken) 
         telling.end().await;
     }
     if args.once && ended.complete {
-        operations::ended_well(&journal, &names, "fetch").await?;
+        operations::ended_well(&journal, &names, "fetch").await;
     }
     looked.ended().await;
     journal.flush().await;

@@ -51,11 +51,12 @@ async fn tell(args: &StatusArgs, config: &Config, shutdown: &CancellationToken) 
         config.targets.iter().map(|target| TargetName::new(&target.name)).collect();
     let mut before = None::<(Instant, Status)>;
     loop {
-        let (now, status, alerts) = (
+        let (now, mut status, alerts) = (
             Instant::now(),
             Status::read(&journal, &names, &targets).await?,
             alerter::state(&journal, &names).await?,
         );
+        status.look_at_disk(config.nats.own_folder.as_deref());
         let verdict = Verdict::of(&status, &alerts, config);
         let needs_person = verdict.needs_person || alerts.deliveries.values().any(|one| one.error.is_some());
         // A terminal shows the newest look alone; a file keeps all of them.

@@ -31,11 +31,15 @@ pub struct OverdueRun {
     pub usual_seconds: i64,
 }
 
-/// Notes that a run of a command ended well.
-///
-/// # Errors
-/// When it cannot be stored.
-pub async fn ended_well(journal: &Journal, names: &Topology, command: &str) -> Result<(), JournalError> {
+/// Notes that a run of a command ended well. It did also when that cannot be noted: then somebody may be told that it is
+/// overdue.
+pub async fn ended_well(journal: &Journal, names: &Topology, command: &str) {
+    if let Err(error) = note_end(journal, names, command).await {
+        tracing::warn!(%error, command, "that this run ended well is not noted");
+    }
+}
+
+async fn note_end(journal: &Journal, names: &Topology, command: &str) -> Result<(), JournalError> {
     let cell = Cell::new(journal.clone(), names.clone(), names.runs(command));
     loop {
         let (mut state, seq) = cell.get::<RunsState>().await?;

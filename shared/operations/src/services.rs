@@ -129,10 +129,13 @@ impl Service<'_> {
         while !self.others_and_we().await.contains(&self.process) {
             tokio::time::sleep(AGAIN).await;
         }
+        let mut is_said = false;
         loop {
             let noted = self.change(enter).await;
-            if let Err(error) = &noted {
-                tracing::debug!(%error, "that this stage runs is not noted yet");
+            if let Err(error) = &noted
+                && !std::mem::replace(&mut is_said, true)
+            {
+                tracing::warn!(%error, stage = %self.stage, "that this stage runs is not noted, so nobody would be told of its end");
             }
             tokio::time::sleep(if noted.is_ok() { NOTE } else { AGAIN }).await;
         }

@@ -1,6 +1,7 @@
 //! The status of a flow, from its streams and consumers. What is not known is `None`, never 0.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use events::{
     Instance, LIVE, Micros, Stage, TargetName, WatermarkMoved, WindowEvent, WindowId, WindowOpened, now,
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::account::{WindowLine, WindowState};
 use crate::instances::expected_instances;
-use crate::limits::{LimitNear, limits};
+use crate::limits::{LimitNear, disk, limits};
 use crate::mapping_watch::{MappingWatch, mapping_watch};
 use crate::older_stamps;
 use crate::pause::{Paused, paused_stages};
@@ -65,7 +66,7 @@ pub struct Status {
     pub paused: Vec<Paused>,
     /// What is wrong with the mapping although every order is mapped.
     pub mapping: MappingWatch,
-    /// Limits of the streams and of the account of which some is used.
+    /// Limits of the streams and of the account, and of the disk of a server of our own, of which some is used.
     pub limits: Vec<LimitNear>,
     /// The targets whose writers have stopped because too much was refused.
     pub stopped: Vec<Stopped>,
@@ -107,6 +108,17 @@ impl Status {
         let ((instances, expected), status) =
             futures::try_join!(present, Self::stored(journal, names, targets))?;
         Ok(Self { instances, expected, ..status })
+    }
+
+    /// Adds how full the disk is that holds the folder of a server of our own, when little of it is free. A folder that cannot be asked for is passed over:
+    /// what cannot be stored there shows by itself.
+    pub fn look_at_disk(&mut self, folder: Option<&Path>) {
+        let found = folder.map(|folder| disk(folder, SOME));
+        match found {
+            Some(Ok(found)) => self.limits.extend(found.filter(|disk| disk.limit - disk.used < PLENTY)),
+            Some(Err(error)) => tracing::debug!(%error, "how full the disk is cannot be told"),
+            None => {}
+        }
     }
 
     /// All of it that the streams and consumers say.
@@ -197,6 +209,9 @@ async fn dead(journal: &Journal, names: &Topology) -> Result<(Vec<DeadLetters>, 
 
 /// Limits of which fewer percent are used are left out.
 const SOME: u8 = 1;
+
+/// With so many bytes free a disk is not nearly full, whatever share of it is used: 10 GiB.
+const PLENTY: u64 = 10 << 30;
 
 /// A minute, in microseconds.
 const MINUTE: Micros = 60_000_000;

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
-use mapping::{Case, Expected, Outcome, Plan, Text};
+use mapping::{Case, CaseResult, Expected, Outcome, Plan, Text};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use similar::{ChangeTag, TextDiff};
 
 use super::pretty::canonical;
@@ -129,46 +128,35 @@ impl TestReport {
 
 /// How a case differs from what it expects; `None` when it does not.
 fn check(case: &Case, plan: &Plan, source: &Source) -> anyhow::Result<Option<String>> {
-    let text = |text: &Text| match text {
+    let read = |text: &Text| match text {
         Text::Here(text) => Ok(text.clone()),
         Text::File(file) => source.beside(file),
     };
-    let input = text(&case.input)?;
-    let order: &RawValue = match serde_json::from_str(input.trim()) {
-        Ok(order) => order,
-        Err(error) => return Ok(Some(t!("the input is no JSON: %{why}", why = error).into())),
-    };
-    let outcome = plan.map(order);
-    let marks = match &outcome {
-        Ok(Outcome::Records(records)) => {
-            records.first().map(|mapped| mapped.marks.clone()).unwrap_or_default()
+    let outcome = match case.run(plan, read)? {
+        CaseResult::Passed => return Ok(None),
+        CaseResult::NoOrder(error) => {
+            return Ok(Some(t!("the input is no JSON: %{why}", why = error).into()));
         }
-        _ => Vec::new(),
+        CaseResult::Marks(marks) => {
+            let expected = t!("expected the marks %{marks}", marks = format!("{:?}", case.marks));
+            let found = t!("found %{found}", found = format!("{marks:?}"));
+            return Ok(Some(format!("{expected}\n{found}")));
+        }
+        CaseResult::Other(outcome) => outcome,
     };
-    let difference = match &case.expected {
-        Expected::Error(kind) => match outcome {
-            Err(error) if error.kind() == kind => None,
-            other => {
-                Some(format!("{}\n{}", t!("expected an error of kind %{kind}", kind = kind), found(&other)))
+    let expected = match &case.expected {
+        Expected::Error(kind) => t!("expected an error of kind %{kind}", kind = kind),
+        Expected::Skip(reason) => t!("expected it to be skipped: %{reason}", reason = reason),
+        Expected::Record(expected) => {
+            if outcome.as_ref().is_ok_and(|outcome| matches!(outcome, Outcome::Records(_)))
+                && let Some(difference) = compare(&read(expected)?, &plan.records_text(&outcome))
+            {
+                return Ok(Some(difference));
             }
-        },
-        Expected::Skip(reason) => match outcome {
-            Ok(Outcome::Skipped(skipped)) if skipped.reason == *reason => None,
-            other => {
-                let expected = t!("expected it to be skipped: %{reason}", reason = reason);
-                Some(format!("{expected}\n{}", found(&other)))
-            }
-        },
-        Expected::Record(expected) => match &outcome {
-            Ok(Outcome::Records(_)) => compare(&text(expected)?, &records(plan, &outcome)),
-            other => Some(format!("{}\n{}", t!("expected a record"), found(other))),
-        },
+            t!("expected a record")
+        }
     };
-    if difference.is_none() && marks != case.marks {
-        let expected = t!("expected the marks %{marks}", marks = format!("{:?}", case.marks));
-        return Ok(Some(format!("{expected}\n{}", t!("found %{found}", found = format!("{marks:?}")))));
-    }
-    Ok(difference)
+    Ok(Some(format!("{expected}\n{}", found(&outcome))))
 }
 
 /// What came of it instead.
@@ -183,13 +171,6 @@ fn found(outcome: &Result<Outcome, mapping::RowError>) -> String {
         Err(error) => t!("found an error of kind %{kind}: %{why}", kind = error.kind(), why = error),
     }
     .into()
-}
-
-/// The record, or the list of records where the mapping makes several.
-fn records(plan: &Plan, outcome: &Result<Outcome, mapping::RowError>) -> String {
-    let Ok(Outcome::Records(records)) = outcome else { return String::new() };
-    let all: Vec<_> = records.iter().map(|mapped| String::from_utf8_lossy(&mapped.record)).collect();
-    if plan.is_by_element() { format!("[{}]", all.join(",")) } else { all.concat() }
 }
 
 /// The lines in which two JSON texts differ, with some around them; `None` when they mean the same.

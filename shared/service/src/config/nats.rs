@@ -32,6 +32,9 @@ pub struct Nats {
     pub tls: Option<NatsTls>,
     /// Where the server is monitored; absent: on port 8222 of `url`.
     pub monitor_url: Option<String>,
+    /// The folder of the server, when it is one of our own; not in the file.
+    #[serde(skip)]
+    pub own_folder: Option<PathBuf>,
 }
 
 /// `[nats.tls]`

@@ -16,7 +16,6 @@ mod template;
 mod toml_text;
 mod tree;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ::mapping::Plan;
@@ -26,6 +25,7 @@ use service::ConfigError;
 
 use crate::cli::Output;
 use crate::exit::{Exit, print, print_json};
+use crate::new_file::{refuse_existing, write_new};
 use mapping::Names;
 use metadata::{End, Metadata};
 pub use report::Report as ImportReport;
@@ -69,14 +69,14 @@ pub fn run(args: ImportArgs) -> anyhow::Result<Exit> {
     if !args.force {
         // Before anything is written: half an import would be worse than none.
         for (name, _) in &files {
-            refuse_existing(&args.out.join(name))?;
+            refuse_existing(&args.out.join(name), "--out")?;
         }
     }
     std::fs::create_dir_all(&args.out)
         .with_context(|| t!("--out %{folder} cannot be made", folder = args.out.display()))?;
     for (name, text) in files {
         let path = args.out.join(name);
-        write(&path, text, args.force)?;
+        write_new(&path, text, args.force)?;
         import.report.written.push(path.display().to_string());
     }
     match args.output {
@@ -162,24 +162,6 @@ fn read(path: &Path, end: End) -> Result<Metadata, ConfigError> {
         source,
     })?;
     Metadata::read(&path.file_name().unwrap_or_default().to_string_lossy(), &text, end)
-}
-
-fn refuse_existing(path: &Path) -> Result<(), ConfigError> {
-    match path.symlink_metadata() {
-        Ok(_) => Err(ConfigError::Key {
-            place: path.display().to_string(),
-            message: t!("it is there already; --force overwrites it, --out names another folder").into(),
-        }),
-        Err(_) => Ok(()),
-    }
-}
-
-fn write(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
-    let mut options = std::fs::File::options();
-    options.write(true).create(true).truncate(true).create_new(!force);
-    let mut file =
-        options.open(path).with_context(|| t!("%{file} cannot be written", file = path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| t!("%{file} cannot be written", file = path.display()))
 }
 
 #[cfg(test)]
