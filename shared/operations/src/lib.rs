@@ -21,6 +21,8 @@ mod numbers;
 mod older_stamps;
 mod operation;
 mod pause;
+#[cfg(test)]
+mod quiet_flow;
 mod reconciliation;
 mod replay;
 mod resume;

@@ -1,82 +1,18 @@
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use events::{KnownAlert, TargetName};
+use events::KnownAlert;
 
 use super::*;
+use crate::quiet_flow::{self, stage};
 use crate::{DeadLetters, EmptyField, ExpectedService, MappingWatch, OverdueRun, Paused, Stopped, Watermark};
 
-const TARGET: &str = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"http://h/execute\"\n";
-
 fn config() -> Config {
-    let text = format!("{TARGET}[alerts]\nbacklog = 100\n");
-    Config::parse(Path::new("o.toml"), &text, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn instance(stage: Stage) -> Instance {
-    let target = TargetName::new("qeasy");
-    let writing = Writing {
-        target,
-        partitions: Vec::new(),
-        trouble: None,
-        concurrency: 1,
-        trouble_since: None,
-        next_attempt: None,
-    };
-    Instance {
-        stage,
-        member: "m".into(),
-        host: "erp-1".into(),
-        pid: 1,
-        started_at: 0,
-        mapping: None,
-        mapping_rejected: None,
-        writing: (stage == Stage::Write).then_some(writing),
-        trouble: None,
-        storage: None,
-        trouble_since: None,
-        next_attempt: None,
-    }
-}
-
-fn stage(stage: Stage, target: Option<&str>, waiting: u64) -> StageStatus {
-    StageStatus {
-        stage: stage.name(),
-        target: target.map(str::to_string),
-        lag: Some(0),
-        ack_pending: Some(waiting),
-        waiting: Some(waiting),
-        redelivered: Some(0),
-        oldest_seconds: None,
-    }
+    quiet_flow::config("backlog = 100\n")
 }
 
 /// A flow with which all is well, and `waiting` orders on their way to the target.
 fn status(waiting: u64) -> Status {
-    Status {
-        flow: "test".into(),
-        watermark: Some(Watermark { to: now(), age_seconds: 90 }),
-        window: None,
-        lanes: Vec::new(),
-        stages: vec![
-            stage(Stage::Fetch, None, 0),
-            stage(Stage::Transform, None, 0),
-            stage(Stage::Write, Some("qeasy"), waiting),
-        ],
-        instances: [Stage::Fetch, Stage::Transform, Stage::Write].map(instance).into(),
-        expected: Vec::new(),
-        overdue: Vec::new(),
-        paused: Vec::new(),
-        mapping: MappingWatch::default(),
-        limits: Vec::new(),
-        stopped: Vec::new(),
-        dead: Vec::new(),
-        dead_open: 0,
-        older_stamps: 0,
-        orders: 0,
-        positions: BTreeMap::new(),
-        last_minute: BTreeMap::new(),
-    }
+    let mut status = quiet_flow::status();
+    status.stages[2] = stage("write", Some("qeasy"), Some(waiting));
+    status
 }
 
 fn verdict(status: &Status) -> Verdict {

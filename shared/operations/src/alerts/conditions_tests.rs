@@ -1,67 +1,22 @@
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use events::{AlertState, Instance, Stage, TargetName, Writing};
+use events::{AlertState, Instance, Stage};
 
 use super::*;
-use crate::{StageStatus, Stopped, Watermark};
+use crate::quiet_flow::{self, config, instance, stage};
+use crate::{Stopped, Watermark};
 
-const TARGET: &str = "[[target]]\nname = \"qeasy\"\nkind = \"execute\"\nurl = \"http://h/execute\"\n";
-
-fn config(alerts: &str) -> Config {
-    let text = format!("{TARGET}[alerts]\n{alerts}");
-    Config::parse(Path::new("orderflow.toml"), &text, std::iter::empty())
-        .unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A flow with which all is well.
+/// A flow with which all is well, and whose newest window is proved.
 fn status() -> Status {
-    Status {
-        flow: "test".into(),
-        watermark: Some(Watermark { to: 1_000, age_seconds: 90 }),
-        window: Some(window(
-            "live-000001",
-            WindowState::Closed { total: 1, distinct: 1, passes: 1, slices: 1, pages_read: 1 },
-        )),
-        lanes: Vec::new(),
-        stages: vec![stage("fetch", None, Some(0)), stage("write", Some("qeasy"), Some(0))],
-        instances: with(&[writer(None)]),
-        expected: Vec::new(),
-        overdue: Vec::new(),
-        paused: Vec::new(),
-        mapping: crate::MappingWatch::default(),
-        limits: Vec::new(),
-        stopped: Vec::new(),
-        dead: Vec::new(),
-        dead_open: 0,
-        older_stamps: 0,
-        orders: 0,
-        positions: BTreeMap::new(),
-        last_minute: BTreeMap::new(),
-    }
+    let proved = WindowState::Closed { total: 1, distinct: 1, passes: 1, slices: 1, pages_read: 1 };
+    Status { window: Some(window("live-000001", proved)), ..quiet_flow::status() }
 }
 
 fn window(window: &str, state: WindowState) -> WindowLine {
     WindowLine { window: window.into(), since: 1, until: 2, state }
 }
 
-fn stage(stage: &'static str, target: Option<&str>, lag: Option<u64>) -> StageStatus {
-    let target = target.map(str::to_string);
-    StageStatus {
-        stage,
-        target,
-        lag,
-        ack_pending: Some(0),
-        waiting: lag,
-        redelivered: Some(0),
-        oldest_seconds: None,
-    }
-}
-
 /// These writers, and one of each other stage.
 fn with(writers: &[Instance]) -> Vec<Instance> {
-    let of = |stage| Instance { stage, writing: None, ..writer(None) };
-    [&[of(Stage::Fetch), of(Stage::Transform)], writers].concat()
+    [&[instance(Stage::Fetch), instance(Stage::Transform)], writers].concat()
 }
 
 fn look_of(status: &Status, groups: &[DeadGroup], config: &Config) -> Look {
@@ -69,28 +24,11 @@ fn look_of(status: &Status, groups: &[DeadGroup], config: &Config) -> Look {
 }
 
 fn writer(trouble: Option<&str>) -> Instance {
-    let (target, trouble) = (TargetName::new("qeasy"), trouble.map(str::to_string));
-    Instance {
-        stage: Stage::Write,
-        member: "m".into(),
-        host: "h".into(),
-        pid: 1,
-        started_at: 0,
-        mapping: None,
-        mapping_rejected: None,
-        trouble: None,
-        storage: None,
-        trouble_since: None,
-        next_attempt: None,
-        writing: Some(Writing {
-            target,
-            partitions: Vec::new(),
-            trouble,
-            concurrency: 1,
-            trouble_since: None,
-            next_attempt: None,
-        }),
+    let mut writer = instance(Stage::Write);
+    if let Some(writing) = &mut writer.writing {
+        writing.trouble = trouble.map(str::to_string);
     }
+    writer
 }
 
 fn group(fingerprint: &str, open: u64) -> DeadGroup {
