@@ -153,7 +153,13 @@ impl<'a> Found<'a> {
             let (host, since) = expected.map(|one| (one.host.clone(), one.seen_at)).unzip();
             let (stage, target) = (stage.name().to_string(), target.map(str::to_string));
             let finding = Finding::NobodyRuns { stage: stage.clone(), target, host };
-            self.add(Level::Fault, format!("nobody:{stage}{of}"), since, finding).waiting = waiting;
+            let has_own_server = self.config.nats.own_folder.is_some();
+            let concern = self.add(Level::Fault, format!("nobody:{stage}{of}"), since, finding);
+            concern.waiting = waiting;
+            // That server ends with `up`: no stage could run alone.
+            if has_own_server {
+                concern.command = "orderflow up".into();
+            }
         }
         for run in &self.status.overdue {
             if self.status.instances.iter().any(|instance| instance.stage == Stage::Fetch) {

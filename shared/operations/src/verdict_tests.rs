@@ -50,6 +50,11 @@ fn what_is_expected_and_does_not_run_needs_a_person_and_so_does_what_waits_for_n
     let found = verdict(&waits);
     assert_eq!(concerns(&waits), [("nobody:write:qeasy".to_string(), Level::Fault, true)]);
     assert_eq!((found.concerns[0].waiting, found.concerns[0].since), (Some(90), None));
+    assert_eq!(found.concerns[0].command, "orderflow write --target qeasy");
+    let mut with_own_server = config();
+    with_own_server.nats.own_folder = Some(".orderflow/nats".into());
+    let found_there = Verdict::of(&waits, &AlertState::default(), &with_own_server);
+    assert_eq!(found_there.concerns[0].command, "orderflow up");
     assert!(found.needs_person);
     let expected = vec![expected(Stage::Fetch, None), expected(Stage::Write, Some("qeasy"))];
     let gone = Status { expected: expected.clone(), ..nothing };
