@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use orderflow_tests::{Program, World, eventually, until};
+use orderflow_tests::{Program, World, next_second, until};
 use sandbox::{Faults, Options, Orders, SourceFaults};
 use tokio_util::sync::CancellationToken;
 
@@ -82,9 +82,7 @@ async fn what_was_split_before_a_restart_is_not_logged_as_if_it_were_new() {
     let split = "a slice does not settle; its halves are read";
     let first = fetched().await;
     assert!(first.contains(split), "{first}");
-    // Windows end with whole seconds: in the same one there would be none.
-    let ended = events::now() / 1_000_000;
-    eventually("the clock shows the next second", || events::now() / 1_000_000 > ended).await;
+    next_second().await;
     // Nothing has changed since: the next window holds little, and what was split lies in the
     // history that is read.
     let second = fetched().await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use events::{Listing, MappedOrder, MappingState, Payload, RawPage, Stage, WindowId};
 use journal::{Cell, Record};
 use operations::{MappingWatch, instances, mapping_watch};
-use orderflow_tests::{Nats, Program, Reply, Scripted, World, until};
+use orderflow_tests::{Nats, Program, Reply, Scripted, World, next_second, until};
 use sandbox::Faults;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -146,6 +146,7 @@ async fn a_field_that_the_source_renames_is_told_by_map_drift() {
     // The source has another name for it: thirty orders lose their customer, and all else goes well.
     renamed.store(true, Ordering::SeqCst);
     round.store(1, Ordering::SeqCst);
+    next_second().await;
     let (_, said) = once().await;
     assert!(said.contains("30"), "{said}");
     let (status, said) = run(folder.path(), &["map", "drift"]).await;
@@ -164,6 +165,7 @@ async fn a_field_that_the_source_renames_is_told_by_map_drift() {
     // The mapping follows, and nothing is missing any more.
     std::fs::write(folder.path().join("mapping.toml"), mapping("company.nm")).unwrap();
     round.store(2, Ordering::SeqCst);
+    next_second().await;
     let (_, said) = once().await;
     let (status, drift) = run(folder.path(), &["map", "drift", "-o", "json"]).await;
     let read: Value = serde_json::from_str(&drift).unwrap();

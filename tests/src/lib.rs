@@ -43,3 +43,9 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         "{what}: not within 120 s"
     );
 }
+
+/// Waits until this second is over: windows end with whole seconds, so two in the same one are the same.
+pub async fn next_second() {
+    let second = events::now() / 1_000_000;
+    eventually("the clock shows the next second", || events::now() / 1_000_000 > second).await;
+}

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Nats, eventually};
+use crate::{Nats, next_second};
 
 const DEMO: &str = include_str!("../../deploy/examples/demo.toml");
 const CASE: &str = include_str!("../../deploy/examples/case.mapping.toml");
@@ -171,8 +171,7 @@ impl World {
     /// lies in a second that is over.
     pub async fn let_settle(&mut self) {
         self.config.schedule.settle = Span::from(Duration::ZERO);
-        let made = events::now() / 1_000_000;
-        eventually("the clock shows the next second", || events::now() / 1_000_000 > made).await;
+        next_second().await;
     }
 
     /// A folder with this world's configuration, for processes that join in; `schedule` stands in for the demo's own
